@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Sourced by every shell program of the project.
+# shellcheck disable=SC2034 # the variables are for those who source it
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$TOP/build
+ARTIFACTS=$BUILD/artifacts
+# Deleting the cache costs time and nothing else.
+CACHE=${VPMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vpmu}
+
+# shellcheck source=../upstream.conf
+. "$TOP/upstream.conf"
+
+# die "what was wrong, what was found; what to do"
+die() {
+	echo "${0##*/}: error: $*" >&2
+	exit 1
+}
+
+# step TEXT: the progress line of a build step
+step() {
+	printf '==> %s\n' "$*" >&2
+}
+
+# pp CMD...: print a command line that can be pasted into a shell, then run it
+pp() {
+	printf '+%s\n' "$(printf ' %q' "$@")" >&2
+	"$@"
+}
+
+# need COMMAND PACKAGE: dies naming the Debian package when COMMAND is missing
+need() {
+	command -v "$1" >/dev/null || die "$1 not found; install the package $2 (or run 'make deps' as root)"
+}
+
+# locked NAME CMD...: runs CMD alone among all users of NAME, so that two make runs can share one build/
+locked() {
+	local name=$1
+	shift
+	mkdir -p "$BUILD/lock"
+	flock "$BUILD/lock/$name" "$@"
+}
