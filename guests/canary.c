@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: the harness that runs the guests sees a PASS, a FAIL and a hang for what they are.
+ * A harness that calls this guest's hang or failure a success would do so with any guest's, so each choice is a test of its own.
+ * The choice "trap" does the same for the report of an exception.
+ */
+#include "guest.h"
+
+enum choice { CHOICE_PASS, CHOICE_FAIL, CHOICE_HANG, CHOICE_TRAP };
+
+static const char *const choices[] = { "pass", "fail", "hang", "trap", NULL };
+
+static struct param params[] = {
+	{ .name = "verdict", .value = CHOICE_PASS, .words = choices },
+};
+
+void guest_main(void)
+{
+	read_params(params, ARRAY_SIZE(params));
+	print("canary verdict=%s", choices[params[0].value]);
+	switch (params[0].value) {
+	case CHOICE_PASS:
+		pass("as asked for");
+	case CHOICE_FAIL:
+		fail("as asked for");
+	case CHOICE_TRAP:
+		/* PMMIR_EL1, a name too new for some assemblers; undefined before FEAT_PMUv3p4 and without a PMU */
+		print("PMMIR_EL1 is 0x%lx", read_sysreg(s3_0_c9_c14_6));
+		pass("no trap: PMMIR_EL1 exists");
+	default:
+		for (;;)
+			asm volatile("wfi");
+	}
+}

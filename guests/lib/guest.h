@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a guest is given. It defines guest_main(), which runs on vCPU 0 with MMU and caches on, interrupts masked and the
+ * device tree read, and which ends with one of the verdicts.
+ */
+#ifndef GUEST_H
+#define GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sysreg.h"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define PRINTF(f, a)	__attribute__((format(printf, f, a)))
+#define NORETURN	__attribute__((noreturn))
+
+void guest_main(void);
+
+/*
+ * report.c: output is whole lines, never interleaved between vCPUs. %s %c %d %u %x with l, and %% are understood.
+ * A verdict prints the guest's last line and powers it off:
+ * PASS, FAIL (what was tested is at fault, an exception included), STOP (the guest cannot go on, as Windows could not).
+ */
+void print(const char *fmt, ...) PRINTF(1, 2);
+void pass(const char *fmt, ...) PRINTF(1, 2) NORETURN;
+void fail(const char *fmt, ...) PRINTF(1, 2) NORETURN;
+void stop(const char *fmt, ...) PRINTF(1, 2) NORETURN;
+
+/* For who prints several lines in one go: hold the output, print with print_held(). */
+bool output_try_hold(void);
+void output_hold(void);
+void output_release(void);
+void print_held(const char *fmt, ...) PRINTF(1, 2);
+
+/* smp.c: vCPUs are numbered from 0, the boot vCPU, in the order of the device tree. */
+unsigned int vcpu_count(void);
+static inline unsigned int vcpu_index(void)
+{
+	return read_sysreg(tpidr_el1);
+}
+/* Starts all other vCPUs in fn(); they must not return from it. Ends with FAIL when one does not come up. */
+void start_secondaries(void (*fn)(void));
+
+/* params.c: NAME=VALUE words of /chosen/bootargs. Anything not in the table, or out of range, ends with FAIL. */
+struct param {
+	const char *name;
+	uint64_t value;			/* the default until read */
+	uint64_t min, max;		/* of a number */
+	const char *const *words;	/* instead of a number: NULL-ended list; value is the index */
+};
+void read_params(struct param *params, size_t count);
+
+/* boot.c */
+static inline uint64_t cntvct(void)
+{
+	return read_sysreg(cntvct_el0);
+}
+uint64_t cntfrq(void);
+uint64_t us_to_ticks(uint64_t us);
+
+#endif

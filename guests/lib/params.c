@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "internal.h"
+
+static bool parse_number(const char *text, size_t len, uint64_t *value)
+{
+	*value = 0;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9' || *value > (UINT64_MAX - 9) / 10)
+			return false;
+		*value = *value * 10 + text[i] - '0';
+	}
+	return len > 0;
+}
+
+static bool parse_word(const char *const *words, const char *text, size_t len, uint64_t *value)
+{
+	for (*value = 0; words[*value]; ++*value)
+		if (strlen(words[*value]) == len && !strncmp(words[*value], text, len))
+			return true;
+	return false;
+}
+
+static void set_param(struct param *param, const char *text, size_t len)
+{
+	uint64_t value;
+	bool ok;
+
+	if (param->words)
+		ok = parse_word(param->words, text, len, &value);
+	else
+		ok = parse_number(text, len, &value) && value >= param->min && value <= param->max;
+	if (ok) {
+		param->value = value;
+		return;
+	}
+	if (param->words)
+		fail("parameter %s has no such choice; see guests/README.md", param->name);
+	fail("parameter %s must be a number from %lu to %lu", param->name, param->min, param->max);
+}
+
+void read_params(struct param *params, size_t count)
+{
+	const char *args = dt_bootargs();
+
+	while (*args) {
+		size_t len = strchr(args, ' ') ? (size_t)(strchr(args, ' ') - args) : strlen(args);
+		const char *equals = memchr(args, '=', len);
+		size_t name_len = equals ? (size_t)(equals - args) : len;
+		size_t i;
+
+		if (len == 0) {
+			args++;
+			continue;
+		}
+		for (i = 0; i < count; i++)
+			if (strlen(params[i].name) == name_len && !strncmp(params[i].name, args, name_len))
+				break;
+		if (i == count || !equals)
+			fail("unknown parameter in \"%s\"; this guest knows %s=... and those in guests/README.md",
+			     dt_bootargs(), params[0].name);
+		set_param(&params[i], equals + 1, len - name_len - 1);
+		args += len;
+	}
+}

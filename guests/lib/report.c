@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "internal.h"
+
+#define LINE_MAX	240
+#define NOBODY		0
+
+/* Who may write to the UART: index + 1 of a vCPU. */
+static unsigned int holder;
+
+bool output_try_hold(void)
+{
+	unsigned int expected = NOBODY;
+
+	return __atomic_compare_exchange_n(&holder, &expected, vcpu_index() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void output_hold(void)
+{
+	while (!output_try_hold())
+		asm volatile("yield");
+}
+
+void output_release(void)
+{
+	__atomic_store_n(&holder, NOBODY, __ATOMIC_RELEASE);
+}
+
+/* A line too long is cut, its end marked, and it still ends as a line. */
+static void write_line(const char *prefix, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX];
+	size_t len = 0;
+
+	while (*prefix)
+		line[len++] = *prefix++;
+	len += format(line + len, sizeof(line) - 1 - len, fmt, ap);
+	if (len == sizeof(line) - 2)
+		line[len - 1] = '~';
+	line[len++] = '\n';
+	uart_write(line, len);
+}
+
+void print_held(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line("", fmt, ap);
+	va_end(ap);
+}
+
+void print(const char *fmt, ...)
+{
+	va_list ap;
+
+	output_hold();
+	va_start(ap, fmt);
+	write_line("", fmt, ap);
+	va_end(ap);
+	output_release();
+}
+
+/* Never releases the output: the verdict is the last line, whatever the other vCPUs still want to say. */
+static NORETURN void verdict(const char *prefix, const char *fmt, va_list ap)
+{
+	/* an exception or a verdict may come up while this very vCPU holds the output */
+	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != vcpu_index() + 1)
+		output_hold();
+	write_line(prefix, fmt, ap);
+	psci_system_off();
+}
+
+void pass(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	verdict("PASS: ", fmt, ap);
+}
+
+void fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	verdict("FAIL: ", fmt, ap);
+}
+
+void stop(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	verdict("STOP: ", fmt, ap);
+}

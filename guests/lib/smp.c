@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "internal.h"
+
+#define MPIDR_AFFINITY	0xff00ffffffUL
+/* Generous: an emulated host with more vCPUs than CPUs takes seconds. */
+#define UP_TIMEOUT_S	60
+
+static uint64_t mpidrs[MAX_VCPUS];
+static unsigned int count;
+static unsigned int up;
+static void (*secondary_fn)(void);
+
+/* The boot vCPU is index 0 (start.S says so before anybody can know), which QEMU's order agrees with. */
+void smp_init(void)
+{
+	uint64_t self = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
+
+	count = dt_cpus(mpidrs, MAX_VCPUS);
+	if (count < 1 || count > MAX_VCPUS)
+		fail("the device tree has %u CPUs, 1 to %u are supported", count, MAX_VCPUS);
+	if (mpidrs[0] != self)
+		fail("booted on the CPU with MPIDR 0x%lx, the first in the device tree has 0x%lx", self, mpidrs[0]);
+}
+
+unsigned int vcpu_count(void)
+{
+	return count;
+}
+
+void lib_secondary(void)
+{
+	__atomic_add_fetch(&up, 1, __ATOMIC_RELEASE);
+	secondary_fn();
+	fail("vcpu=%u returned from its work", vcpu_index());
+}
+
+void start_secondaries(void (*fn)(void))
+{
+	uint64_t deadline = cntvct() + us_to_ticks(UP_TIMEOUT_S * 1000000UL);
+
+	secondary_fn = fn;
+	for (unsigned int i = 1; i < count; i++) {
+		long error = psci_cpu_on(mpidrs[i], (uint64_t)start_secondary, i);
+
+		if (error)
+			fail("PSCI CPU_ON of vcpu=%u (MPIDR 0x%lx) returned %ld", i, mpidrs[i], error);
+	}
+	while (__atomic_load_n(&up, __ATOMIC_ACQUIRE) < count - 1)
+		if (cntvct() > deadline)
+			fail("only %u of %u vCPUs came up within %u s", up + 1, count, UP_TIMEOUT_S);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* PL011, polled. */
+#include "internal.h"
+
+#define UARTDR		0x00
+#define UARTFR		0x18
+#define UARTFR_TXFE	(1 << 7)
+#define UARTLCR_H	0x2c
+#define UARTLCR_H_FEN	(1 << 4)
+#define UARTLCR_H_8BIT	(3 << 5)
+#define UARTCR		0x30
+#define UARTCR_UARTEN	(1 << 0)
+#define UARTCR_TXE	(1 << 8)
+#define FIFO_DEPTH	16	/* of the PL011's first revisions; later ones have 32 */
+
+static uint64_t uart;
+
+static uint32_t uart_read(unsigned int reg)
+{
+	uint32_t value;
+
+	/* asm: KVM can only emulate single register loads and stores without write-back */
+	asm volatile("ldr %w0, [%1]" : "=r"(value) : "r"(uart + reg) : "memory");
+	return value;
+}
+
+static void uart_set(unsigned int reg, uint32_t value)
+{
+	asm volatile("str %w0, [%1]" : : "r"(value), "r"(uart + reg) : "memory");
+}
+
+void uart_init(uint64_t base)
+{
+	uart = base;
+	uart_set(UARTLCR_H, UARTLCR_H_FEN | UARTLCR_H_8BIT);
+	uart_set(UARTCR, UARTCR_UARTEN | UARTCR_TXE);
+}
+
+/* Each access is an exit of the vCPU, so the state is asked for once a FIFO's fill and not once a character. */
+void uart_write(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (i % FIFO_DEPTH == 0)
+			while (!(uart_read(UARTFR) & UARTFR_TXFE))
+				;
+		uart_set(UARTDR, (unsigned char)text[i]);
+	}
+}
