@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The series as it is mailed, and the tests of the stored one. Sourced by scripts/series after lib-series.sh.
+
+# list_mail_problems COMMIT
+list_mail_problems() {
+	list_shape_problems "$1"
+	list_ownership_problems "$1"
+	list_claim_problems "$1"
+	split_series "$1"
+	[ ${#PATCHES[@]} -gt 0 ] || echo "there is no patch in $DIR/patches"
+	[ ! -e "$WORK/stored/cover.md" ] || [ -n "$(cover_text | head -n 1)" ] ||
+		echo "the first line of $DIR/cover.md is empty; it is the subject of the cover letter"
+}
+
+# git takes the first paragraph as the subject; ours is one line, a Markdown title if one likes.
+cover_text() {
+	sed '1s/^#* *//;q' "$WORK/stored/cover.md"
+	echo
+	sed 1d "$WORK/stored/cover.md" | sed '/./,$!d'
+}
+
+# fold_series COMMIT: branch mail in the scratch repository; each new file comes with the patch that claims it. Each tree
+# is the one of the series less the files not claimed so far, so that nothing can conflict and the last one is the same.
+fold_series() {
+	local c tree author parent=$BASE
+	split_series "$1"
+	list_new_files >"$WORK/unclaimed"
+	for c in "${PATCHES[@]}"; do
+		list_claims "$c" | tr '\n' '\0' >"$WORK/claimed"
+		# grep ends with 1 when all are claimed
+		grep -zvxF -f <(tr '\0' '\n' <"$WORK/claimed") "$WORK/unclaimed" >"$WORK/left" || [ $? -eq 1 ]
+		mv "$WORK/left" "$WORK/unclaimed"
+		rgit read-tree "$c"
+		rgit update-index -z --force-remove --stdin <"$WORK/unclaimed"
+		tree=$(rgit write-tree)
+		mapfile -t author < <(rgit log -1 --format=%an%n%ae%n@%ad --date=raw "$c")
+		parent=$(rgit log -1 --format=%B "$c" | sed '/^New-file: /d' | git stripspace |
+			GIT_AUTHOR_NAME=${author[0]} GIT_AUTHOR_EMAIL=${author[1]} GIT_AUTHOR_DATE=${author[2]} \
+				rgit commit-tree "$tree" -p "$parent" -F -)
+	done
+	rgit update-ref refs/heads/mail "$parent"
+}
+
+# write_mail COMMIT FOLDER SIGNOFF: dies unless git am of the result gives COMMIT's tree
+write_mail() {
+	local out=$2 name email args=(-q -n --zero-commit --no-signature --diff-algorithm=myers --abbrev=12)
+	name=$(git -C "$TOP" config user.name) || name=
+	email=$(git -C "$TOP" config user.email) || email=
+	if [ -n "$3" ]; then
+		[ -n "$name" ] && [ -n "$email" ] ||
+			die "no name to sign off with; set it: git config --global user.name NAME, and user.email ADDRESS"
+		args+=(--signoff)
+	fi
+	fold_series "$1"
+	if [ -e "$WORK/stored/cover.md" ]; then
+		rgit config branch.mail.description "$(cover_text)"
+		args+=(--cover-letter --cover-from-description=subject)
+	fi
+	GIT_COMMITTER_NAME=${name:-$(rgit log -1 --format=%an mail)} GIT_COMMITTER_EMAIL=${email:-$(rgit log -1 --format=%ae mail)} \
+		GIT_COMMITTER_DATE=$(rgit log -1 --format=@%ad --date=raw mail) rgit format-patch "${args[@]}" -o "$out" "$BASE..mail"
+	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and sorts first.
+	[ ! -e "$out/0000-cover-letter.patch" ] || mv "$out/0000-cover-letter.patch" "$out/0000-cover-letter.txt"
+	prove_mail "$out" "$(rgit rev-parse "$1^{tree}")"
+}
+
+prove_mail() {
+	reset_repo
+	am_patches "$1"/*.patch || die "git am does not apply the series made for mailing: $(cat "$WORK/am.log")"
+	[ "$(rgit rev-parse 'HEAD^{tree}')" = "$2" ] ||
+		die "the series made for mailing gives another tree: $(rgit diff --stat "$2" HEAD | tail -n 20)"
+}
+
+# result DESCRIPTION PROBLEMS: one TAP line, and the problems as diagnostics
+result() {
+	TESTS=$((${TESTS-0} + 1))
+	if [ -z "$2" ]; then
+		echo "ok $TESTS - $NAME: $1"
+	else
+		echo "not ok $TESTS - $NAME: $1"
+		sed 's/^/# /' <<<"$2"
+		FAILED=1
+	fi
+}
+
+finish_tap() {
+	echo "1..$TESTS"
+	[ -z "${FAILED-}" ] || exit 1
+	exit 0
+}
+
+check_series() {
+	local tip patch problems
+	reset_repo
+	commit_overlay
+	if ! am_stored; then
+		result 'patches apply to the base' "$(cat "$WORK/am.log")"
+		finish_tap
+	fi
+	result 'patches apply to the base' ''
+	tip=$(rgit rev-parse HEAD)
+	dump_series "$tip" "$WORK/dump"
+	result 'round trip gives the same files' "$(diff_folders "$WORK/stored" "$WORK/dump" | head -n 60)"
+	result 'one commit a patch, on top of the new files' "$(list_shape_problems "$tip")"
+	result 'new files and patches share no path' "$(list_ownership_problems "$tip")"
+	result 'each patch says why, none is signed off' "$(list_message_problems "$tip")"
+	result 'each new file is claimed by one patch' "$(list_claim_problems "$tip")"
+	problems=$(list_mail_problems "$tip")
+	if [ -n "$problems" ]; then
+		result 'can be mailed' "$problems"
+		finish_tap
+	fi
+	# Dies, and so leaves the plan out, when its own proof fails.
+	write_mail "$tip" "$WORK/mail" ''
+	result 'can be mailed' ''
+	for patch in "$WORK"/mail/*.patch; do
+		result "checkpatch of ${patch##*/}" "$(run_checkpatch "$patch")"
+	done
+	finish_tap
+}
+
+# run_checkpatch PATCH: prints nothing when upstream's checkpatch is content
+run_checkpatch() {
+	# Signed-off-by comes with the sender.
+	local args=(--no-signoff)
+	case $NAME in
+	linux)
+		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, covered by a pattern there or not.
+		# UNKNOWN_COMMIT_ID looks a commit up in the history, and the tree starts at its base.
+		args+=(--strict --ignore FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID)
+		;;
+	esac
+	(cd "$TREE" && perl scripts/checkpatch.pl "${args[@]}" "$1") >"$WORK/checkpatch" 2>&1 || cat "$WORK/checkpatch"
+}

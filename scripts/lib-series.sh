@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The parts of scripts/series: between a stored series (patches and new files) and commits.
+#
+# All commits are made in a scratch repository that borrows the tree's objects and is removed at the end, so that no
+# command leaves anything behind in the tree, whenever it is interrupted. `git am` takes the few files it needs from the
+# index; the scratch work tree is empty, which makes it as quick on Linux's 90,000 files as on ten.
+
+OVERLAY_SUBJECT='overlay: new files'
+# Lines of a message that are no reason for a patch to exist.
+TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
+
+# The user's own git configuration (colours, prefixes, rename limits, hooks) must not change what is stored.
+plain_git() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_LITERAL_PATHSPECS=1 \
+		git -c core.attributesFile=/dev/null -c core.hooksPath=/dev/null -c gc.auto=0 -c maintenance.auto=false \
+		-c diff.renames=true "$@"
+}
+
+tgit() {
+	plain_git -C "$TREE" "$@"
+}
+
+rgit() {
+	plain_git -C "$REPO" "$@"
+}
+
+# Sets WORK (removed at exit), REPO and BASE; fixed committer, so that the commits have the same hash everywhere.
+start_work() {
+	# A git hook or `git rebase --exec` around us names another repository.
+	# shellcheck disable=SC2046 # a list of names
+	unset $(git rev-parse --local-env-vars)
+	export LC_ALL=C
+	BASE=$(tgit rev-parse -q --verify 'base^{commit}') ||
+		die "$TREE has no tag 'base'; remove the folder, scripts/trees $NAME makes it anew"
+	WORK=$(mktemp -d "${TMPDIR:-/tmp}/series.XXXXXX")
+	trap clean_up EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	REPO=$WORK/repo
+	plain_git init -q "$REPO"
+	tgit rev-parse --path-format=absolute --git-path objects >"$REPO/.git/objects/info/alternates"
+	export GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series@localhost GIT_COMMITTER_DATE
+	GIT_COMMITTER_DATE=$(tgit log -1 --format=@%ct\ +0000 "$BASE")
+	reset_repo
+}
+
+clean_up() {
+	rm -rf "$WORK"
+	[ -z "${LOCKED-}" ] || mend_folder
+}
+
+# The folder after an interrupted save; at most one process at a time.
+mend_folder() {
+	rm -rf "$TOP/.$NAME.new"
+	[ -e "$DIR" ] || [ ! -e "$TOP/.$NAME.old" ] || mv "$TOP/.$NAME.old" "$DIR"
+	rm -rf "$TOP/.$NAME.old"
+}
+
+# The folder is only read and written under this lock.
+lock_folder() {
+	exec 9>"$(tgit rev-parse --path-format=absolute --git-path series.lock)"
+	flock 9
+	LOCKED=1
+	mend_folder
+}
+
+unlock_folder() {
+	exec 9>&-
+	LOCKED=
+}
+
+swap_folder() {
+	cp -a "$1" "$TOP/.$NAME.new"
+	# Two renames that no signal may part; should the power go between them, mend_folder puts the old folder back.
+	trap '' HUP INT TERM
+	[ ! -e "$DIR" ] || mv "$DIR" "$TOP/.$NAME.old"
+	mv "$TOP/.$NAME.new" "$DIR"
+	rm -rf "$TOP/.$NAME.old"
+}
+
+# All work is done on a copy of the folder.
+copy_stored() {
+	mkdir "$WORK/stored"
+	[ ! -e "$DIR" ] || cp -a "$DIR/." "$WORK/stored/"
+	find "$WORK/stored" -mindepth 1 -type d -empty -delete
+}
+
+reset_repo() {
+	find "$REPO" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
+	rgit update-ref --no-deref HEAD "$BASE"
+	rgit read-tree "$BASE"
+}
+
+# The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.
+commit_overlay() {
+	local tree list=$WORK/new-files
+	(cd "$WORK/stored" && find . \( -path ./patches -o -path ./cover.md \) -prune -o ! -type d -printf '%P\0') >"$list"
+	[ -s "$list" ] || return 0
+	# -f: upstream's .gitignore names things like *.s that may well be new files.
+	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul
+	tree=$(rgit write-tree)
+	rgit update-ref --no-deref HEAD "$(GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL \
+		GIT_AUTHOR_DATE=$GIT_COMMITTER_DATE rgit commit-tree "$tree" -p "$BASE" -m "$OVERLAY_SUBJECT")"
+}
+
+# am_patches FILE...: plain git am in the scratch repository; git's words in $WORK/am.log
+am_patches() {
+	[ $# -eq 0 ] || rgit am -q "$@" >"$WORK/am.log" 2>&1
+}
+
+# The stored patches on top of the scratch HEAD; false when one does not apply.
+am_stored() {
+	shopt -s nullglob
+	am_patches "$WORK"/stored/patches/*.patch
+}
+
+# split_series COMMIT: sets OVERLAY (base when there are no new files) and PATCHES, oldest first
+split_series() {
+	mapfile -t PATCHES < <(rgit rev-list --reverse "$BASE..$1")
+	OVERLAY=$BASE
+	if [ ${#PATCHES[@]} -gt 0 ] && [ "$(rgit log -1 --format=%s "${PATCHES[0]}")" = "$OVERLAY_SUBJECT" ]; then
+		OVERLAY=${PATCHES[0]}
+		PATCHES=("${PATCHES[@]:1}")
+	fi
+}
+
+# dump_series COMMIT FOLDER: what is stored for COMMIT
+dump_series() {
+	local out=$2
+	mkdir -p "$out/patches"
+	split_series "$1"
+	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat --diff-algorithm=myers \
+		-o "$out/patches" "$OVERLAY..$1"
+	list_new_files >"$WORK/list"
+	if [ -s "$WORK/list" ]; then
+		rm -f "$WORK/dump.index"
+		GIT_INDEX_FILE=$WORK/dump.index rgit --work-tree="$out" checkout -q "$OVERLAY" \
+			--pathspec-from-file="$WORK/list" --pathspec-file-nul
+	fi
+	[ ! -e "$WORK/stored/cover.md" ] || cp -p "$WORK/stored/cover.md" "$out/"
+	find "$out" -mindepth 1 -type d -empty -delete
+}
+
+# NUL-ended; after split_series
+list_new_files() {
+	rgit diff-tree -r -z --no-renames --name-only --diff-filter=A "$BASE" "$OVERLAY"
+}
+
+# diff_folders A B: prints the differences, file modes too; false when there are any
+diff_folders() {
+	diff -r --no-dereference "$1" "$2" &&
+		diff <(cd "$1" && find . -type f -perm -u+x | sort) <(cd "$2" && find . -type f -perm -u+x | sort)
+}
+
+# is_stored COMMIT: the folder holds exactly what save would write for COMMIT
+is_stored() {
+	rgit merge-base --is-ancestor "$BASE" "$1" || return 1
+	rm -rf "$WORK/dump"
+	dump_series "$1" "$WORK/dump"
+	diff_folders "$WORK/stored" "$WORK/dump" >/dev/null
+}
+
+describe() {
+	rgit log -1 --format='%h "%s"' "$1"
+}
+
+# The list_* functions below print one line a problem and nothing when all is well.
+
+# list_shape_problems COMMIT: base, at most one overlay, then patches one after the other
+list_shape_problems() {
+	local c merges
+	if ! rgit merge-base --is-ancestor "$BASE" "$1"; then
+		echo "the branch is not on top of tag base; rebase it: git rebase --onto base OLD-BASE series"
+		return
+	fi
+	merges=$(rgit rev-list --merges "$BASE..$1")
+	[ -z "$merges" ] || echo "merge commits: $merges; make the branch linear: git rebase base"
+	split_series "$1"
+	for c in "${PATCHES[@]}"; do
+		case $(rgit log -1 --format=%s "$c") in
+		"$OVERLAY_SUBJECT")
+			echo "$(describe "$c") must be the first commit and the only one: git rebase -i base" ;;
+		fixup!* | squash!* | amend!*)
+			echo "$(describe "$c") is not folded in: GIT_SEQUENCE_EDITOR=: git rebase -i --autosquash base" ;;
+		esac
+		[ "$(rgit rev-parse "$c^{tree}")" != "$(rgit rev-parse "$c^^{tree}")" ] ||
+			echo "$(describe "$c") changes nothing; drop it: git rebase -i base"
+	done
+}
+
+# list_ownership_problems COMMIT: a path belongs to the new files, or to upstream and the patches
+list_ownership_problems() {
+	local c path
+	local -A new=()
+	split_series "$1"
+	while IFS= read -r -d '' path; do
+		echo "$path is upstream's, but $(describe "$OVERLAY") changes it; make that change in a patch"
+	done < <(rgit diff-tree -r -z --no-renames --name-only --diff-filter=a "$BASE" "$OVERLAY")
+	while IFS= read -r -d '' path; do
+		new[$path]=1
+	done < <(list_new_files)
+	for c in "${PATCHES[@]}"; do
+		while IFS= read -r -d '' path; do
+			[ -z "${new[$path]-}" ] ||
+				echo "$path is a new file, but $(describe "$c") changes it; move the change into the overlay commit"
+		done < <(rgit diff-tree -r -z --no-commit-id --no-renames --name-only "$c")
+		while IFS= read -r -d '' path; do
+			echo "$(describe "$c") creates $path; move it into the overlay commit and add 'New-file: $path' to the message"
+		done < <(rgit diff-tree -r -z --no-commit-id -M --name-only --diff-filter=AC "$c")
+	done
+}
+
+# list_message_problems COMMIT
+list_message_problems() {
+	local c
+	split_series "$1"
+	for c in "${PATCHES[@]}"; do
+		rgit log -1 --format=%b "$c" | grep -Ev "$TRAILER" | grep -q '[^[:space:]]' ||
+			echo "$(describe "$c") does not say why it exists; give it a body"
+		! rgit log -1 --format=%B "$c" | grep -qi '^Signed-off-by:' ||
+			echo "$(describe "$c") holds a Signed-off-by; only the sender adds it: series mail --signoff"
+	done
+}
+
+# list_claims COMMIT
+list_claims() {
+	rgit log -1 --format=%B "$1" | sed -n 's/^New-file: //p'
+}
+
+# list_claim_problems COMMIT: each new file goes into exactly one mailed patch
+list_claim_problems() {
+	local c path
+	local -A claims=()
+	split_series "$1"
+	while IFS= read -r -d '' path; do
+		claims[$path]=0
+	done < <(list_new_files)
+	for c in "${PATCHES[@]}"; do
+		while IFS= read -r path; do
+			if [ -n "${claims[$path]-}" ]; then
+				claims[$path]=$((claims[$path] + 1))
+			else
+				echo "$(describe "$c") claims '$path', which is no new file; correct its New-file line"
+			fi
+		done < <(list_claims "$c")
+	done
+	for path in "${!claims[@]}"; do
+		[ "${claims[$path]}" -eq 1 ] ||
+			echo "$path is claimed by ${claims[$path]} patches; put 'New-file: $path' into the message of exactly one"
+	done
+}
