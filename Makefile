@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The one front door. Each step is a program that finds out by itself what is left to do.
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+STAMPS := build/stamps
+# What a test names in ONLY= reaches tests/run; see docs/testing.md.
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: all ## before and after on the emulated host, as a table, build/results/demo.json and demo.svg
+	build/venv/bin/python tests/demo/demo.py
+
+.PHONY: check
+check: all unit ## the tests that each change must pass; ONLY=PATTERN picks some
+	tests/run
+
+.PHONY: check-full
+check-full: all unit ## check, and every commit of both series built on its own
+	REBUILD=1 tests/run
+
+.PHONY: shell
+shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglittle|tricluster|homogeneous
+	testbed/run --kernel $(or $(KERNEL),patched) --topology $(or $(TOPOLOGY),biglittle) \
+		--file build/artifacts/qemu-system-aarch64 --file build/artifacts/guests
+
+.PHONY: series
+series: trees ## mailable series for pristine trees, in build/series/linux and build/series/qemu
+	scripts/series mail linux
+	scripts/series mail qemu
+
+.PHONY: all
+all: trees kernels qemu host guests ## build everything that the demo and the tests run
+
+.PHONY: deps
+deps: ## install the Debian packages of the build machine (as root; otherwise name them)
+	@scripts/deps
+
+.PHONY: trees
+trees: deps $(STAMPS)/series-linux $(STAMPS)/series-qemu ## build/linux and build/qemu with our series on top
+
+# Opened again only when the stored series changes: in between, the trees are for editing.
+.SECONDEXPANSION:
+$(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf
+	scripts/series open $*
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: kernels
+kernels: trees ## the emulated host's kernels, stock and patched
+	testbed/build-kernel stock
+	testbed/build-kernel patched
+
+.PHONY: qemu
+qemu: trees venv ## our QEMU, for use inside the emulated host
+	scripts/build-qemu
+
+.PHONY: unit
+unit: trees venv ## QEMU's unit tests of our code, for this machine
+	scripts/build-qemu --unit-tests
+
+.PHONY: venv
+venv: deps
+	@scripts/venv
+
+.PHONY: host
+host: deps ## emulator, root file system and device trees of the emulated host
+	testbed/emulator
+	testbed/rootfs
+	testbed/dtbs
+
+.PHONY: guests
+guests: trees ## bare-metal guests
+	@$(MAKE) -s -C guests
+
+.PHONY: clean
+clean: ## delete build/; downloads and compiler cache stay below ~/.cache/vpmu
+	@for tree in linux qemu; do test ! -e build/$$tree || scripts/series saved $$tree; done
+	rm -rf build

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: scripts/trees makes the same base commit from a folder and from a tarball, keeps every file, and ends each failure with one
+# error and nothing left behind. Toy trees and a copy of the scripts in a temporary folder; no download.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+COUNT=0
+FAILED=0
+
+# check NAME CMD...
+check() {
+	local name=$1 verdict=ok
+	shift
+	COUNT=$((COUNT + 1))
+	"$@" >"$TMP/out" 2>&1 || { verdict='not ok' FAILED=1; }
+	echo "$verdict $COUNT - $name"
+	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/out"
+}
+
+# fails_with TEXT CMD...: CMD must fail, say TEXT in one line of error, and leave no half-made tree
+fails_with() {
+	local text=$1
+	shift
+	if "$@" >"$TMP/err" 2>&1; then
+		echo "succeeded: $*"
+		return 1
+	fi
+	cat "$TMP/err"
+	[ "$(grep -c 'error:' "$TMP/err")" = 1 ] && grep -qF "$text" "$TMP/err" &&
+		[ -z "$(find "$TMP/project/build" -maxdepth 1 -name '*.new.*')" ]
+}
+
+# base_of VARIABLE=VALUE...: makes build/linux anew with that environment, prints its base commit
+base_of() {
+	rm -rf "$TMP/project/build/linux"
+	env "$@" "$TMP/project/scripts/trees" linux 2>/dev/null
+	git -C "$TMP/project/build/linux" rev-parse base
+}
+
+same_base() {
+	local folder tarball
+	folder=$(base_of LINUX_TREE="$TMP/toy")
+	tarball=$(base_of LINUX_TREE="$TMP/toy.tar.xz")
+	echo "folder $folder, tarball $tarball"
+	[ "$folder" = "$tarball" ]
+}
+
+keeps_ignored_files() {
+	git -C "$TMP/project/build/linux" ls-files >"$TMP/files"
+	cat "$TMP/files"
+	diff - "$TMP/files" <<-EOF
+		.gitignore
+		Makefile
+		kept.o
+	EOF
+}
+
+trees() {
+	"$TMP/project/scripts/trees" linux
+}
+
+# Only apt-get is missing from what the script finds: the download's own way to fail, without a network.
+trees_without_network() {
+	mkdir -p "$TMP/bin"
+	printf '#!/bin/sh\nexit 100\n' >"$TMP/bin/apt-get"
+	chmod +x "$TMP/bin/apt-get"
+	PATH=$TMP/bin:$PATH VPMU_CACHE=$TMP/cache "$TMP/project/scripts/trees" linux
+}
+
+# A cached file that is not what upstream.conf pins must not be used.
+trees_with_bad_cache() {
+	mkdir -p "$TMP/cache/sources/$LINUX_SHA256"
+	echo garbage >"$TMP/cache/sources/$LINUX_SHA256/linux.deb"
+	trees_without_network
+}
+
+mkdir -p "$TMP/project" "$TMP/toy"
+cp -r "$TOP/scripts" "$TOP/upstream.conf" "$TMP/project"
+mkdir "$TMP/project/build"
+echo '*.o' >"$TMP/toy/.gitignore"
+echo all: >"$TMP/toy/Makefile"
+echo object >"$TMP/toy/kept.o"
+tar -C "$TMP" -cJf "$TMP/toy.tar.xz" toy
+
+echo 1..7
+check "folder and tarball give the same base commit" same_base
+check "files that .gitignore names are part of the base" keeps_ignored_files
+check "a tree made from another source is not replaced" \
+	fails_with "is there, made from" env LINUX_TREE="$TMP/toy" "$TMP/project/scripts/trees" linux
+rm -rf "$TMP/project/build/linux"
+check "an override that does not exist is one error" \
+	fails_with "neither a folder nor a file" env LINUX_TREE="$TMP/none" "$TMP/project/scripts/trees" linux
+check "a source that cannot be had is one error naming what was tried" \
+	fails_with "tried the cache ($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" trees_without_network
+check "a cached file with another digest is not used" \
+	fails_with "cannot get the source of linux" trees_with_bad_cache
+check "wrong usage is one error" fails_with "usage: trees" "$TMP/project/scripts/trees" minix
+exit "$FAILED"
