@@ -21,7 +21,7 @@ check: all unit ## the tests that each change must pass; ONLY=PATTERN picks some
 
 .PHONY: check-full
 check-full: all unit ## check, and every commit of both series built on its own
-	REBUILD=1 tests/run
+	tests/run --full
 
 .PHONY: shell
 shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglittle|tricluster|homogeneous
@@ -77,6 +77,6 @@ guests: trees ## bare-metal guests
 	@$(MAKE) -s -C guests
 
 .PHONY: clean
-clean: ## delete build/; downloads and compiler cache stay below ~/.cache/vpmu
-	@for tree in linux qemu; do test ! -e build/$$tree || scripts/series saved $$tree; done
+clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below ~/.cache/vpmu
+	@for tree in linux qemu; do test ! -e build/$$tree || scripts/series save $$tree || exit; done
 	rm -rf build
