@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: the bare-metal guests say what they find, and a harness can tell their pass, failure, stop and hang apart.
+# Under the emulator itself, without KVM: its emulated PMU always counts, so that winlike must pass.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
+# The slowest case takes 3 s alone on the machine.
+TIMEOUT=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
+# A hang is silence for longer than any verdict of the same guest ever takes (0.5 s).
+HANG_TIMEOUT=$((10 * ${VPMU_TIMEOUT_FACTOR:-1}))
+
+#name | guest | bootargs | verdict line, as a regular expression | machine and CPU
+CASES='
+winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt cpu=max smp=4
+winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
+winlike stops without a PMU|winlike||STOP: no PMU vcpu=0 pmuver=0x0|virt cpu=max,pmu=off smp=2
+winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1".*|virt cpu=max smp=1
+winlike refuses a number out of range|winlike|seconds=0|FAIL: parameter seconds must be a number from 1 to 3600|virt cpu=max smp=1
+canary passes|canary|verdict=pass|PASS: as asked for|virt cpu=max smp=1
+canary fails|canary|verdict=fail|FAIL: as asked for|virt cpu=max smp=1
+canary reports an undefined PMU register|canary|verdict=trap|FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
+'
+
+FAILED=0
+COUNT=0
+
+# run_guest SECONDS GUEST BOOTARGS "MACHINE cpu=CPU smp=N": the guest's output; status 124 when the time is over
+run_guest() {
+	local machine cpu smp
+	read -r machine cpu smp <<<"$4"
+	timeout "$1" "$EMULATOR" -M "$machine,gic-version=3" -cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
+		-display none -serial stdio -kernel "$ARTIFACTS/guests/$2.bin" -append "$3" </dev/null 2>&1 | tr -d '\r'
+}
+
+# report OK NAME DIAGNOSIS
+report() {
+	COUNT=$((COUNT + 1))
+	if [ "$1" = yes ]; then
+		echo "ok $COUNT - $2"
+	else
+		echo "not ok $COUNT - $2"
+		printf '%s\n' "$3" | sed 's/^/# /'
+		FAILED=1
+	fi
+}
+
+check_verdict() {
+	local name=$1 guest=$2 bootargs=$3 expected=$4 machine=$5 output status=0
+	output=$(run_guest "$TIMEOUT" "$guest" "$bootargs" "$machine") || status=$?
+	if [ "$status" = 0 ] && tail -n 1 <<<"$output" | grep -qxE "$expected"; then
+		report yes "$name"
+	else
+		report no "$name" "expected last line $expected; got status $status and:
+$(tail -n 5 <<<"$output")"
+	fi
+}
+
+check_hang() {
+	local output status=0
+	output=$(run_guest "$HANG_TIMEOUT" canary verdict=hang "virt cpu=max smp=1") || status=$?
+	# QEMU adds a line on what ended it
+	if [ "$status" = 124 ] && [ "$(head -n 1 <<<"$output")" = "canary verdict=hang" ] && ! grep -qE '^(PASS|FAIL|STOP): ' <<<"$output"; then
+		report yes "canary hangs"
+	else
+		report no "canary hangs" "expected status 124, its first line and no verdict; got status $status and: $output"
+	fi
+}
+
+# Each line whole and well formed: vCPUs print at the same time.
+check_lines() {
+	local output bad
+	output=$(run_guest "$TIMEOUT" winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4") || true
+	bad=$(grep -vxE 'winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
+		<<<"$output" || true)
+	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] || bad+=" (not all 4 vCPUs printed)"
+	if [ -z "$bad" ]; then
+		report yes "winlike's lines are whole, from each vCPU"
+	else
+		report no "winlike's lines are whole, from each vCPU" "$bad"
+	fi
+}
+
+main() {
+	local name guest bootargs expected machine
+	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
+	make -s -C "$TOP/guests" >&2
+	echo "1..$(($(grep -c '|' <<<"$CASES") + 2))"
+	while IFS='|' read -r name guest bootargs expected machine; do
+		[ -z "$name" ] || check_verdict "$name" "$guest" "$bootargs" "$expected" "$machine"
+	done <<<"$CASES"
+	check_hang
+	check_lines
+	return "$FAILED"
+}
+
+main
