@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all that its users see of it.
+
+Nothing here needs cleaning up after a kill -9: the disk's overlay is a file without a name, sockets are pairs without an
+address, and the children ask the kernel to end with their parent. Only the console log stays, in build/logs/.
+"""
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+ARTIFACTS = BUILD / "artifacts"
+LOGS = BUILD / "logs"
+KERNELS = ("stock", "patched")
+TOPOLOGIES = tuple(sorted(path.stem for path in (TOP / "testbed").glob("*.dts")))
+
+# Exit statuses of testbed/run for what is not the command's own doing; 124 is also what timeout(1) says.
+STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
+
+# Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is single-threaded.
+BOOT_TIMEOUT = {False: 120, True: 300}
+COMMAND_TIMEOUT = 600
+# Between the end of a connection and the end of the emulator that closed it.
+GRACE = 5
+
+
+class HostError(Exception):
+    """The host, not what ran on it, failed; status is the exit status that says so."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+def scale_timeout(seconds):
+    """The deadline SECONDS from now, scaled for slow machines."""
+    text = os.environ.get("VPMU_TIMEOUT_FACTOR", "1")
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0
+    if not 0 < factor < float("inf"):
+        raise HostError(STATUS_UNUSABLE, f"VPMU_TIMEOUT_FACTOR is '{text}'; give a number above 0")
+    return seconds * factor
+
+
+def start_child(argv, **kwargs):
+    """Start ARGV so that it is killed when this process goes, however it goes."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], **kwargs)
+
+
+def stop_child(process):
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def wait_first(processes, deadline, sock=None):
+    """The processes that have ended (and SOCK when it can be read); empty when the deadline passed first."""
+    poller = select.poll()
+    sources = {os.pidfd_open(process.pid): process for process in processes if process.returncode is None}
+    try:
+        for descriptor in sources:
+            poller.register(descriptor, select.POLLIN)
+        if sock is not None:
+            poller.register(sock, select.POLLIN)
+        ready = poller.poll(max(0, deadline - time.monotonic()) * 1000 if deadline else None)
+        return [sources.get(descriptor, sock) for descriptor, _ in ready]
+    finally:
+        for descriptor in sources:
+            os.close(descriptor)
+
+
+def require_artifact(path, target):
+    if not path.exists():
+        raise HostError(STATUS_UNUSABLE, f"{path.relative_to(TOP)} is missing; run 'make {target}'")
+    return path
+
+
+class Connection:
+    """How to reach root on a host: everything ssh needs to know, and what runs through it."""
+
+    def __init__(self, address, port, keys):
+        self.address, self.port, self.keys = address, port, keys
+
+    def command(self, *options):
+        # The machine's and the user's ssh settings stay out of it.
+        settings = {
+            "BatchMode": "yes",
+            # the cheapest for an emulated CPU
+            "Ciphers": "aes128-gcm@openssh.com",
+            "ConnectTimeout": "60",
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": "vpmu-host",
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": self.keys / "known_hosts",
+        }
+        argv = ["ssh", "-F", "/dev/null", "-i", self.keys / "login", "-p", self.port, "-e", "none"]
+        for name, value in settings.items():
+            argv += ["-o", f"{name}={value}"]
+        return [*argv, *options, f"root@{self.address}", "--"]
+
+
+class EmulatedHost:
+    """One QEMU process without a trace on the disk but its log; use it as a context manager."""
+
+    def __init__(self, kernel, topology, icount=False, append=()):
+        self.icount = icount
+        self.append = append
+        image = os.environ.get("VPMU_IMAGE")
+        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"kernel-{kernel}")
+        if not self.image.exists():
+            raise HostError(STATUS_UNUSABLE, f"VPMU_IMAGE is '{image}', which does not exist")
+        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb", "device-trees")
+        self.disk = require_artifact(ARTIFACTS / "rootfs.img", "rootfs")
+        self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64", "emulator")
+        self.keys = require_artifact(ARTIFACTS / "ssh", "rootfs")
+        LOGS.mkdir(parents=True, exist_ok=True)
+        words = ["host", kernel, topology, *(["icount"] if icount else []), time.strftime("%H%M%S"), str(os.getpid())]
+        self.log = LOGS / ("-".join(words) + ".log")
+        self.process = None
+        self.connection = None
+
+    def count_cpus(self):
+        # The device tree is the one place that says it.
+        nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], check=True, capture_output=True, text=True).stdout
+        return sum(node.startswith("cpu@") for node in nodes.split())
+
+    def command(self, ready_fd, monitor_fd):
+        # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
+        kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", "init=/usr/sbin/vpmu-init",
+                       "panic=-1", "panic_on_warn=1", *self.append]
+        argv = [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
+                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp", self.count_cpus(), "-m", "2G",
+                "-kernel", self.image, "-dtb", self.tree, "-append", " ".join(kernel_line)]
+        if self.icount:
+            argv += ["-icount", "shift=0,sleep=off"]
+        argv += ["-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on", "-serial", "chardev:console",
+                 "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control",
+                 "-chardev", f"socket,id=ready,fd={ready_fd}", "-device", "virtio-serial-device",
+                 "-device", "virtserialport,chardev=ready,name=ready",
+                 "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={str(self.disk).replace(',', ',,')}",
+                 "-device", "virtio-blk-device,drive=disk",
+                 # the host reaches nothing; port 0: the kernel picks a free one, so that parallel runs cannot collide
+                 "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+                 "-device", "virtio-net-device,netdev=net",
+                 "-device", "virtio-rng-device"]
+        return [str(word) for word in argv]
+
+    def start(self, timeout=None):
+        """Boot, and return when sshd answers for a host that has KVM and all its PMUs."""
+        deadline = time.monotonic() + scale_timeout(timeout or BOOT_TIMEOUT[self.icount])
+        ready, ready_child = socket.socketpair()
+        monitor, monitor_child = socket.socketpair()
+        argv = self.command(ready_child.fileno(), monitor_child.fileno())
+        with self.log.open("a") as log:
+            print("+", shlex.join(argv), file=log, flush=True)
+            # A session of its own: Ctrl-C is ours to handle.
+            self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                       pass_fds=[ready_child.fileno(), monitor_child.fileno()])
+        ready_child.close()
+        monitor_child.close()
+        with ready, monitor:
+            self.wait_ready(ready, deadline)
+            self.connection = Connection("127.0.0.1", self.find_port(monitor), self.keys)
+        return self.connection
+
+    def wait_ready(self, ready, deadline):
+        line = b""
+        while not line.endswith(b"\n"):
+            events = wait_first([self.process], deadline, ready)
+            if not events:
+                self.fail(STATUS_BOOT, "the host did not boot within the deadline")
+            data = ready.recv(4096) if ready in events else b""
+            if not data:
+                self.fail(STATUS_BOOT, "the host stopped while booting")
+            line += data
+        report = line.decode(errors="replace").strip()
+        if report != "ready":
+            self.fail(STATUS_BOOT, f"the host is not fit for tests: {report.removeprefix('error: ')}")
+
+    @staticmethod
+    def find_port(monitor):
+        """The port that the kernel picked, from the emulator's table of connections."""
+        with monitor.makefile("rw") as stream:
+            def execute(name, **arguments):
+                print(json.dumps({"execute": name, "arguments": arguments}), file=stream, flush=True)
+                while "return" not in (reply := json.loads(stream.readline())):
+                    if "error" in reply:
+                        raise HostError(STATUS_BOOT, f"the emulator refused {name}: {reply['error']['desc']}")
+                return reply["return"]
+            stream.readline()
+            execute("qmp_capabilities")
+            table = execute("human-monitor-command", **{"command-line": "info usernet"})
+        rows = [row.split() for row in table.splitlines() if "HOST_FORWARD" in row]
+        return rows[0][3]
+
+    def fail(self, status, message):
+        """Raise HostError with what the console says about it."""
+        self.stop()
+        lines = self.log.read_text(errors="replace").splitlines()
+        panics = [line for line in lines if "Kernel panic - not syncing" in line]
+        reason = panics[0] if panics else lines[-1] if len(lines) > 1 else "no output"
+        raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
+
+    def run(self, argv, deadline, what, **kwargs):
+        """Run ARGV, a command that uses this host, here; its exit status, or HostError when host or deadline ends first."""
+        process = start_child(argv, **kwargs)
+        try:
+            events = wait_first([process, self.process], deadline)
+            if not events:
+                self.fail(STATUS_TIMEOUT, f"{what} did not end within the deadline")
+            if process in events and process.wait() != 255:
+                return process.returncode
+            # ssh says 255 for a lost connection: then the emulator is about to end
+            if self.process in events or wait_first([self.process], time.monotonic() + GRACE):
+                self.fail(STATUS_DIED, f"the host stopped while {what} ran")
+            return 255
+        finally:
+            stop_child(process)
+
+    def stop(self):
+        """End the host at once; its disk is thrown away, so there is nothing to write back."""
+        if self.process is not None:
+            stop_child(self.process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def handle_signals():
+    """Have the signals that end a program unwind it instead, so that context managers clean up."""
+    def unwind(number, _frame):
+        # once is enough: what follows is cleaning up
+        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, unwind)
+    # nohup(1) and the like ask for it to be ignored
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, unwind)
