@@ -117,13 +117,13 @@ class EmulatedHost:
         self.icount = icount
         self.append = append
         image = os.environ.get("VPMU_IMAGE")
-        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"kernel-{kernel}")
+        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", "kernels")
         if not self.image.exists():
             raise HostError(STATUS_UNUSABLE, f"VPMU_IMAGE is '{image}', which does not exist")
-        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb", "device-trees")
-        self.disk = require_artifact(ARTIFACTS / "rootfs.img", "rootfs")
-        self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64", "emulator")
-        self.keys = require_artifact(ARTIFACTS / "ssh", "rootfs")
+        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb", "host")
+        self.disk = require_artifact(ARTIFACTS / "rootfs.img", "host")
+        self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64", "host")
+        self.keys = require_artifact(ARTIFACTS / "ssh", "host")
         LOGS.mkdir(parents=True, exist_ok=True)
         words = ["host", kernel, topology, *(["icount"] if icount else []), time.strftime("%H%M%S"), str(os.getpid())]
         self.log = LOGS / ("-".join(words) + ".log")
