@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Shows and checks what happens to a Windows-like guest on hosts with one or two PMUs.
+
+    tests/demo/demo.py                 all scenarios; leaves build/results/demo.json and demo.svg
+    tests/demo/demo.py --only NAME...  some of them; prints only
+    tests/demo/demo.py --tap           as tests, one a scenario
+
+Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not, with 2 when a host did not run.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import scenarios as table
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+ARTIFACTS = TOP / "build" / "artifacts"
+RESULTS = TOP / "build" / "results"
+QEMU = ARTIFACTS / "qemu-system-aarch64"
+GUEST = ARTIFACTS / "guests" / "winlike.bin"
+# A guest takes some ten seconds on a slow emulated host; one that takes this long hangs.
+GUEST_TIMEOUT = 90 * float(os.environ.get("VPMU_TIMEOUT_FACTOR", "1"))
+
+
+class HostError(Exception):
+    """The host did not run the guests, so nothing is known about them."""
+
+
+@dataclass
+class Outcome:
+    """A scenario and what was recorded of it."""
+
+    scenario: table.Scenario
+    run: dict
+    pmus: dict
+    groups: list
+
+    @property
+    def cycles(self):
+        """All deltas of the cycle counter."""
+        return [delta["cycles"] for delta in self.run["deltas"]]
+
+    @property
+    def verdict(self):
+        """The guest's last line."""
+        return self.run["output"][-1] if self.run["output"] else ""
+
+    @property
+    def refusal(self):
+        """QEMU's words, when it did not let the guest run."""
+        ran = self.run["guest"] or self.run["output"]
+        if ran or self.run["hang"] or (self.run["started"] and self.run["exit"] == 0):
+            return ""
+        return (self.run["stderr"].strip() or self.run["refusal"]
+                or f"QEMU ended with exit status {self.run['exit']} and said nothing")
+
+    @property
+    def guest_status(self):
+        """One of scenarios.py's words, or a sentence when none fits."""
+        if self.refusal:
+            return table.REFUSED
+        if self.run["hang"]:
+            return f"hangs, last line: {self.verdict!r}"
+        for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU), ("STOP: divide by zero", table.STOPPED)):
+            if self.verdict.startswith(prefix):
+                return status
+        return f"ends without a known verdict, last line: {self.verdict!r}"
+
+    @property
+    def backend(self):
+        """What QEMU says the vCPUs' counters are made of; "" when it chose nothing or did not get that far."""
+        found = sorted({backend or "" for backend in self.run["backends"]})
+        return "/".join(found)
+
+    @property
+    def expected_backend(self):
+        """The table's, with the PMU's name of this host filled in."""
+        if self.scenario.backend is not table.THE_PMU:
+            return self.scenario.backend
+        return next((name for name, cpus in self.pmus.items() if set(self.groups[0]) <= set(cpus)), "(no PMU covers the CPUs)")
+
+    def moves(self, vcpu):
+        """Moves of a vCPU's thread, its placing before the first delta not counted."""
+        return [move for move in self.run["moves"] if move["vcpu"] == vcpu][1:]
+
+    def problems(self):
+        """Why this is not the expected outcome; empty when it is."""
+        checks = (
+            ("guest status", self.scenario.guest_status, self.guest_status),
+            ("backend", self.expected_backend, self.backend),
+        )
+        found = [f"{what}: expected {want!r}, got {got!r}" for what, want, got in checks if want != got]
+        if not found:
+            check = {table.OK: self._problems_ok, table.STOPPED: self._problems_stopped}.get(self.scenario.guest_status)
+            found = list(check()) if check else []
+        return found
+
+    def _problems_ok(self):
+        if self.run["exit"] != 0:
+            yield f"QEMU's exit status: expected 0, got {self.run['exit']}"
+        if min(self.cycles, default=0) == 0:
+            yield "a delta is 0 or there is none, though the guest passed"
+        for vcpu in range(table.VCPUS):
+            moves = len(self.moves(vcpu))
+            if self.scenario.pinning == table.MOVING and moves < table.MIN_MOVES:
+                yield f"vCPU {vcpu} was moved {moves} times, expected at least {table.MIN_MOVES}; the run proves nothing"
+            if self.scenario.pinning == table.ONE_CLUSTER and moves:
+                yield f"vCPU {vcpu} was moved though it is pinned"
+
+    def _problems_stopped(self):
+        if min(self.cycles, default=None) != 0:
+            yield "no delta is 0, though the guest stopped"
+        if max(self.cycles, default=0) == 0:
+            yield "all deltas are 0: the counter never ran, so moving is not what stopped it"
+        if not any(self.moves(vcpu) for vcpu in range(table.VCPUS)):
+            yield "the guest stopped before any vCPU was moved"
+
+    def row(self):
+        """The entry of demo.json."""
+        return {
+            "scenario": self.scenario.name,
+            "kernel": self.scenario.kernel,
+            "pmu_hybrid": self.scenario.pmu_hybrid,
+            "pinning": self.scenario.pinning,
+            "backend": self.backend,
+            "guest_status": self.guest_status,
+            "min_delta": min(self.cycles, default=None),
+            "max_delta": max(self.cycles, default=None),
+        }
+
+
+def make_request(scenarios):
+    """What in_host.py is told to do; paths are those inside the host."""
+    append = f"seconds={table.SECONDS} interval_us={table.INTERVAL_US}"
+    runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": append,
+             "pinning": scenario.pinning, "move_every": table.MOVE_EVERY} for scenario in scenarios]
+    return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": GUEST_TIMEOUT, "runs": runs}
+
+
+def run_in_host(kernel, topology, scenarios, icount):
+    """Boots a host and returns the outcomes of the scenarios."""
+    with tempfile.TemporaryDirectory() as folder:
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps(make_request(scenarios)), encoding="utf-8")
+        files = itertools.chain.from_iterable(("--file", path) for path in (QEMU, GUEST, HERE / "in_host.py", request))
+        command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, *(["--icount"] if icount else []), *files,
+                   "--", "python3", "/root/in_host.py", "/root/request.json"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status {done.returncode}; "
+                        "see the messages above and build/logs/")
+    try:
+        recorded = json.loads(done.stdout)
+    except json.JSONDecodeError as error:
+        raise HostError(f"the {topology} host with the {kernel} kernel printed no valid JSON ({error}): {done.stdout[:200]!r}") from error
+    return [Outcome(scenario, run, recorded["pmus"], recorded["groups"])
+            for scenario, run in zip(scenarios, recorded["runs"], strict=True)]
+
+
+def run_scenarios(scenarios, icount):
+    """Yields outcomes, host by host."""
+    hosts = {}
+    for scenario in scenarios:
+        hosts.setdefault((scenario.kernel, scenario.topology), []).append(scenario)
+    for (kernel, topology), members in hosts.items():
+        names = ", ".join(scenario.name for scenario in members)
+        print(f"==> {topology} host, {kernel} kernel: {names}", file=sys.stderr, flush=True)
+        yield from run_in_host(kernel, topology, members, icount)
+
+
+def print_table(outcomes):
+    """The outcomes at a glance, QEMU's own words below."""
+    heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "guest", "cycles per interval", "as expected")
+    rows = [heads]
+    for outcome in outcomes:
+        row = outcome.row()
+        cycles = "-" if row["min_delta"] is None else f"{row['min_delta']:,} to {row['max_delta']:,}"
+        rows.append((row["scenario"], row["kernel"], "on" if row["pmu_hybrid"] else "off", row["pinning"],
+                     row["backend"] or "-", row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    print()
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for outcome in outcomes:
+        if outcome.refusal:
+            print(f"\n{outcome.scenario.name}: QEMU refused:\n    " + outcome.refusal.replace("\n", "\n    "))
+        elif outcome.verdict.startswith("STOP"):
+            print(f"\n{outcome.scenario.name}: the guest's last words:\n    {outcome.verdict}")
+    print(flush=True)
+
+
+def write_atomically(path, text):
+    """A reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def write_results(outcomes):
+    """demo.json, the recording that the picture is made of, and the picture."""
+    write_atomically(RESULTS / "demo.json", json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
+    recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups, **outcome.run} for outcome in outcomes}
+    recording = RESULTS / "demo-recording.json"
+    write_atomically(recording, json.dumps(recorded) + "\n")
+    python = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip() + "/bin/python3"
+    subprocess.run([python, HERE / "plot.py", recording, RESULTS / "demo.svg"], check=True)
+    for name in ("demo.json", "demo.svg"):
+        print((RESULTS / name).relative_to(TOP))
+
+
+def report_problems(outcomes):
+    """Says what differs and how to see it again; returns whether anything does."""
+    bad = [outcome for outcome in outcomes if outcome.problems()]
+    for outcome in bad:
+        print(f"demo.py: error: {outcome.scenario.name}: {'; '.join(outcome.problems())}\n"
+              f"    logs: build/logs/; again: tests/demo/demo.py --only {outcome.scenario.name}", file=sys.stderr)
+    return bool(bad)
+
+
+def print_tap(scenarios, icount):
+    """One test a scenario; a host that does not run fails those it has not run."""
+    print(f"1..{len(scenarios)}", flush=True)
+    outcomes = run_scenarios(scenarios, icount)
+    done = 0
+    try:
+        for outcome in outcomes:
+            done += 1
+            problems = outcome.problems()
+            print(f"{'not ok' if problems else 'ok'} {done} - {outcome.scenario.name}")
+            for line in [json.dumps(outcome.row()), *problems, outcome.refusal]:
+                print("".join(f"# {part}\n" for part in line.splitlines()), end="", flush=True)
+    except HostError as error:
+        print(f"Bail out! {error}")
+        return 2
+    return 0
+
+
+def parse_arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    names = [scenario.name for scenario in table.SCENARIOS]
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
+    parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
+    parser.add_argument("--icount", action="store_true", help="let instructions be the host's clock: slower, the same on each run")
+    return parser.parse_args()
+
+
+def main():
+    """Returns the exit status."""
+    options = parse_arguments()
+    for path, what in ((QEMU, "our QEMU"), (GUEST, "the guest")):
+        if not path.exists():
+            print(f"demo.py: error: {what} is not built, {path.relative_to(TOP)} is missing; run 'make demo'", file=sys.stderr)
+            return 2
+    scenarios = [scenario for scenario in table.SCENARIOS if not options.only or scenario.name in options.only]
+    if options.tap:
+        return print_tap(scenarios, options.icount)
+    try:
+        outcomes = list(run_scenarios(scenarios, options.icount))
+    except HostError as error:
+        print(f"demo.py: error: {error}", file=sys.stderr)
+        return 2
+    outcomes.sort(key=lambda outcome: table.SCENARIOS.index(outcome.scenario))
+    print_table(outcomes)
+    if not options.only:
+        write_results(outcomes)
+    return 1 if report_problems(outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs guests under QEMU and KVM and moves their vCPU threads. Runs inside the test host, prints one JSON document.
+
+    python3 in_host.py REQUEST.json
+
+REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "pinning",
+"move_every"}, ...]}. See run_guest() for the result of each run. Nothing is judged here; that is demo.py's part.
+
+Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
+through, whose import alone takes an emulated host longer than a guest's start.
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+DEVICES = "/sys/bus/event_source/devices"
+# What a QEMU gets to exit by itself before it is killed.
+EXIT_TIMEOUT = 10
+VERDICTS = ("PASS: ", "FAIL: ", "STOP: ")
+
+
+class QmpError(Exception):
+    """A command was answered with an error."""
+
+
+class QmpClosed(Exception):
+    """QEMU closed the connection, which it does by exiting."""
+
+
+class Qmp:
+    """A QMP connection: commands one after the other; of the events, only the names are kept."""
+
+    def __init__(self, sock, timeout):
+        sock.settimeout(timeout)
+        self._sock = sock
+        # for reading only: a text stream that is also written to drops what it has read ahead
+        self._lines = sock.makefile("r", encoding="utf-8")
+        self._events = []
+        self._read()
+        self.command("qmp_capabilities")
+
+    def _read(self):
+        try:
+            line = self._lines.readline()
+        except ConnectionResetError:
+            line = ""
+        if not line:
+            raise QmpClosed("QEMU closed its monitor")
+        return json.loads(line)
+
+    def command(self, name, **arguments):
+        """Returns the command's return value."""
+        try:
+            self._sock.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        except BrokenPipeError as error:
+            raise QmpClosed("QEMU closed its monitor") from error
+        while True:
+            message = self._read()
+            if "error" in message:
+                raise QmpError(message["error"]["desc"])
+            if "return" in message:
+                return message["return"]
+            self._events.append(message["event"])
+
+    def wait_for_event(self, name):
+        """Returns when the event has come, now or before."""
+        while name not in self._events:
+            self._events.append(self._read()["event"])
+
+
+def now_ns():
+    """The clock that ticks exactly as the guest's CNTVCT_EL0 does, at another offset."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+
+def parse_cpu_list(text):
+    """The CPUs of a list as sysfs prints it: 0-1,4"""
+    cpus = []
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        cpus.extend(range(int(first), int(last or first) + 1))
+    return cpus
+
+
+def read_pmus():
+    """CPU PMUs and their CPUs; only these event sources have a file "cpus"."""
+    pmus = {}
+    for name in sorted(os.listdir(DEVICES)):
+        try:
+            with open(f"{DEVICES}/{name}/cpus", encoding="ascii") as file:
+                pmus[name] = parse_cpu_list(file.read())
+        except FileNotFoundError:
+            pass
+    return pmus
+
+
+def make_groups(pmus):
+    """The sets of CPUs to move between: each PMU's, or with a single PMU the halves of its CPUs."""
+    if not pmus:
+        sys.exit(f"in_host.py: error: no CPU PMU in {DEVICES}; the host's kernel or device tree lacks one")
+    groups = sorted(pmus.values())
+    if len(groups) == 1:
+        middle = len(groups[0]) // 2
+        groups = [groups[0][:middle], groups[0][middle:]]
+    return groups
+
+
+class Guest:
+    """QEMU with a guest that has not started yet (-S), and what is recorded of it."""
+
+    def __init__(self, request, run, first_group):
+        self.deadline = time.monotonic() + request["timeout"]
+        self.errors = tempfile.TemporaryFile("w+")
+        ours, theirs = socket.socketpair()
+        # Without pmu-hybrid, KVM takes the PMU of the CPU that a vCPU is initialised on: the child inherits our affinity.
+        everywhere = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, first_group)
+        try:
+            self.process = subprocess.Popen(
+                [request["qemu"], "-accel", "kvm", "-M", "virt,gic-version=3", "-cpu", run["cpu"],
+                 "-smp", str(run["vcpus"]), "-m", "256", "-nodefaults", "-display", "none",
+                 "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
+                 "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
+                 # a guest that is off leaves QEMU there to be asked
+                 "-action", "shutdown=pause,reboot=shutdown", "-S", "-kernel", request["guest"], "-append", run["append"]],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[theirs.fileno()])
+        finally:
+            os.sched_setaffinity(0, everywhere)
+            theirs.close()
+        self._sock = ours
+        self.qmp = None
+        self.threads = []
+
+    def connect(self):
+        """Finds the vCPU threads."""
+        self.qmp = Qmp(self._sock, max(1, self.deadline - time.monotonic()))
+        self.cpus = self.qmp.command("query-cpus-fast")
+        self.threads = [cpu["thread-id"] for cpu in self.cpus]
+
+    def backends(self):
+        """What each vCPU's counters are made of; None from a QEMU without pmu-hybrid."""
+        try:
+            return [self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus]
+        except QmpError:
+            return [None for _ in self.cpus]
+
+    def state(self):
+        """The VM's, for the diagnosis of a hang."""
+        try:
+            return self.qmp.command("query-status")["status"] if self.qmp else "no monitor"
+        except (QmpError, QmpClosed, OSError):
+            return "monitor does not answer"
+
+    def read_lines(self):
+        """Yields lists of lines as the guest prints them, with the time they were read."""
+        stream = self.process.stdout.fileno()
+        rest = b""
+        while True:
+            wait = self.deadline - time.monotonic()
+            if wait <= 0 or not select.select([stream], [], [], wait)[0]:
+                raise TimeoutError
+            data = os.read(stream, 65536)
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            yield now_ns(), [line.decode("ascii", "replace").strip() for line in lines]
+
+    def end(self):
+        """Leaves no process behind; returns exit status and error output."""
+        if self.qmp:
+            try:
+                self.qmp.command("quit")
+            except (QmpError, QmpClosed, OSError):
+                pass  # it has exited, or hangs itself
+        try:
+            status = self.process.wait(EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        self._sock.close()
+        self.errors.seek(0)
+        with self.errors:
+            return status, self.errors.read()
+
+
+def parse_pairs(line):
+    """name=value words of a guest's line."""
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)
+
+
+class Mover:
+    """Moves each vCPU thread to the next group after so many of its deltas were seen, and keeps a log of it."""
+
+    def __init__(self, threads, groups, every):
+        self._threads = threads
+        self._groups = groups
+        self._every = every
+        self._since = [0] * len(threads)
+        self._group = [0] * len(threads)
+        self.log = []
+
+    def place(self, vcpu, group, after):
+        """When the call returns, the thread runs on no other CPU any more."""
+        os.sched_setaffinity(self._threads[vcpu], self._groups[group])
+        self._group[vcpu] = group
+        self._since[vcpu] = 0
+        self.log.append({"vcpu": vcpu, "host_ns": now_ns(), "group": group, "after_delta": after})
+
+    def seen(self, vcpu, count, total):
+        """So many deltas of the vCPU were read; of all vCPUs it were total by now."""
+        self._since[vcpu] += count
+        if self._every and self._since[vcpu] >= self._every:
+            self.place(vcpu, (self._group[vcpu] + 1) % len(self._groups), total)
+
+
+def record_line(line, read_ns, result):
+    """Files a line of the guest; returns the vCPU whose delta it is, or None."""
+    word = line.partition(" ")[0]
+    if word not in ("delta", "winlike"):
+        if line:
+            result["output"].append(line)
+        return None
+    values = {name: int(value) for name, value in parse_pairs(line).items()}
+    if word == "winlike":
+        result["guest"] = values
+        return None
+    result["deltas"].append(values | {"read_ns": read_ns})
+    return values["vcpu"]
+
+
+def start_guest(guest, result):
+    """Lets QEMU start the VM and asks what it chose."""
+    guest.qmp.command("cont")
+    result["started"] = True
+    result["backends"] = guest.backends()
+
+
+def follow_guest(guest, mover, result):
+    """Reads what the guest prints and moves its vCPUs, up to its verdict."""
+    for read_ns, lines in guest.read_lines():
+        seen = [record_line(line, read_ns, result) for line in lines]
+        # per lot, so that lines that came together do not make a vCPU move twice
+        for vcpu in set(seen) - {None}:
+            mover.seen(vcpu, seen.count(vcpu), len(result["deltas"]))
+        if any(line.startswith(VERDICTS) for line in lines):
+            # that it powered off is part of what a guest must do
+            guest.qmp.wait_for_event("SHUTDOWN")
+            return
+
+
+def record_run(guest, run, groups, result):
+    """Starts the guest and follows it to its end."""
+    guest.connect()
+    moving = run["pinning"] == "moving"
+    # QEMU chooses by what the threads are allowed when the guest first starts.
+    everywhere = sorted(os.sched_getaffinity(0))
+    for thread in guest.threads:
+        os.sched_setaffinity(thread, everywhere if moving else groups[0])
+    start_guest(guest, result)
+    mover = Mover(guest.threads, groups, run["move_every"] if moving else 0)
+    result["moves"] = mover.log
+    for vcpu in range(len(guest.threads)):
+        mover.place(vcpu, 0, 0)
+    follow_guest(guest, mover, result)
+
+
+def run_guest(request, run, groups):
+    """Returns what happened, JSON-ready.
+
+    started   whether QEMU took "cont";  refusal   its answer if that was an error
+    hang      whether the deadline passed;  state  that of the VM then
+    exit, stderr   of QEMU; it is negative when QEMU had to be killed
+    backends  each CPU's pmu-backend once the guest ran
+    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
+    moves     of vCPU threads: to which group, when, and after how many deltas
+    """
+    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [], "guest": {},
+              "deltas": [], "output": [], "moves": []}
+    guest = Guest(request, run, groups[0])
+    try:
+        record_run(guest, run, groups, result)
+    except QmpError as error:
+        result["refusal"] = str(error)
+    except (QmpClosed, ProcessLookupError):
+        pass  # QEMU has ended itself; its exit status and words tell why
+    except TimeoutError:
+        result["hang"] = True
+        result["state"] = guest.state()
+    finally:
+        result["exit"], result["stderr"] = guest.end()
+    return result
+
+
+def main():
+    """Runs what the request asks for, one guest after the other."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        request = json.load(file)
+    pmus = read_pmus()
+    groups = make_groups(pmus)
+    runs = []
+    for run in request["runs"]:
+        print(f"==> {run['name']}", file=sys.stderr, flush=True)
+        runs.append(run_guest(request, run, groups))
+    json.dump({"pmus": pmus, "groups": groups, "runs": runs}, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()
