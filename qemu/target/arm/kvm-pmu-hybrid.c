@@ -1,0 +1,406 @@
+/*
+ * KVM: the pmu-hybrid CPU property
+ *
+ * KVM backs the PMU of a VM with one PMU of the host, by default with that of
+ * the CPU on which a vCPU happens to be initialized. On a host with more than
+ * one the guest's counters stand still on all other CPUs. With pmu-hybrid=on
+ * we choose instead, when the VM starts for the first time: only then are the
+ * CPUs known that the vCPU threads may run on, because management
+ * applications set the affinities of threads that exist already.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sched.h>
+#include <linux/kvm.h>
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "cpu.h"
+#include "host-pmu.h"
+#include "internals.h"
+#include "kvm_arm.h"
+#include "trace.h"
+
+#define SYSFS "/sys"
+#define ARM64_REG_PMCR_EL0 ARM64_SYS_REG(3, 3, 9, 12, 0)
+
+/* KVM has one PMU backend for all vCPUs of a VM. */
+static struct {
+    ArmPMUBackend backend;
+    /* As pmu-backend shows it, and as messages do */
+    char *name;
+    char *description;
+    uint8_t nr_counters;
+} choice;
+
+static int pmu_hybrid_start(NotifierWithReturn *n, void *data, Error **errp);
+
+static NotifierWithReturn start_notifier = {
+    .notify = pmu_hybrid_start,
+};
+
+static bool set_pmu_attr(uint64_t attr, void *value, const char *name,
+                         CPUState *cs, Error **errp)
+{
+    struct kvm_device_attr kda = {
+        .group = KVM_ARM_VCPU_PMU_V3_CTRL,
+        .attr = attr,
+        .addr = (uintptr_t)value,
+    };
+    int ret = kvm_vcpu_ioctl(cs, KVM_HAS_DEVICE_ATTR, &kda);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "The host's kernel lacks %s", name);
+        return false;
+    }
+    ret = kvm_vcpu_ioctl(cs, KVM_SET_DEVICE_ATTR, &kda);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "KVM refuses %s for vCPU %d", name,
+                         cs->cpu_index);
+        return false;
+    }
+    return true;
+}
+
+static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
+{
+    uint64_t pmcr;
+    int ret = kvm_get_one_reg(first_cpu, ARM64_REG_PMCR_EL0, &pmcr);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Cannot read PMCR_EL0 from KVM");
+        return false;
+    }
+    *nr_counters = (pmcr & PMCRN_MASK) >> PMCRN_SHIFT;
+    return true;
+}
+
+/*
+ * The attribute's number has been proposed upstream for another feature, too.
+ * A kernel with that one could accept it and do something else.
+ */
+static bool set_fixed_counters(Error **errp)
+{
+    uint8_t nr_counters;
+
+    if (!set_pmu_attr(KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL,
+                      "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", first_cpu,
+                      errp) ||
+        !read_nr_counters(&nr_counters, errp)) {
+        return false;
+    }
+    if (nr_counters) {
+        error_setg(errp, "KVM accepts KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY "
+                   "but still has %u event counters, so it means something "
+                   "else by it", nr_counters);
+        return false;
+    }
+    return true;
+}
+
+/* What the boards' calls would have done at once without pmu-hybrid */
+static bool init_vcpu_pmu(ARMCPU *cpu, Error **errp)
+{
+    CPUState *cs = CPU(cpu);
+
+    if (cpu->kvm_pmu_irq &&
+        !set_pmu_attr(KVM_ARM_VCPU_PMU_V3_IRQ, &cpu->kvm_pmu_irq,
+                      "KVM_ARM_VCPU_PMU_V3_IRQ", cs, errp)) {
+        return false;
+    }
+    return set_pmu_attr(KVM_ARM_VCPU_PMU_V3_INIT, NULL,
+                        "KVM_ARM_VCPU_PMU_V3_INIT", cs, errp);
+}
+
+/* Tells KVM the choice; @pmu is NULL for the fixed counters. */
+static bool apply_backend(const ArmHostPMU *pmu, Error **errp)
+{
+    CPUState *cs;
+
+    if (pmu) {
+        int type = pmu->type;
+
+        if (!set_pmu_attr(KVM_ARM_VCPU_PMU_V3_SET_PMU, &type,
+                          "KVM_ARM_VCPU_PMU_V3_SET_PMU", first_cpu, errp)) {
+            error_prepend(errp, "Cannot use %s: ", pmu->name);
+            return false;
+        }
+    } else if (!set_fixed_counters(errp)) {
+        return false;
+    }
+
+    CPU_FOREACH(cs) {
+        if (!init_vcpu_pmu(ARM_CPU(cs), errp)) {
+            return false;
+        }
+        /* The values depend on the PMU; none of the old ones may survive. */
+        if (!write_kvmstate_to_list(ARM_CPU(cs))) {
+            error_setg(errp, "Cannot read the registers of vCPU %d after the "
+                       "choice of its PMU", cs->cpu_index);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put_dirty_registers(CPUState *cs, run_on_cpu_data data)
+{
+    Error **errp = data.host_ptr;
+    int ret;
+
+    if (*errp || !cs->vcpu_dirty) {
+        return;
+    }
+    ret = kvm_arch_put_registers(cs, KVM_PUT_RUNTIME_STATE, errp);
+    if (ret < 0) {
+        if (!*errp) {
+            error_setg_errno(errp, -ret, "Cannot write the registers of vCPU "
+                             "%d", cs->cpu_index);
+        }
+        return;
+    }
+    cs->vcpu_dirty = false;
+}
+
+/*
+ * A monitor command may have fetched the registers. They must not be written
+ * back after the choice: PMCR_EL0.N, for one, would become that of a PMU that
+ * was not chosen.
+ */
+static bool flush_registers(Error **errp)
+{
+    Error *err = NULL;
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        run_on_cpu(cs, put_dirty_registers, RUN_ON_CPU_HOST_PTR(&err));
+    }
+    if (err) {
+        error_propagate(errp, err);
+        return false;
+    }
+    return true;
+}
+
+static bool read_vcpu_cpus(ArmHostCPUSet *set, Error **errp)
+{
+    CPUState *cs;
+
+    bitmap_zero(set->cpus, ARM_HOST_MAX_CPUS);
+    CPU_FOREACH(cs) {
+        ArmHostCPUSet cpus;
+
+        if (sched_getaffinity(cs->thread_id, sizeof(cpus.cpus),
+                              (cpu_set_t *)cpus.cpus) < 0) {
+            error_setg_errno(errp, errno, "Cannot get the affinity of thread "
+                             "%d of vCPU %d", cs->thread_id, cs->cpu_index);
+            return false;
+        }
+        bitmap_or(set->cpus, set->cpus, cpus.cpus, ARM_HOST_MAX_CPUS);
+    }
+    return true;
+}
+
+static void record_choice(const ArmHostPMU *pmu, const GPtrArray *pmus,
+                          uint8_t nr_counters)
+{
+    g_autofree char *all = arm_host_pmus_format(pmus);
+
+    choice.nr_counters = nr_counters;
+    if (pmu) {
+        g_autofree char *cpus = arm_host_cpu_set_format(&pmu->cpus);
+
+        choice.backend = ARM_PMU_BACKEND_HOST_PMU;
+        choice.name = g_strdup(pmu->name);
+        choice.description = g_strdup_printf("%s on CPUs %s", pmu->name, cpus);
+    } else {
+        choice.backend = ARM_PMU_BACKEND_FIXED_COUNTERS;
+        choice.name = g_strdup("fixed-counters");
+        choice.description = g_strdup_printf("the fixed counters of %s", all);
+    }
+}
+
+/*
+ * Chooses among the PMUs of the host, or takes the fixed counters if
+ * @wanted says so. ARM_PMU_BACKEND_NONE leaves it to the affinities.
+ */
+static ArmPMUBackend choose_backend(ArmPMUBackend wanted,
+                                    const GPtrArray *pmus,
+                                    const ArmHostCPUSet *vcpu_cpus,
+                                    const ArmHostPMU **pmu, Error **errp)
+{
+    bool fixed = kvm_vm_check_extension(kvm_state,
+                                KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) > 0;
+    g_autofree char *vcpu_list = arm_host_cpu_set_format(vcpu_cpus);
+    g_autofree char *pmu_list = arm_host_pmus_format(pmus);
+
+    trace_kvm_arm_pmu_hybrid_choose(wanted, vcpu_list, pmu_list, fixed);
+
+    *pmu = NULL;
+    if (wanted != ARM_PMU_BACKEND_FIXED_COUNTERS) {
+        return arm_host_pmus_choose(pmus, vcpu_cpus, fixed, pmu, errp);
+    }
+    if (!fixed) {
+        error_setg(errp, "The guest has the fixed counters only, and the "
+                   "host's kernel lacks "
+                   "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY");
+        return ARM_PMU_BACKEND_NONE;
+    }
+    if (!arm_host_pmus_check_coverage(pmus, vcpu_cpus, errp)) {
+        return ARM_PMU_BACKEND_NONE;
+    }
+    return ARM_PMU_BACKEND_FIXED_COUNTERS;
+}
+
+/* Nothing is changed, in KVM or here, until the choice stands. */
+static bool make_choice(ArmPMUBackend wanted, Error **errp)
+{
+    g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
+    ArmPMUBackend backend;
+    const ArmHostPMU *pmu;
+    ArmHostCPUSet cpus;
+    g_autofree char *cpu_list = NULL;
+    uint8_t nr_counters;
+
+    if (!pmus || !read_vcpu_cpus(&cpus, errp)) {
+        return false;
+    }
+    backend = choose_backend(wanted, pmus, &cpus, &pmu, errp);
+    if (backend == ARM_PMU_BACKEND_NONE) {
+        return false;
+    }
+    cpu_list = arm_host_cpu_set_format(&cpus);
+    if (wanted != ARM_PMU_BACKEND_NONE && backend != wanted) {
+        error_setg(errp, "The guest has the event counters of one PMU, but "
+                   "the vCPU threads may run on the host's CPUs %s, which no "
+                   "single PMU covers", cpu_list);
+        return false;
+    }
+    if (!apply_backend(pmu, errp) || !read_nr_counters(&nr_counters, errp)) {
+        return false;
+    }
+    record_choice(pmu, pmus, nr_counters);
+    info_report("pmu-hybrid: vCPU threads may run on CPUs %s; the guest's PMU "
+                "is backed by %s, with %u event counters", cpu_list,
+                choice.description, nr_counters);
+    return true;
+}
+
+static int pmu_hybrid_start(NotifierWithReturn *n, void *data, Error **errp)
+{
+    if (choice.backend != ARM_PMU_BACKEND_NONE) {
+        return 0;
+    }
+    if (!flush_registers(errp) ||
+        !make_choice(ARM_PMU_BACKEND_NONE, errp)) {
+        error_prepend(errp, "pmu-hybrid: ");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+void kvm_arm_pmu_hybrid_defer_init(ARMCPU *cpu)
+{
+    if (CPU(cpu) == first_cpu) {
+        vm_add_start_notifier(&start_notifier);
+    }
+}
+
+const char *kvm_arm_pmu_hybrid_backend(void)
+{
+    return choice.description;
+}
+
+void kvm_arm_pmu_hybrid_pre_save(ARMCPU *cpu)
+{
+    memset(cpu->kvm_pmu_name, 0, sizeof(cpu->kvm_pmu_name));
+    cpu->kvm_pmu_backend = choice.backend;
+    cpu->kvm_pmu_nr_counters = choice.nr_counters;
+    if (choice.name) {
+        pstrcpy((char *)cpu->kvm_pmu_name, sizeof(cpu->kvm_pmu_name),
+                choice.name);
+    }
+}
+
+/* Compares what came with what this VM has, chosen now or long ago. */
+static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
+{
+    const char *name = (char *)cpu->kvm_pmu_name;
+
+    if (cpu->kvm_pmu_backend != choice.backend) {
+        error_setg(errp, "The guest's PMU was backed by %s, and this VM has "
+                   "started with %s already", name, choice.name);
+        return false;
+    }
+    if (cpu->kvm_pmu_nr_counters != choice.nr_counters) {
+        error_setg(errp, "The guest's PMU was backed by %s with %u event "
+                   "counters, and %s has %u here", name,
+                   cpu->kvm_pmu_nr_counters, choice.name, choice.nr_counters);
+        return false;
+    }
+    return true;
+}
+
+bool kvm_arm_pmu_hybrid_load(ARMCPU *cpu, Error **errp)
+{
+    if (cpu->kvm_pmu_backend >= ARM_PMU_BACKEND__MAX ||
+        !memchr(cpu->kvm_pmu_name, 0, sizeof(cpu->kvm_pmu_name))) {
+        error_setg(errp, "pmu-hybrid: invalid PMU backend %u",
+                   cpu->kvm_pmu_backend);
+        return false;
+    }
+    if (cpu->kvm_pmu_backend == ARM_PMU_BACKEND_NONE) {
+        /* That VM never ran: whatever this one has or gets will do. */
+        return true;
+    }
+    if ((choice.backend == ARM_PMU_BACKEND_NONE &&
+         !make_choice(cpu->kvm_pmu_backend, errp)) ||
+        !check_incoming_choice(cpu, errp)) {
+        error_prepend(errp, "pmu-hybrid: ");
+        return false;
+    }
+    return true;
+}
+
+static bool get_pmu_hybrid(Object *obj, Error **errp)
+{
+    return ARM_CPU(obj)->pmu_hybrid;
+}
+
+static void set_pmu_hybrid(Object *obj, bool value, Error **errp)
+{
+    ARM_CPU(obj)->pmu_hybrid = value;
+}
+
+static char *get_pmu_backend(Object *obj, Error **errp)
+{
+    return g_strdup(choice.name ?: "");
+}
+
+void kvm_arm_pmu_hybrid_add_properties(ARMCPU *cpu)
+{
+    Object *obj = OBJECT(cpu);
+
+    object_property_add_bool(obj, "pmu-hybrid", get_pmu_hybrid,
+                             set_pmu_hybrid);
+    object_property_set_description(obj, "pmu-hybrid",
+                                    "Set on to back the PMU by what the CPUs "
+                                    "that the vCPU threads may run on have "
+                                    "in common.");
+    object_property_add_str(obj, "pmu-backend", get_pmu_backend, NULL);
+    object_property_set_description(obj, "pmu-backend",
+                                    "Name of the host's PMU or "
+                                    "'fixed-counters' once pmu-hybrid=on has "
+                                    "led to a choice; empty otherwise");
+}
+
+void kvm_arm_pmu_hybrid_finalize(ARMCPU *cpu, Error **errp)
+{
+    if (cpu->pmu_hybrid && !cpu->has_pmu) {
+        error_setg(errp, "'pmu-hybrid' requires 'pmu', which is off");
+    }
+}
