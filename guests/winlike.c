@@ -3,7 +3,7 @@
  * Claim: PMCCNTR_EL0 goes on counting on each vCPU, whatever CPUs of the host the vCPU runs on.
  *
  * Why it matters: the Windows boot loader measures the cycle counter over an interval of the system counter (CNTVCT_EL0) and
- * divides by the result without a look at it; and it needs a PMU at all. Arm ARM D13.1 "the cycle counter".
+ * divides by the result without a look at it; and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
  *
  * How it can tell: each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is
  * STOP, where Windows dies. The guest never sleeps, so a counter that runs cannot have stood still for an interval.

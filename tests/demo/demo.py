@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shows and checks what happens to a Windows-like guest on hosts with one or two PMUs.
 

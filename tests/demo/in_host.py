@@ -234,13 +234,6 @@ def record_line(line, read_ns, result):
     return values["vcpu"]
 
 
-def start_guest(guest, result):
-    """Lets QEMU start the VM and asks what it chose."""
-    guest.qmp.command("cont")
-    result["started"] = True
-    result["backends"] = guest.backends()
-
-
 def follow_guest(guest, mover, result):
     """Reads what the guest prints and moves its vCPUs, up to its verdict."""
     for read_ns, lines in guest.read_lines():
@@ -262,11 +255,14 @@ def record_run(guest, run, groups, result):
     everywhere = sorted(os.sched_getaffinity(0))
     for thread in guest.threads:
         os.sched_setaffinity(thread, everywhere if moving else groups[0])
-    start_guest(guest, result)
     mover = Mover(guest.threads, groups, run["move_every"] if moving else 0)
     result["moves"] = mover.log
+    guest.qmp.command("cont")
+    result["started"] = True
+    # before anything else: the guest's first interval is not to be on another cluster by chance
     for vcpu in range(len(guest.threads)):
         mover.place(vcpu, 0, 0)
+    result["backends"] = guest.backends()
     follow_guest(guest, mover, result)
 
 
