@@ -66,7 +66,7 @@ write_mail() {
 
 prove_mail() {
 	reset_repo
-	am_patches "$1"/*.patch || die "git am does not apply the series made for mailing: $(cat "$WORK/am.log")"
+	am_patches "$1"/*.patch || die "git am does not apply the series made for mailing: $(am_errors)"
 	[ "$(rgit rev-parse 'HEAD^{tree}')" = "$2" ] ||
 		die "the series made for mailing gives another tree: $(rgit diff --stat "$2" HEAD | tail -n 20)"
 }
@@ -94,13 +94,13 @@ check_series() {
 	reset_repo
 	commit_overlay
 	if ! am_stored; then
-		result 'patches apply to the base' "$(cat "$WORK/am.log")"
+		result 'patches apply to the base' "$(am_errors)"
 		finish_tap
 	fi
 	result 'patches apply to the base' ''
 	tip=$(rgit rev-parse HEAD)
 	dump_series "$tip" "$WORK/dump"
-	result 'round trip gives the same files' "$(diff_folders "$WORK/stored" "$WORK/dump" | head -n 60)"
+	result 'round trip gives the same files' "$(cd "$WORK" && diff_folders stored dump | head -n 60)"
 	result 'one commit a patch, on top of the new files' "$(list_shape_problems "$tip")"
 	result 'new files and patches share no path' "$(list_ownership_problems "$tip")"
 	result 'each patch says why, none is signed off' "$(list_message_problems "$tip")"

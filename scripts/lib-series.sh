@@ -110,6 +110,11 @@ am_patches() {
 	[ $# -eq 0 ] || rgit am -q "$@" >"$WORK/am.log" 2>&1
 }
 
+# git's hints on how to go on are for a person's own git am.
+am_errors() {
+	grep -v -e '^hint:' -e '--continue' -e '--skip' -e '--abort' "$WORK/am.log"
+}
+
 # The stored patches on top of the scratch HEAD; false when one does not apply.
 am_stored() {
 	shopt -s nullglob

@@ -1,0 +1,228 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: scripts/series check fails on each fault that it is there for, and scripts/series mail makes a series that plain git am
+# turns into the tree of branch series, each commit whole on its own. On toy trees.
+set -euo pipefail
+# shellcheck source=series-toy.sh
+. "$(dirname "$0")/series-toy.sh"
+
+OUT=$P/build/series/linux
+
+# tap_of CMD...: its TAP in $TMP/tap; succeeds with a plan that fits whether CMD fails or not
+tap_of() {
+	STATUS=0
+	"$@" >"$TMP/tap" 2>"$TMP/err" || STATUS=$?
+	cat "$TMP/tap" "$TMP/err"
+	[ "$(tail -n 1 "$TMP/tap")" = "1..$(grep -c '^\(not \)\?ok ' "$TMP/tap")" ]
+	nothing_left
+}
+
+checks_good_series() {
+	tap_of series check linux
+	[ "$STATUS" = 0 ]
+	grep -q '^1\.\.9$' "$TMP/tap"
+	[ "$(grep -c '^ok .*checkpatch of' "$TMP/tap")" = 2 ]
+}
+
+# finds TEST DIAGNOSTIC: check fails with exactly that test's line, and says so
+finds() {
+	tap_of series check linux
+	[ "$STATUS" != 0 ]
+	grep -q "^not ok [0-9]* - linux: $1" "$TMP/tap"
+	grep '^#' "$TMP/tap" | grep -qF -- "$2"
+}
+
+finds_no_patch() {
+	rm -r "$P/linux"
+	finds 'can be mailed' 'no patch'
+}
+
+finds_broken_patch() {
+	sed -i 's/ one/ other/' "$P"/linux/patches/0001-*
+	finds 'patches apply' 'hook.c: patch does not apply'
+}
+
+finds_other_format() {
+	mv "$P"/linux/patches/0002-*.patch "$P/linux/patches/0002-renamed.patch"
+	finds 'round trip' 'renamed.patch'
+}
+
+finds_stray_file() {
+	echo >"$P/linux/patches/notes"
+	finds 'round trip' notes
+}
+
+finds_empty_body() {
+	sed -i '/^Needed for the test/d' "$P"/linux/patches/0001-*
+	finds 'each patch says why' 'core: add the hook'
+}
+
+finds_sign_off() {
+	sed -i 's/^Needed for the test.*/&\n\nSigned-off-by: A B <a@b>/' "$P"/linux/patches/0001-*
+	finds 'each patch says why' 'only the sender adds it'
+}
+
+finds_unclaimed() {
+	echo >"$P/linux/new/more.c"
+	finds 'each new file is claimed' 'new/more.c is claimed by 0 patches'
+}
+
+finds_double_claim() {
+	sed -i 's/^New-file: .*/New-file: new\/plain.c/' "$P"/linux/patches/0002-*
+	finds 'each new file is claimed' 'new/plain.c is claimed by 2 patches'
+}
+
+finds_false_claim() {
+	sed -i 's/^Needed.*/&\nNew-file: new\/none.c/' "$P"/linux/patches/0001-*
+	finds 'each new file is claimed' "claims 'new/none.c', which is no new file"
+}
+
+finds_upstream_among_new_files() {
+	cp "$T/.gitignore" "$P/linux"
+	echo '*.a' >>"$P/linux/.gitignore"
+	finds 'new files and patches share no path' ".gitignore is upstream's"
+}
+
+# As a contributor's own git would store it.
+add_patch() {
+	commit "$@"
+	GIT_CONFIG_GLOBAL=/dev/null tree_git format-patch -q -N --zero-commit --no-signature --full-index --no-stat --start-number 3 -o "$P/linux/patches" HEAD^
+}
+
+finds_patched_new_file() {
+	echo >>"$T/new/plain.c"
+	add_patch 'new: change' why
+	finds 'new files and patches share no path' 'new/plain.c is a new file, but'
+}
+
+finds_created_file() {
+	echo >"$T/d/created.c"
+	add_patch 'd: create' why
+	finds 'new files and patches share no path' 'creates d/created.c'
+}
+
+finds_fixup() {
+	echo >>"$T/hook.c"
+	add_patch 'fixup! core: add the hook' why
+	finds 'one commit a patch' 'is not folded in'
+}
+
+finds_checkpatch_error() {
+	echo UGLY >>"$P/linux/new/plain.c"
+	finds 'checkpatch of 0001-core-add-the-hook.patch' 'ERROR: ugly'
+	[ "$(grep -c '^not ok' "$TMP/tap")" = 1 ]
+}
+
+# am_onto_base: a pristine clone, the mails on top of it
+am_onto_base() {
+	tree_git clone -q -b base "$T" "$P/pristine" 2>/dev/null
+	git -C "$P/pristine" -c core.hooksPath=/dev/null am -q "$OUT"/*.patch
+}
+
+mails() {
+	local c=$P/pristine
+	series mail linux
+	am_onto_base
+	[ "$(tree_git rev-parse 'series^{tree}')" = "$(git -C "$c" rev-parse 'HEAD^{tree}')" ]
+	git -C "$c" log --format='%s, %an, %ai' -1 | diff - <(echo 'odd: chänge ä, Jörg Åström, 2020-02-03 04:05:06 +0530')
+	# Each file with the patch that claims it.
+	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD^ | diff - <(printf '%s\n' hook.c new/plain.c)
+	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD | sort | grep -q '^new/odd tööl$'
+	[ "$(git -C "$c" rev-list --count base..HEAD)" = 2 ]
+	grep -l '^Subject: \[PATCH 1/2\] core: add the hook$' "$OUT/0001-core-add-the-hook.patch"
+	[ "$(grep -rlE 'New-file|Signed-off-by|sent from my editor' "$OUT" | wc -l)" = 0 ]
+	(cd "$OUT" && ls) | diff - <(printf '%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch)
+	nothing_left
+}
+
+mails_cover() {
+	printf '# Keep cöunting\n\nFirst paragraph,\nsecond line.\n\nSecond paragraph.\n' >"$P/linux/cover.md"
+	series mail linux
+	am_onto_base
+	git -C "$P/pristine" mailinfo "$TMP/body" /dev/null <"$OUT/0000-cover-letter.txt" >"$TMP/info"
+	cat "$TMP/info" "$TMP/body"
+	grep -qx 'Subject: Keep cöunting' "$TMP/info"
+	grep -q '^Subject: \[PATCH 0/2\]' "$OUT/0000-cover-letter.txt"
+	grep -qx 'Second paragraph.' "$TMP/body"
+	grep -q '2 insertions\|files changed' "$OUT/0000-cover-letter.txt"
+	[ "$(grep -c 'HERE' "$OUT/0000-cover-letter.txt")" = 0 ]
+}
+
+refuses_untitled_cover() {
+	printf '\nNo title.\n' >"$P/linux/cover.md"
+	fails_with 'first line of' series mail linux
+}
+
+mails_sign_off() {
+	series mail --signoff linux
+	[ "$(grep -lx 'Signed-off-by: Ann Sender <ann@example.org>' "$OUT"/*.patch | wc -l)" = 2 ]
+	am_onto_base
+	git -C "$P/pristine" log -1 --format=%an | diff - <(echo 'Jörg Åström')
+}
+
+refuses_anonymous_sign_off() {
+	HOME=$TMP/nobody fails_with 'no name to sign off with' series mail --signoff linux
+	# Without it, nobody has to be known.
+	HOME=$TMP/nobody series mail linux
+}
+
+refuses_unclaimed() {
+	series mail linux
+	snapshot "$OUT" >"$TMP/before"
+	echo >"$T/new/more.c"
+	tree_git add new/more.c
+	tree_git commit -q --fixup ':/^overlay: new files'
+	squash
+	fails_with 'scripts/series save linux' series mail linux
+	series save linux
+	fails_with 'new/more.c is claimed by 0 patches' series mail linux
+	snapshot "$OUT" | diff "$TMP/before" -
+}
+
+drops_old_mails() {
+	series mail linux
+	tree_git reset -q --hard HEAD^
+	fails_with 'scripts/series save linux' series mail linux
+	series save linux
+	fails_with 'claimed by 0 patches' series mail linux
+	tree_git reset -q --hard base
+	echo >>"$T/hook.c"
+	commit 'core: alone' why
+	series save linux
+	series mail linux
+	(cd "$OUT" && ls) | diff - <(echo 0001-core-alone.patch)
+}
+
+usage() {
+	local args
+	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' 'mail --sign linux' 'rebase linux'; do
+		# The words of each.
+		# shellcheck disable=SC2086
+		fails_with 'usage: series' series $args
+	done
+}
+
+check 'check passes a good series' checks_good_series
+check 'check finds that there is no patch' finds_no_patch
+check 'check finds a patch that does not apply' finds_broken_patch
+check 'check finds a patch that save would write differently' finds_other_format
+check 'check finds a stray file' finds_stray_file
+check 'check finds a message without a reason' finds_empty_body
+check 'check finds a stored Signed-off-by' finds_sign_off
+check 'check finds a new file that no patch claims' finds_unclaimed
+check 'check finds a new file claimed twice' finds_double_claim
+check 'check finds a claim of a file that is not there' finds_false_claim
+check "check finds upstream's files among the new ones" finds_upstream_among_new_files
+check 'check finds a patch to a new file' finds_patched_new_file
+check 'check finds a patch that creates a file' finds_created_file
+check 'check finds a fixup that was not folded in' finds_fixup
+check 'check finds what checkpatch dislikes, new files included' finds_checkpatch_error
+check 'mail applies to a pristine base and gives the same tree' mails
+check 'mail turns cover.md into a cover letter' mails_cover
+check 'mail refuses a cover letter without a title' refuses_untitled_cover
+check 'mail --signoff signs for the sender and keeps the author' mails_sign_off
+check 'mail --signoff refuses a sender without a name' refuses_anonymous_sign_off
+check 'mail refuses unsaved commits and unclaimed files, and keeps what was there' refuses_unclaimed
+check 'mail leaves no mail of a dropped patch' drops_old_mails
+check 'wrong usage is one error' usage
+finish

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# A toy project to try scripts/series on: a copy of the scripts and a tree of a few files. Sourced by tests/series*.t.
+
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+export TMPDIR=$TMP/tmp HOME=$TMP/home LINUX_TREE=$TMP/toy GIT_CONFIG_NOSYSTEM=1
+unset XDG_CONFIG_HOME GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
+P=$TMP/project
+T=$P/build/linux
+ODD='d/odd näme "quoted".c'
+COUNT=0
+FAILED=0
+
+# Settings that people have, and that must not reach what is stored.
+make_home() {
+	mkdir -p "$TMPDIR" "$HOME"
+	git config --global user.name 'Ann Sender'
+	git config --global user.email ann@example.org
+	git config --global color.ui always
+	git config --global diff.noprefix true
+	git config --global diff.context 9
+	git config --global format.signature 'sent from my editor'
+	git config --global format.subjectPrefix RFC
+	git config --global core.hooksPath "$HOME/hooks"
+	mkdir "$HOME/hooks"
+	# $0 is the hook's
+	# shellcheck disable=SC2016
+	printf '#!/bin/sh\necho "the hook $0 must not run" >&2\nexit 1\n' >"$HOME/hooks/applypatch-msg"
+	cp "$HOME/hooks/applypatch-msg" "$HOME/hooks/post-checkout"
+	chmod +x "$HOME/hooks/"*
+}
+
+# The toy's checkpatch dislikes one word and wants what the real one is to be given.
+make_toy() {
+	mkdir -p "$LINUX_TREE/scripts" "$LINUX_TREE/d"
+	echo '*.o' >"$LINUX_TREE/.gitignore"
+	printf '%s\n' one two three four five six seven eight nine >"$LINUX_TREE/hook.c"
+	printf '%s\n' a b c d e f g h i j k l m n >"$LINUX_TREE/$ODD"
+	cat >"$LINUX_TREE/scripts/checkpatch.pl" <<-'EOF'
+		die "not told to leave the sender's line alone\n" unless grep { $_ eq '--no-signoff' } @ARGV;
+		open(my $patch, '<', $ARGV[-1]) or die;
+		while (<$patch>) { if (/^\+.*UGLY/) { print "ERROR: ugly\n"; exit 1; } }
+	EOF
+}
+
+# git in the tree as the tests use it: the hooks are there for scripts/series to ignore
+tree_git() {
+	git -C "$T" -c core.hooksPath=/dev/null "$@"
+}
+
+# commit SUBJECT-AND-BODY...: all edits of the tree, each argument a paragraph
+commit() {
+	local args=() text
+	for text in "$@"; do args+=(-m "$text"); done
+	tree_git add -A
+	tree_git commit -q "${args[@]}"
+}
+
+series() {
+	"$P/scripts/series" "$@"
+}
+
+# A project, opened, with two new files, two patches, all saved.
+make_project() {
+	mkdir -p "$P/build"
+	cp -r "$TOP/scripts" "$TOP/upstream.conf" "$P"
+	series open linux
+	mkdir -p "$T/new"
+	echo new >"$T/new/plain.c"
+	echo tool >"$T/new/odd tööl"
+	chmod +x "$T/new/odd tööl"
+	commit 'overlay: new files'
+	sed -i 's/two/TWO/' "$T/hook.c"
+	commit 'core: add the hook' 'Needed for the test.' 'New-file: new/plain.c'
+	sed -i 's/m/M/' "$T/$ODD"
+	GIT_AUTHOR_NAME='Jörg Åström' GIT_AUTHOR_DATE='2020-02-03T04:05:06+0530' commit 'odd: chänge ä' 'Größe matters.' 'New-file: new/odd tööl'
+	series save linux
+}
+
+# squash: folds the fixup commits in
+squash() {
+	GIT_SEQUENCE_EDITOR=: tree_git rebase -q -i --autosquash base
+}
+
+# check NAME CMD...: one TAP test
+check() {
+	local name=$1 verdict=ok status
+	shift
+	COUNT=$((COUNT + 1))
+	# Not in a condition, where set -e would be off: each line of a test must succeed.
+	set +e
+	(
+		set -e
+		rm -rf "$P"
+		cp -a "$TMP/template" "$P"
+		"$@"
+	) >"$TMP/out" 2>&1
+	status=$?
+	set -e
+	[ "$status" -eq 0 ] || { verdict='not ok' FAILED=1; }
+	echo "$verdict $COUNT - $name"
+	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/out"
+}
+
+finish() {
+	echo "1..$COUNT"
+	exit "$FAILED"
+}
+
+# fails_with TEXT CMD...: CMD fails with one error that holds TEXT
+fails_with() {
+	local text=$1
+	shift
+	if "$@" >"$TMP/err" 2>&1; then
+		echo "succeeded: $*"
+		return 1
+	fi
+	cat "$TMP/err"
+	[ "$(grep -c '^series: error:' "$TMP/err")" = 1 ]
+	grep -qF -- "$text" "$TMP/err"
+	nothing_left
+}
+
+nothing_left() {
+	local left
+	left=$(find "$TMPDIR" -mindepth 1; find "$P" -maxdepth 1 -name '.linux.*'; find "$P/build" -name '*.new')
+	echo "left behind: ${left:-nothing}"
+	[ -z "$left" ]
+}
+
+# Somebody else's change of what is stored.
+change_folder() {
+	printf '%s\n' "/* theirs */" >>"$P/linux/new/plain.c"
+}
+
+# snapshot FOLDER: names, contents and modes
+snapshot() {
+	find "$1" -name .git -prune -o \( -type f -o -type l \) -printf '%P %m ' -exec sha256sum '{}' \; | sed 's,  /.*,,' | sort
+}
+
+make_home
+make_toy
+make_project 2>/dev/null
+mv "$P" "$TMP/template"

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: scripts/series open and save carry a series between its stored form and commits without a changed byte.
+# On toy trees.
+set -euo pipefail
+# shellcheck source=series-toy.sh
+. "$(dirname "$0")/series-toy.sh"
+
+round_trip() {
+	local first
+	snapshot "$P/linux" >"$TMP/before"
+	grep -c . "$TMP/before"
+	rm -rf "$T"
+	series open linux
+	first=$(tree_git rev-parse series)
+	rm -rf "$T"
+	series open linux
+	[ "$first" = "$(tree_git rev-parse series)" ]
+	echo '/* again */' >>"$T/hook.c"
+	commit 'core: one more' 'So that there is something to save.'
+	series save linux
+	rm "$P"/linux/patches/0003-*
+	snapshot "$P/linux" | diff "$TMP/before" -
+	nothing_left
+}
+
+same_as_format_patch() {
+	mkdir "$P/expected"
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$T" -c diff.renames=true format-patch -N --zero-commit \
+		--no-signature --full-index --no-stat --diff-algorithm=myers -o "$P/expected" ':/^overlay: new files..series'
+	[ "$(find "$P/expected" -type f | wc -l)" = 2 ]
+	diff -r "$P/expected" "$P/linux/patches"
+}
+
+stores_new_files() {
+	snapshot "$P/linux/new" >"$TMP/new"
+	snapshot "$T/new" | diff - "$TMP/new"
+	[ -x "$P/linux/new/odd tööl" ]
+	[ ! -x "$P/linux/new/plain.c" ]
+	# The other way round.
+	ln -s plain.c "$P/linux/new/link.c"
+	echo '/* more */' >>"$P/linux/new/plain.c"
+	series open linux
+	snapshot "$P/linux/new" >"$TMP/new"
+	snapshot "$T/new" | diff - "$TMP/new"
+	[ -L "$T/new/link.c" ]
+}
+
+fixup() {
+	local before
+	before=$(sha256sum "$P"/linux/patches/*)
+	sed -i 's/TWO/TWICE/' "$T/hook.c"
+	tree_git commit -q -a --fixup ':/^core: add the hook'
+	echo '/* fixed */' >>"$T/new/plain.c"
+	tree_git commit -q -a --fixup ':/^overlay: new files'
+	fails_with 'is not folded in' series save linux
+	squash
+	series save linux
+	# The lines of those that changed.
+	sha256sum "$P"/linux/patches/* | grep -vxF "$before" >"$TMP/changed"
+	cat "$TMP/changed"
+	[ "$(wc -l <"$TMP/changed")" = 1 ]
+	grep -q '0001-core-add-the-hook.patch' "$TMP/changed"
+	grep -q TWICE "$P"/linux/patches/0001-*
+	grep -q fixed "$P/linux/new/plain.c"
+}
+
+deletions() {
+	tree_git rm -q new/plain.c
+	tree_git commit -q --fixup ':/^overlay: new files'
+	squash
+	tree_git reset -q --hard HEAD^
+	series save linux
+	[ ! -e "$P/linux/new/plain.c" ]
+	(cd "$P/linux/patches" && ls) | diff - <(echo 0001-core-add-the-hook.patch)
+}
+
+no_new_files() {
+	rm -rf "$P/linux/new"
+	series open linux
+	tree_git log --format=%s base..series | diff - <(printf '%s\n' 'odd: chänge ä' 'core: add the hook')
+}
+
+keeps_cover() {
+	printf 'Title\n' >"$P/linux/cover.md"
+	echo '/* again */' >>"$T/hook.c"
+	commit 'core: one more' 'So that there is something to save.'
+	series save linux
+	[ "$(cat "$P/linux/cover.md")" = Title ]
+	[ ! -e "$T/cover.md" ]
+}
+
+# stamps: one line a file of the tree with its modification time
+stamps() {
+	find "$T" -name .git -prune -o -type f -printf '%P %T@\n' | sort
+}
+
+open_again() {
+	echo '/* in work */' >>"$T/hook.c"
+	stamps >"$TMP/stamps"
+	series open linux
+	stamps | diff "$TMP/stamps" -
+}
+
+open_touches_little() {
+	stamps >"$TMP/stamps"
+	change_folder
+	series open linux
+	grep -q theirs "$T/new/plain.c"
+	stamps | diff "$TMP/stamps" - >"$TMP/changed" || true
+	cat "$TMP/changed"
+	[ "$(grep -c '^>' "$TMP/changed")" = 1 ] && grep -q '^> new/plain.c ' "$TMP/changed"
+}
+
+check 'a stored series survives open and save, with equal commits each time' round_trip
+check 'patches are those of format-patch, whatever the user configures' same_as_format_patch
+check 'new files keep name, content and mode both ways' stores_new_files
+check 'a fixup of patch 1 and of the new files leaves patch 2 untouched' fixup
+check 'dropped patches and deleted new files vanish' deletions
+check 'without new files there is no overlay commit' no_new_files
+check 'save keeps the cover letter' keeps_cover
+check 'open of an open tree changes no file, and keeps edits' open_again
+check 'open writes only the files that differ' open_touches_little
+finish
