@@ -28,7 +28,7 @@ STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
 # Between the end of a connection and the end of the emulator that closed it.
-GRACE = 5
+GRACE = 2
 
 
 class HostError(Exception):
@@ -222,7 +222,7 @@ class EmulatedHost:
             if process in events and process.wait() != 255:
                 return process.returncode
             # ssh says 255 for a lost connection: then the emulator is about to end
-            if self.process in events or wait_first([self.process], time.monotonic() + GRACE):
+            if self.process in events or wait_first([self.process], time.monotonic() + scale_timeout(GRACE)):
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
             return 255
         finally:

@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: testbed/run passes on what its command says and nothing else, each host is fresh and has KVM and its topology's PMUs, and
+# whatever goes wrong ends with one error, the console log's path, a status of its own, and no process or file left behind.
+# Boots about twenty hosts; where the kernel does not matter, the stock one.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+RUN=$TOP/testbed/run
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+# All that a run leaves would be found here, and by this word on the command line of its processes.
+export TMPDIR=$TMP/tmpdir
+MARK=vpmu.test=$$
+COUNT=0
+FAILED=0
+# A panic must be noticed by the end of the emulator and not by a deadline, the shortest of which is longer.
+AT_ONCE=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
+
+# check NAME CMD...
+check() {
+	local name=$1 verdict=ok
+	shift
+	COUNT=$((COUNT + 1))
+	"$@" >"$TMP/diagnosis" 2>&1 || { verdict='not ok' FAILED=1; }
+	echo "$verdict $COUNT - $name"
+	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/diagnosis"
+}
+
+run() {
+	"$RUN" --kernel stock --append "$MARK" "$@"
+}
+
+# expect WANTED GOT WHAT
+expect() {
+	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }
+}
+
+# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it also names a log that exists
+refused() {
+	local wanted=$1 text=$2 status=0 log
+	shift 2
+	"$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+	cat "$TMP/err"
+	expect "$wanted" "$status" status || return
+	expect "" "$(cat "$TMP/out")" stdout || return
+	expect 1 "$(grep -c 'error: ' "$TMP/err")" "number of errors" || return
+	grep -qF -- "$text" "$TMP/err" || { echo "not said: $text"; return 1; }
+	[ "$wanted" = 125 ] && return
+	log=$(sed -n 's/.*console log: //p' "$TMP/err")
+	[ -s "$log" ] || { echo "the log does not exist: $log"; return 1; }
+}
+
+nothing_left() {
+	local processes files
+	processes=$(pgrep -f -- "$MARK" || true)
+	files=$(find "$TMPDIR" -mindepth 1)
+	expect "" "$processes" "processes left" && expect "" "$files" "files left"
+}
+
+passes_streams() {
+	local status=0
+	run -- sh -c 'cat; echo error >&2; exit 7' >"$TMP/out" 2>"$TMP/err" <<<input || status=$?
+	expect 7 "$status" status && expect input "$(cat "$TMP/out")" stdout && expect error "$(cat "$TMP/err")" stderr
+}
+
+# 255 is also ssh's word for a lost connection.
+passes_255() {
+	local status=0
+	run -- sh -c 'exit 255' || status=$?
+	expect 255 "$status" status
+}
+
+passes_arguments() {
+	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" ";reboot")
+	run -- printf '%s\0' "${words[@]}" >"$TMP/out"
+	printf '%s\0' "${words[@]}" | cmp - "$TMP/out"
+}
+
+copies_files() {
+	mkdir -p "$TMP/folder/deep"
+	printf '#!/bin/sh\necho ran\n' >"$TMP/program"
+	echo text >"$TMP/folder/deep/data"
+	chmod 755 "$TMP/program"
+	chmod 640 "$TMP/folder/deep/data"
+	ln -sf program "$TMP/link"
+	run --file "$TMP/program" --file "$TMP/folder" --file "$TMP/link" -- \
+		sh -c './program && ./link && stat -c "%a %U %F %n" program link folder/deep/data && cat folder/deep/data' >"$TMP/out"
+	diff - "$TMP/out" <<-EOF
+		ran
+		ran
+		755 root regular file program
+		755 root regular file link
+		640 root regular file folder/deep/data
+		text
+	EOF
+}
+
+# has_pmus TOPOLOGY "NAME CPUS, ..." [OPTION]...
+has_pmus() {
+	local topology=$1 wanted=$2
+	shift 2
+	run --topology "$topology" --file "$TMP/testbed-kvm" "$@" -- \
+		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; ~/testbed-kvm' >"$TMP/out"
+	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/out" | sed 's/,/, /g')" "PMUs and KVM"
+}
+
+kernel_is() {
+	expect "$LINUX_VERSION-$1" "$("$RUN" --kernel "$1" -- uname -r)" "kernel release"
+}
+
+hosts_are_fresh() {
+	local before
+	before=$(sha256sum "$ARTIFACTS/rootfs.img")
+	run -- sh -c 'echo changed >/etc/hostname && sync' && run -- grep -x vpmu-host /etc/hostname || return
+	expect "$before" "$(sha256sum "$ARTIFACTS/rootfs.img")" "digest of the image"
+}
+
+# Each waits in the host until the other one runs, too.
+parallel_runs() {
+	local name status=0
+	mkfifo "$TMP/a" "$TMP/b"
+	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/a" >"$TMP/out-a" &
+	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/b" >"$TMP/out-b" &
+	exec 7>"$TMP/a" 8>"$TMP/b"
+	for name in a b; do
+		wait_for test -s "$TMP/out-$name" || status=1
+	done
+	exec 7>&- 8>&-
+	wait
+	head "$TMP/out-a" "$TMP/out-b"
+	# an empty line and two boot ids
+	[ "$status" = 0 ] && expect 3 "$(sort -u "$TMP/out-a" "$TMP/out-b" | wc -l)" "different lines"
+}
+
+# wait_for CMD...: until CMD succeeds, or a deadline
+wait_for() {
+	local end=$((SECONDS + AT_ONCE))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
+# ended_by SIGNAL STATUS WHEN: SIGNAL during the boot or while the command runs
+ended_by() {
+	local signal=$1 wanted=$2 when=$3 status=0 pid
+	: >"$TMP/out"
+	run -- sh -c 'echo started; sleep 1000' >"$TMP/out" 2>"$TMP/err" </dev/null &
+	pid=$!
+	if [ "$when" = boot ]; then
+		wait_for pgrep -f "qemu.* $MARK" >/dev/null || return
+	else
+		wait_for grep -q started "$TMP/out" || return
+	fi
+	kill "-$signal" "$pid"
+	wait "$pid" || status=$?
+	expect "$wanted" "$status" status && wait_for nothing_left >/dev/null && nothing_left
+}
+
+panic_is_noticed() {
+	local begin=$SECONDS
+	refused 123 "sysrq triggered crash" run -- sh -c 'echo c >/proc/sysrq-trigger; sleep 1000' || return
+	[ $((SECONDS - begin)) -lt "$AT_ONCE" ] || { echo "took $((SECONDS - begin)) s"; return 1; }
+}
+
+# On a terminal, as a person has it.
+gives_shell() {
+	local status=0
+	script -qec "$RUN --kernel stock --append $MARK" /dev/null <<<$'test -t 0 && exit 9\n' >"$TMP/out" || status=$?
+	expect 9 "$status" "exit status of the shell" || { cat "$TMP/out"; return 1; }
+}
+
+names_missing_artifacts() {
+	mkdir -p "$TMP/project"
+	cp -r "$TOP/testbed" "$TMP/project"
+	refused 125 "build/artifacts/Image-stock is missing; run 'make kernels'" "$TMP/project/testbed/run" --kernel stock -- true
+}
+
+mkdir -p "$TMPDIR"
+aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-kvm" "$TOP/tests/testbed-kvm.c"
+head -c 1M /dev/zero >"$TMP/bogus-image"
+
+echo 1..26
+check "stdin, stdout, stderr and exit status pass" passes_streams
+check "exit status 255 passes" passes_255
+check "arguments pass unchanged" passes_arguments
+check "files, folders and modes are copied" copies_files
+check "biglittle has two PMUs" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
+check "tricluster has three PMUs" has_pmus tricluster "armv8_cortex_a55 0-1, armv8_cortex_a78 2-3, armv8_cortex_x1 4-5"
+check "homogeneous has one PMU" has_pmus homogeneous "armv8_cortex_a72 0-3"
+check "biglittle counting instructions" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
+check "stock kernel" kernel_is stock
+check "patched kernel" kernel_is patched
+check "each host starts from the same image" hosts_are_fresh
+check "parallel runs do not collide" parallel_runs
+check "login shell on a terminal" gives_shell
+check "a panic while the command runs" panic_is_noticed
+check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
+check "a host that never boots" refused 122 "did not boot within the deadline" \
+	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
+check "a host without KVM" refused 122 "no /dev/kvm" run --append kvm-arm.mode=none -- true
+check "a host that lacks CPUs" refused 122 "3 CPUs of 4" run --append maxcpus=3 -- true
+check "a command that does not end" refused 124 "'sleep' did not end within the deadline" run --timeout 3 -- sleep 1000
+check "SIGINT while the command runs" ended_by INT 130 command
+check "SIGINT during the boot" ended_by INT 130 boot
+check "SIGTERM while the command runs" ended_by TERM 143 command
+check "SIGKILL while the command runs" ended_by KILL 137 command
+check "missing artifacts" names_missing_artifacts
+check "a file that does not exist" refused 125 "--file $TMP/none does not exist" run --file "$TMP/none" -- true
+check "no process and no file is left behind" nothing_left
+exit "$FAILED"
