@@ -7,7 +7,7 @@ REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name"
 "move_every"}, ...]}. See run_guest() for the result of each run. Nothing is judged here; that is demo.py's part.
 
 Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
-through, whose import alone takes an emulated host longer than a guest's start.
+through, and its import takes an emulated host 3 s more.
 """
 
 import json
@@ -16,7 +16,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 DEVICES = "/sys/bus/event_source/devices"
@@ -116,7 +115,8 @@ class Guest:
 
     def __init__(self, request, run, first_group):
         self.deadline = time.monotonic() + request["timeout"]
-        self.errors = tempfile.TemporaryFile("w+")
+        # a file without a name; the tempfile module takes as long to import as all the others together
+        self.errors = os.fdopen(os.memfd_create("stderr"), "w+", encoding="utf-8", errors="replace")
         ours, theirs = socket.socketpair()
         # Without pmu-hybrid, KVM takes the PMU of the CPU that a vCPU is initialised on: the child inherits our affinity.
         everywhere = os.sched_getaffinity(0)

@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: the demo calls an outcome as expected only when it is: each wrong or empty recording is found out."""
+
+import copy
+import sys
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TOP / "tests" / "demo"), *map(str, TOP.glob("build/venv/lib/python3*/site-packages"))]
+sys.dont_write_bytecode = True
+
+import demo  # noqa: E402
+import pycotap  # noqa: E402
+import scenarios as table  # noqa: E402
+
+PMUS = {"armv8_cortex_a53": [0, 1], "armv8_cortex_a72": [2, 3]}
+GROUPS = [[0, 1], [2, 3]]
+LITTLE = "armv8_cortex_a53"
+
+
+def make_move(vcpu, group):
+    return {"vcpu": vcpu, "host_ns": 0, "group": group, "after_delta": 0}
+
+
+def make_run(name, verdict, **changes):
+    """A recording in which all went well and each vCPU moved often."""
+    run = {
+        "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0, "stderr": "",
+        "backends": [""] * table.VCPUS, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
+        "deltas": [{"vcpu": vcpu, "cycles": 1000} for vcpu in range(table.VCPUS)],
+        "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1) for vcpu in range(table.VCPUS)],
+    }
+    return run | changes
+
+
+PASSED = "PASS: 2 deltas, none zero"
+STOPPED = "STOP: divide by zero vcpu=1 cntvct=1 pmccntr_before=0x5 pmccntr_after=0x5"
+PLACED = [make_move(vcpu, 0) for vcpu in range(table.VCPUS)]
+NOT_RUN = {"guest": {}, "output": [], "deltas": [], "moves": [], "backends": []}
+ZERO = {"vcpu": 1, "cycles": 0}
+
+GOOD = {run["name"]: run for run in (
+    make_run("stock-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
+    make_run("patched-off-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
+    make_run("patched-on-one-cluster", PASSED, backends=[LITTLE] * table.VCPUS, moves=PLACED),
+    make_run("patched-on-moving", PASSED, backends=[table.FIXED_COUNTERS] * table.VCPUS),
+    make_run("homogeneous-on-moving", PASSED, backends=[LITTLE] * table.VCPUS),
+    make_run("stock-on-moving", "", refusal="no", **NOT_RUN | {"started": False}),
+    make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED),
+)}
+
+# scenario, what is wrong with the recording, what the problem must be about
+BAD = (
+    ("stock-moving", {"output": [PASSED]}, "guest status"),
+    ("stock-moving", {"output": []}, "guest status"),
+    ("stock-moving", {"hang": True}, "hangs"),
+    ("stock-moving", {"moves": PLACED}, "before any vCPU was moved"),
+    ("stock-moving", {"deltas": [ZERO]}, "never ran"),
+    ("stock-moving", {"deltas": [{"vcpu": 1, "cycles": 7}]}, "no delta is 0"),
+    ("stock-moving", {"backends": [LITTLE] * table.VCPUS}, "backend"),
+    ("patched-off-moving", {"backends": [table.FIXED_COUNTERS] * table.VCPUS}, "backend"),
+    ("patched-on-moving", {"backends": [LITTLE] * table.VCPUS}, "backend"),
+    ("patched-on-moving", {"backends": [table.FIXED_COUNTERS, LITTLE]}, "backend"),
+    ("patched-on-moving", {"backends": [None] * table.VCPUS}, "backend"),
+    ("patched-on-moving", {"moves": PLACED}, "proves nothing"),
+    ("patched-on-moving", {"deltas": []}, "there is none"),
+    ("patched-on-moving", {"deltas": [ZERO]}, "a delta is 0"),
+    ("patched-on-moving", {"exit": -9}, "exit status"),
+    ("patched-on-moving", {"output": ["FAIL: synchronous exception"]}, "guest status"),
+    ("patched-on-moving", NOT_RUN | {"exit": 1, "stderr": "KVM said no"}, "refused"),
+    ("patched-on-one-cluster", {"backends": ["armv8_cortex_a72"] * table.VCPUS}, "backend"),
+    ("patched-on-one-cluster", {"moves": [*PLACED, make_move(0, 1)]}, "was moved though it is pinned"),
+    ("stock-on-moving", {"started": True, "refusal": "", "output": [STOPPED], "guest": {"vcpus": 2}}, "guest status"),
+    ("no-pmu", {"output": [PASSED]}, "guest status"),
+)
+
+
+def judge(run):
+    scenario = next(scenario for scenario in table.SCENARIOS if scenario.name == run["name"])
+    return demo.Outcome(scenario, run, PMUS, GROUPS)
+
+
+class DemoJudge(unittest.TestCase):
+    """Recordings made by hand."""
+
+    def test_each_scenario_has_a_good_recording(self):
+        self.assertEqual(list(GOOD), [scenario.name for scenario in table.SCENARIOS])
+
+    def test_good_recordings_are_as_expected(self):
+        for name, run in GOOD.items():
+            self.assertEqual(judge(run).problems(), [], name)
+
+    def test_bad_recordings_are_found_out(self):
+        for name, changes, what in BAD:
+            run = copy.deepcopy(GOOD[name]) | changes
+            self.assertIn(what, "; ".join(judge(run).problems()), (name, changes))
+
+    def test_rows_have_the_agreed_keys(self):
+        keys = {"scenario", "kernel", "pmu_hybrid", "pinning", "backend", "guest_status", "min_delta", "max_delta"}
+        for run in GOOD.values():
+            self.assertEqual(set(judge(run).row()), keys)
+
+    def test_a_refusal_is_told_in_qemus_words(self):
+        self.assertEqual(judge(GOOD["stock-on-moving"] | {"refusal": "", "exit": 1, "stderr": "two PMUs\n"}).refusal, "two PMUs")
+
+
+if __name__ == "__main__":
+    unittest.main(testRunner=pycotap.TAPTestRunner())
