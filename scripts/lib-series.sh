@@ -87,6 +87,11 @@ copy_stored() {
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 
+# The cover letter is not kept in the tree, and may change at any time.
+digest_stored() {
+	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --exclude=./cover.md -cf - . | sha256sum
+}
+
 reset_repo() {
 	find "$REPO" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 	rgit update-ref --no-deref HEAD "$BASE"

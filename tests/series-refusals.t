@@ -132,6 +132,9 @@ save_refuses_changed_folder() {
 save_refuses_fresh_tree() {
 	rm -rf "$T"
 	"$P/scripts/trees" linux
+	refused_save 'has no commit'
+	echo >>"$T/hook.c"
+	commit 'core: mine' why
 	refused_save 'changed since it was opened'
 }
 
