@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # NAME, TREE and DIR are those of scripts/series
 # The series as it is mailed, and the tests of the stored one. Sourced by scripts/series after lib-series.sh.
 
 # list_mail_problems COMMIT
@@ -48,7 +49,7 @@ write_mail() {
 	name=$(git -C "$TOP" config user.name) || name=
 	email=$(git -C "$TOP" config user.email) || email=
 	if [ -n "$3" ]; then
-		[ -n "$name" ] && [ -n "$email" ] ||
+		[ -n "${name:+$email}" ] ||
 			die "no name to sign off with; set it: git config --global user.name NAME, and user.email ADDRESS"
 		args+=(--signoff)
 	fi
@@ -78,7 +79,7 @@ result() {
 		echo "ok $TESTS - $NAME: $1"
 	else
 		echo "not ok $TESTS - $NAME: $1"
-		sed 's/^/# /' <<<"$2"
+		echo "# ${2//$'\n'/$'\n'# }"
 		FAILED=1
 	fi
 }
@@ -127,7 +128,7 @@ run_checkpatch() {
 	linux)
 		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, covered by a pattern there or not.
 		# UNKNOWN_COMMIT_ID looks a commit up in the history, and the tree starts at its base.
-		args+=(--strict --ignore FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID)
+		args+=(--strict --ignore FILE_PATH_CHANGES --ignore UNKNOWN_COMMIT_ID)
 		;;
 	esac
 	(cd "$TREE" && perl scripts/checkpatch.pl "${args[@]}" "$1") >"$WORK/checkpatch" 2>&1 || cat "$WORK/checkpatch"

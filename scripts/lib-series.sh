@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # NAME, TREE and DIR are those of scripts/series
 # The parts of scripts/series: between a stored series (patches and new files) and commits.
 #
 # All commits are made in a scratch repository that borrows the tree's objects and is removed at the end, so that no

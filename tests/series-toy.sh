@@ -4,6 +4,8 @@
 
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
 
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
@@ -12,8 +14,6 @@ unset XDG_CONFIG_HOME GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
 P=$TMP/project
 T=$P/build/linux
 ODD='d/odd näme "quoted".c'
-COUNT=0
-FAILED=0
 
 # Settings that people have, and that must not reach what is stored.
 make_home() {
@@ -86,29 +86,9 @@ squash() {
 	GIT_SEQUENCE_EDITOR=: tree_git rebase -q -i --autosquash base
 }
 
-# check NAME CMD...: one TAP test
-check() {
-	local name=$1 verdict=ok status
-	shift
-	COUNT=$((COUNT + 1))
-	# Not in a condition, where set -e would be off: each line of a test must succeed.
-	set +e
-	(
-		set -e
-		rm -rf "$P"
-		cp -a "$TMP/template" "$P"
-		"$@"
-	) >"$TMP/out" 2>&1
-	status=$?
-	set -e
-	[ "$status" -eq 0 ] || { verdict='not ok' FAILED=1; }
-	echo "$verdict $COUNT - $name"
-	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/out"
-}
-
-finish() {
-	echo "1..$COUNT"
-	exit "$FAILED"
+before_each() {
+	rm -rf "$P"
+	cp -a "$TMP/template" "$P"
 }
 
 # fails_with TEXT CMD...: CMD fails with one error that holds TEXT

@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: tests/run counts what tests print, lets nothing that went wrong pass as green, and names the way to each failure. On toy tests.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+P=$TMP/project
+unset ONLY VPMU_FULL
+
+before_each() {
+	rm -rf "$P"
+	mkdir -p "$P/tests"
+	cp "$TOP/tests/run" "$P/tests"
+}
+
+# toy NAME LINE...: a test program of these shell lines
+toy() {
+	local file=$P/tests/$1.t
+	shift
+	mkdir -p "$(dirname "$file")"
+	printf '%s\n' '#!/bin/sh' "$@" >"$file"
+	chmod +x "$file"
+}
+
+# tap NAME LINE...: a test program that prints these lines
+tap() {
+	local name=$1
+	shift
+	toy "$name" "cat <<'EOT'" "$@" EOT
+}
+
+# run_ends STATUS LAST-LINE [ARGUMENT...]
+run_ends() {
+	local status=0
+	"$P/tests/run" "${@:3}" >"$TMP/run" 2>&1 || status=$?
+	cat "$TMP/run"
+	[ "$status" = "$1" ]
+	[ "$(tail -n 1 "$TMP/run")" = "$2" ]
+}
+
+says() {
+	grep -qF -- "$1" "$TMP/run"
+}
+
+all_passed() {
+	tap one 1..2 'ok 1 - a' 'ok 2 - b'
+	tap sub/two 'ok 1 - c' 1..1
+	run_ends 0 '3 passed, 0 failed, 0 skipped'
+	grep -qx 'ok 2 - b' "$P/build/results/one.tap"
+	grep -qx 'ok 1 - c' "$P/build/results/sub-two.tap"
+}
+
+one_failed() {
+	toy bad 'echo 1..3' 'echo "ok 1 - a"' 'echo "not ok 2 - the frobnicator"' 'echo "# expected 1, got 2"' 'echo why >&2' \
+		'echo "ok 3 - c"' 'exit 1'
+	tap good 1..1 'ok 1'
+	run_ends 1 '3 passed, 1 failed, 0 skipped'
+	says 'tests/bad.t: 2 - the frobnicator'
+	says '# expected 1, got 2'
+	says 'TAP: build/results/bad.tap'
+	says 'again: tests/run tests/bad.t'
+	grep -qx why "$P/build/logs/bad.log"
+}
+
+# fails_as TEXT COUNTS: the one test program named bad fails the run, and the report says TEXT
+fails_as() {
+	run_ends 1 "$2"
+	says "$1"
+}
+
+no_plan() {
+	tap bad 'ok 1'
+	fails_as 'No plan found' '1 passed, 1 failed, 0 skipped'
+}
+
+short_plan() {
+	tap bad 1..3 'ok 1' 'ok 2'
+	fails_as 'planned 3 tests but ran 2' '2 passed, 1 failed, 0 skipped'
+}
+
+no_test() {
+	tap bad 1..0
+	fails_as 'ran no test' '0 passed, 1 failed, 0 skipped'
+	toy bad 'exit 0'
+	fails_as 'ran no test' '0 passed, 1 failed, 0 skipped'
+}
+
+died() {
+	toy bad 'echo 1..1' 'echo "ok 1"' 'echo last words >&2' 'exit 3'
+	fails_as 'exit status 3' '1 passed, 1 failed, 0 skipped'
+	says 'last words'
+	# shellcheck disable=SC2016 # the toy's own process
+	toy bad 'echo 1..1' 'echo "ok 1"' 'kill -SEGV $$'
+	fails_as 'signal 11' '1 passed, 1 failed, 0 skipped'
+}
+
+bailed_out() {
+	tap bad 1..2 'ok 1' 'Bail out! no disk'
+	tap later 1..1 'ok 1'
+	fails_as 'bailed out: no disk' '1 passed, 1 failed, 0 skipped'
+	says 'not run after the bail-out: tests/later.t'
+}
+
+todo() {
+	tap bad 1..2 'not ok 1 - a # TODO some day' 'ok 2 - b # TODO works already'
+	fails_as 'TODO is not allowed' '0 passed, 2 failed, 0 skipped'
+}
+
+not_executable() {
+	tap bad 1..1 'ok 1'
+	chmod -x "$P/tests/bad.t"
+	fails_as 'ran no test' '0 passed, 1 failed, 0 skipped'
+	says 'cannot run tests/bad.t'
+}
+
+ran_too_long() {
+	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep 60' 'echo "ok 2"'
+	VPMU_TEST_TIME_LIMIT=1 fails_as 'ran longer than 1 s' '1 passed, 2 failed, 0 skipped'
+}
+
+skips() {
+	tap bad 1..3 'ok 1 - fine' 'ok 2 - on hardware # SKIP no board' 'ok 3 - silent # SKIP'
+	fails_as 'does not allow: no board' '1 passed, 2 failed, 0 skipped'
+	says '3 - silent: skipped without a reason'
+	tap bad 1..2 'ok 1 - fine' 'ok 2 - on hardware # SKIP no board'
+	echo 'tests/bad.t | on * | needs a board' >"$P/tests/allowed-skips"
+	run_ends 0 '1 passed, 0 failed, 1 skipped'
+	says 'tests/bad.t: 2 - on hardware: no board'
+	echo 'tests/bad.t | off * | needs a board' >"$P/tests/allowed-skips"
+	fails_as 'does not allow: no board' '1 passed, 1 failed, 0 skipped'
+	# What failed does not become good by a skip.
+	tap bad 1..1 'not ok 1 - on hardware # SKIP no board'
+	echo 'tests/bad.t | * | needs a board' >"$P/tests/allowed-skips"
+	run_ends 1 '0 passed, 1 failed, 0 skipped'
+}
+
+skips_all() {
+	tap bad '1..0 # SKIP no board'
+	fails_as 'does not allow: no board' '0 passed, 1 failed, 0 skipped'
+	echo 'tests/bad.t | * | needs a board' >"$P/tests/allowed-skips"
+	run_ends 0 '0 passed, 0 failed, 1 skipped'
+}
+
+bad_list() {
+	tap good 1..1 'ok 1'
+	echo 'tests/good.t | *' >"$P/tests/allowed-skips"
+	run_ends 2 "run: error: tests/allowed-skips:1: 'tests/good.t | *' is not PROGRAM | TEST | REASON; give all three"
+	echo 'tests/gone.t | * | no board' >"$P/tests/allowed-skips"
+	run_ends 2 'run: error: tests/allowed-skips:1: there is no tests/gone.t; delete the line'
+}
+
+selection() {
+	tap one 1..1 'ok 1'
+	tap two 1..1 'not ok 1'
+	ONLY=one run_ends 0 '1 passed, 0 failed, 0 skipped'
+	ONLY=none run_ends 2 'run: error: ONLY=none matches no test program; there are: tests/one.t tests/two.t'
+	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/one.t"
+	run_ends 2 "run: error: no test program 'tests/three.t'; name files like tests/trees.t" tests/three.t
+	run_ends 2 'run: error: unknown option --fast; usage: tests/run [--full] [PROGRAM...]' --fast
+}
+
+full() {
+	# shellcheck disable=SC2016 # the toy's own environment
+	toy one 'echo 1..1' 'test "$VPMU_FULL" = 1 && echo ok 1'
+	run_ends 0 '1 passed, 0 failed, 0 skipped' --full
+	run_ends 1 '0 passed, 1 failed, 0 skipped'
+}
+
+# The test's own trap must have run, and its child be gone, when the harness is ended.
+interrupted() {
+	local pid status=0
+	toy slow "trap 'kill \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep 60 & child=$!' "echo \$child >$TMP/child" 'wait'
+	rm -f "$TMP/cleaned" "$TMP/child"
+	"$P/tests/run" >"$TMP/run" 2>&1 &
+	pid=$!
+	timeout 20 sh -c "until test -s $TMP/child; do sleep 0.1; done"
+	kill -TERM "$pid"
+	wait "$pid" || status=$?
+	[ "$status" = 143 ]
+	[ -e "$TMP/cleaned" ]
+	[ ! -e "/proc/$(cat "$TMP/child")" ]
+}
+
+check 'passed tests are counted, their TAP is kept' all_passed
+check 'a failed test is shown with its diagnostics, its logs and the command that reruns it' one_failed
+check 'a program without a plan fails' no_plan
+check 'a program that ends before its plan fails' short_plan
+check 'a program that runs no test fails' no_test
+check 'a program that dies fails, and its last words are shown' died
+check 'a bail-out fails, and names what did not run' bailed_out
+check 'TODO fails' todo
+check 'a program that cannot be run fails' not_executable
+check 'a program that hangs is ended and fails' ran_too_long
+check 'a skip needs a reason and a line in allowed-skips' skips
+check 'so does the skip of a whole program' skips_all
+check 'a wrong line in allowed-skips is an error' bad_list
+check 'ONLY and arguments select programs' selection
+check '--full is told to the tests' full
+check 'an interrupted run ends its test, which cleans up' interrupted
+finish

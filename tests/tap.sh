@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may define before_each.
+
+COUNT=0
+FAILED=0
+
+before_each() {
+	:
+}
+
+# check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose lines has to succeed
+check() {
+	local name=$1 status
+	shift
+	COUNT=$((COUNT + 1))
+	# Not as a condition: that would switch set -e off.
+	set +e
+	(
+		set -e
+		before_each
+		"$@"
+	) >"$TMP/out" 2>&1
+	status=$?
+	set -e
+	if [ "$status" -eq 0 ]; then
+		echo "ok $COUNT - $name"
+	else
+		echo "not ok $COUNT - $name"
+		sed 's/^/# /' "$TMP/out"
+		FAILED=1
+	fi
+}
+
+# The plan, and the exit status.
+finish() {
+	echo "1..$COUNT"
+	exit "$FAILED"
+}
