@@ -174,13 +174,14 @@ full() {
 # The test's own trap must have run, and its child be gone, when the harness is ended.
 interrupted() {
 	local pid status=0
-	toy slow "trap 'kill \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep 60 & child=$!' "echo \$child >$TMP/child" 'wait'
+	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep 60 & child=$!' "echo \$child >$TMP/child" 'wait'
 	rm -f "$TMP/cleaned" "$TMP/child"
 	"$P/tests/run" >"$TMP/run" 2>&1 &
 	pid=$!
 	timeout 20 sh -c "until test -s $TMP/child; do sleep 0.1; done"
 	kill -TERM "$pid"
 	wait "$pid" || status=$?
+	echo "status $status, child $(cat "$TMP/child")"
 	[ "$status" = 143 ]
 	[ -e "$TMP/cleaned" ]
 	[ ! -e "/proc/$(cat "$TMP/child")" ]
