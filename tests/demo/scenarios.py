@@ -59,8 +59,9 @@ AFTER = "patched-on-moving"
 # Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never a vCPU that waits.
 VCPUS = 2
 SECONDS = 3
-INTERVAL_US = 20000
+# Short enough for a readable curve, long enough for an emulated host to print a line for each.
+INTERVAL_US = 40000
 # Intervals of a vCPU between its moves.
-MOVE_EVERY = 20
-# Fewer moves would prove little; a guest that ran to its end has made some six.
+MOVE_EVERY = 8
+# Fewer moves would prove little; a guest that ran to its end on an idle machine has made eight.
 MIN_MOVES = 3
