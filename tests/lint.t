@@ -4,21 +4,9 @@
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
 cd "$TOP"
-
-FAILED=0
-
-# report NAME OUTPUT: one TAP test that passes when OUTPUT is empty
-report() {
-	COUNT=$((COUNT + 1))
-	if [ -z "$2" ]; then
-		echo "ok $COUNT - $1"
-	else
-		echo "not ok $COUNT - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-		FAILED=1
-	fi
-}
 
 list_with_shebang() {
 	# awk's variables, not the shell's
@@ -27,25 +15,32 @@ list_with_shebang() {
 }
 
 # Patches and upstream's own formats have no room for one; JSON has no comments; the licence text is no program.
-list_without_spdx() {
-	git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' |
-		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true
+find_without_spdx() {
+	local found
+	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' |
+		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
+	echo "$found"
+	[ -z "$found" ]
+}
+
+find_long_shell() {
+	wc -l "$@" | awk '$2 != "total" && $1 >= 300 { print; found = 1 } END { exit found }'
 }
 
 main() {
 	local -a shell python
-	COUNT=0
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
 	mapfile -t shell < <(list_with_shebang '(bash|/sh)'; git ls-files '*.sh')
 	mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
 	if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
 		die "found too few programs to check: ${shell[*]} ${python[*]}"
 	fi
-	echo 1..4
-	report "shellcheck" "$(shellcheck -x "${shell[@]}" 2>&1 || true)"
-	report "shell files below 300 lines" "$(wc -l "${shell[@]}" | awk '$2 != "total" && $1 >= 300')"
-	report "ruff" "$("$BUILD/venv/bin/ruff" check --quiet "${python[@]}" 2>&1 || true)"
-	report "SPDX line" "$(list_without_spdx)"
-	return "$FAILED"
+	check "shellcheck" shellcheck -x "${shell[@]}"
+	check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
+	check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
+	check "each file has its SPDX line" find_without_spdx
+	finish
 }
 
 main

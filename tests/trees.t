@@ -6,20 +6,11 @@ set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
-COUNT=0
-FAILED=0
-
-# check NAME CMD...
-check() {
-	local name=$1 verdict=ok
-	shift
-	COUNT=$((COUNT + 1))
-	"$@" >"$TMP/out" 2>&1 || { verdict='not ok' FAILED=1; }
-	echo "$verdict $COUNT - $name"
-	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/out"
-}
 
 # fails_with TEXT CMD...: CMD must fail, say TEXT in one line of error, and leave no half-made tree
 fails_with() {
@@ -86,7 +77,6 @@ echo all: >"$TMP/toy/Makefile"
 echo object >"$TMP/toy/kept.o"
 tar -C "$TMP" -cJf "$TMP/toy.tar.xz" toy
 
-echo 1..7
 check "folder and tarball give the same base commit" same_base
 check "files that .gitignore names are part of the base" keeps_ignored_files
 check "a tree made from another source is not replaced" \
@@ -99,4 +89,4 @@ check "a source that cannot be had is one error naming what was tried" \
 check "a cached file with another digest is not used" \
 	fails_with "cannot get the source of linux" trees_with_bad_cache
 check "wrong usage is one error" fails_with "usage: trees" "$TMP/project/scripts/trees" minix
-exit "$FAILED"
+finish

@@ -5,10 +5,10 @@
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=../tap.sh
+. "$TOP/tests/tap.sh"
 
 SCRATCH=$BUILD/each-commit
-COUNT=0
-FAILED=0
 
 prepare_scratch() {
 	local made
@@ -29,46 +29,27 @@ clone_base() {
 
 apply_and_build() {
 	local name=$1 patch=$2
-	git -C "$SCRATCH/build/$name" -c user.name=tester -c user.email=tester@localhost am -q "$patch" || return
+	git -C "$SCRATCH/build/$name" -c user.name=tester -c user.email=tester@localhost am -q "$patch"
 	case $name in
 	linux) "$SCRATCH/testbed/build-kernel" patched ;;
 	qemu) "$SCRATCH/scripts/build-qemu" ;;
 	esac
 }
 
-# report NAME PATCH: one TAP test
-report() {
-	local log
-	log=$BUILD/logs/each-commit-$1-$(basename "$2" .patch).log
-	COUNT=$((COUNT + 1))
-	if apply_and_build "$1" "$2" >"$log" 2>&1; then
-		echo "ok $COUNT - $1: $(basename "$2")"
-		return
-	fi
-	FAILED=1
-	echo "not ok $COUNT - $1: $(basename "$2")"
-	tail -n 20 "$log" | sed 's/^/# /'
-	echo "# log: $log"
-}
-
 main() {
 	local name patch
-	local -a patches
-	mkdir -p "$BUILD/logs"
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
 	prepare_scratch
 	for name in linux qemu; do
 		"$TOP/scripts/series" mail "$name" >&2
-		patches+=("$BUILD/series/$name"/*.patch)
-	done
-	echo "1..${#patches[@]}"
-	for name in linux qemu; do
 		clone_base "$name"
 		for patch in "$BUILD/series/$name"/*.patch; do
-			report "$name" "$patch"
+			check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
 		done
 	done
 	rm -rf "$SCRATCH"
-	return "$FAILED"
+	finish
 }
 
 main
