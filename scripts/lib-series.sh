@@ -81,10 +81,16 @@ swap_folder() {
 	rm -rf "$TOP/.$NAME.old"
 }
 
-# All work is done on a copy of the folder.
+# All work is done on a copy of the folder, without what the project ignores, such as the caches of a Python that ran there.
 copy_stored() {
+	local path
 	mkdir "$WORK/stored"
 	[ ! -e "$DIR" ] || cp -a "$DIR/." "$WORK/stored/"
+	if [ -e "$TOP/.git" ]; then
+		while IFS= read -r -d '' path; do
+			rm -f "$WORK/stored/${path#"$NAME"/}"
+		done < <(git -C "$TOP" ls-files -z -o -i --exclude-from="$TOP/.gitignore" -- "$NAME")
+	fi
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 

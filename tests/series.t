@@ -46,6 +46,18 @@ stores_new_files() {
 	[ -L "$T/new/link.c" ]
 }
 
+ignores_caches() {
+	git init -q "$P"
+	echo __pycache__/ >"$P/.gitignore"
+	mkdir "$P/linux/new/__pycache__"
+	echo >"$P/linux/new/__pycache__/plain.pyc"
+	series open linux
+	change_folder
+	series open linux
+	[ ! -e "$T/new/__pycache__" ]
+	grep -q theirs "$T/new/plain.c"
+}
+
 fixup() {
 	local before
 	before=$(sha256sum "$P"/linux/patches/*)
@@ -138,6 +150,7 @@ new_release() {
 check 'a stored series survives open and save, with equal commits each time' round_trip
 check 'patches are those of format-patch, whatever the user configures' same_as_format_patch
 check 'new files keep name, content and mode both ways' stores_new_files
+check 'files that the project ignores are no new files' ignores_caches
 check 'a fixup of patch 1 and of the new files leaves patch 2 untouched' fixup
 check 'dropped patches and deleted new files vanish' deletions
 check 'without new files there is no overlay commit' no_new_files
