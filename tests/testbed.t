@@ -147,7 +147,8 @@ wait_for() {
 ended_by() {
 	local signal=$1 wanted=$2 when=$3 status=0 pid
 	: >"$TMP/out"
-	run -- sh -c 'echo started; sleep 1000' >"$TMP/out" 2>"$TMP/err" </dev/null &
+	# not the function: the signal is for the program itself
+	"$RUN" --kernel stock --append "$MARK" --timeout 60 -- sh -c 'echo started; sleep 1000' >"$TMP/out" 2>"$TMP/err" </dev/null &
 	pid=$!
 	if [ "$when" = boot ]; then
 		wait_for pgrep -f "qemu.* $MARK" >/dev/null || return
