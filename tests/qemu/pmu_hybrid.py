@@ -28,8 +28,12 @@ FIXED = "fixed-counters"
 CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 # A vCPU that spins in KVM_RUN takes all of this; one that sleeps, next to nothing.
 IDLE_WATCH = 2
-# The number of the ioctl, as QEMU's trace has it
+# Numbers of ioctls, as QEMU's trace has them
+KVM_RUN = "type 0xae80"
 KVM_SET_DEVICE_ATTR = "type 0x4018aee1"
+KVM_SET_ONE_REG = "type 0x4010aeac"
+# A vCPU has a few hundred.
+MANY_REGISTERS = 100
 
 
 class Monitor(Qmp):
@@ -236,11 +240,17 @@ def test_one_cpu():
 
 
 def test_stale_registers():
-    """registers that a monitor command fetched before the choice are not written back after it"""
-    with Vm(affinity=SMALL_CPUS) as vm:
+    """registers that a monitor command fetched before the choice are written before it and not after it"""
+    with Vm(affinity=SMALL_CPUS, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect().human("info registers -a")
         vm.pin(BIG_CPUS)
+        before = len(vm.stderr)
         equal(vm.cont().backends, BIG, "backend")
+        during = vm.stderr[before:]
+        flush, choice, start = during.partition(KVM_SET_DEVICE_ATTR)
+        equal(flush.count(KVM_SET_ONE_REG) > MANY_REGISTERS, True, "registers written before the choice")
+        start = start.partition(KVM_RUN)[0]
+        equal((choice, start.count(KVM_SET_ONE_REG)), (KVM_SET_DEVICE_ATTR, 0), "registers written after the choice")
         vm.passes()
 
 
