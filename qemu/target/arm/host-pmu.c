@@ -104,6 +104,7 @@ static char *read_pmu_file(const char *dir, const char *file, bool *missing,
 static bool read_pmu_cpus(ArmHostPMU *pmu, const char *dir, bool *missing,
                           Error **errp)
 {
+    ERRP_GUARD();
     g_autofree char *list = read_pmu_file(dir, "cpus", missing, errp);
 
     if (!list) {

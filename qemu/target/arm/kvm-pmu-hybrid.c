@@ -119,6 +119,7 @@ static bool init_vcpu_pmu(ARMCPU *cpu, Error **errp)
 /* Tells KVM the choice; @pmu is NULL for the fixed counters. */
 static bool apply_backend(const ArmHostPMU *pmu, Error **errp)
 {
+    ERRP_GUARD();
     CPUState *cs;
 
     if (pmu) {
@@ -292,6 +293,8 @@ static bool make_choice(ArmPMUBackend wanted, Error **errp)
 
 static int pmu_hybrid_start(NotifierWithReturn *n, void *data, Error **errp)
 {
+    ERRP_GUARD();
+
     if (choice.backend != ARM_PMU_BACKEND_NONE) {
         return 0;
     }
@@ -347,6 +350,8 @@ static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
 
 bool kvm_arm_pmu_hybrid_load(ARMCPU *cpu, Error **errp)
 {
+    ERRP_GUARD();
+
     if (cpu->kvm_pmu_backend >= ARM_PMU_BACKEND__MAX ||
         !memchr(cpu->kvm_pmu_name, 0, sizeof(cpu->kvm_pmu_name))) {
         error_setg(errp, "pmu-hybrid: invalid PMU backend %u",
