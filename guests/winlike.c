@@ -11,7 +11,7 @@
 #include "guest.h"
 
 /*
- * What a vCPU can measure while another one prints. Small, so that what is read from the UART was measured just now even on a
+ * What a vCPU can measure while another one prints. Small, so that what is read of the guest was measured just now even on a
  * host too slow for the rate: there the vCPUs wait for the printing instead of running ahead of it.
  */
 #define RING_SIZE	8
@@ -75,8 +75,8 @@ static void print_rings(void)
 }
 
 /*
- * A character costs an exit of the vCPU, a line some milliseconds on an emulated host. So the deltas are printed between
- * intervals, by one vCPU for all; who finds another one at it measures on, and only a full ring makes a vCPU wait.
+ * A line costs at least an exit of the vCPU, on the UART one for each character. So the deltas are printed between intervals, by
+ * one vCPU for all; who finds another one at it measures on, and only a full ring makes a vCPU wait.
  */
 static void record(struct delta delta)
 {

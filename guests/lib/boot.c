@@ -14,7 +14,7 @@ uint64_t us_to_ticks(uint64_t us)
 void lib_boot(const void *fdt)
 {
 	dt_init(fdt);
-	uart_init(dt_uart_base());
+	output_init();
 	psci_init();
 	smp_init();
 	guest_main();

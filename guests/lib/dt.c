@@ -5,9 +5,6 @@
 
 #include "internal.h"
 
-/* QEMU's virt machine has it there; good for reporting that the device tree cannot be read. */
-#define DEFAULT_UART	0x09000000
-
 static const void *fdt;
 
 static const char *string_property(const char *path, const char *name)
@@ -45,10 +42,8 @@ void dt_init(const void *tree)
 {
 	int error = fdt_check_header(tree);
 
-	if (error) {
-		uart_init(DEFAULT_UART);
+	if (error)
 		fail("no device tree at 0x%lx (libfdt error %d); start the guest with QEMU's -kernel", (uint64_t)tree, error);
-	}
 	fdt = tree;
 }
 
@@ -62,6 +57,12 @@ uint64_t dt_uart_base(void)
 		return DEFAULT_UART;
 	node = fdt_path_offset_namelen(fdt, path, strchr(path, ':') ? strchr(path, ':') - path : (int)strlen(path));
 	return node >= 0 && read_reg(node, &base) ? base : DEFAULT_UART;
+}
+
+bool dt_next_virtio(int *node, uint64_t *base)
+{
+	*node = fdt_node_offset_by_compatible(fdt, *node, "virtio,mmio");
+	return *node >= 0 && read_reg(*node, base);
 }
 
 bool dt_psci_uses_smc(void)

@@ -13,6 +13,8 @@ extern char start_secondary[];
 /* dt.c */
 void dt_init(const void *fdt);
 uint64_t dt_uart_base(void);
+/* The base of a virtio-mmio transport: of the first one for node 0, else of the one after *node; false when there is no more. */
+bool dt_next_virtio(int *node, uint64_t *base);
 bool dt_psci_uses_smc(void);
 const char *dt_bootargs(void);
 /* Fills mpidr[] with the affinity of each CPU, returns their number, which may be more than max. */
@@ -21,9 +23,31 @@ unsigned int dt_cpus(uint64_t *mpidr, unsigned int max);
 /* smp.c */
 void smp_init(void);
 
-/* uart.c */
+/* One load or store of 32 bits: KVM emulates no other kind of device access well. */
+static inline uint32_t mmio_read(uint64_t address)
+{
+	uint32_t value;
+
+	asm volatile("ldr %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
+	return value;
+}
+
+static inline void mmio_write(uint64_t address, uint32_t value)
+{
+	asm volatile("str %w0, [%1]" : : "r"(value), "r"(address) : "memory");
+}
+
+/* uart.c: before uart_init() the one at DEFAULT_UART is written to, where QEMU's virt machine has it */
+#define DEFAULT_UART	0x09000000
 void uart_init(uint64_t base);
 void uart_write(const char *text, size_t len);
+
+/* virtio-console.c: init returns false when there is none at that base */
+bool virtio_console_init(uint64_t base);
+void virtio_console_write(const char *text, size_t len);
+
+/* report.c: to the virtio console if the machine has one, else to the UART */
+void output_init(void);
 
 /* format.c: returns the length of the text, cut off at size - 1 */
 size_t format(char *buf, size_t size, const char *fmt, va_list ap);

@@ -4,8 +4,23 @@
 #define LINE_MAX	240
 #define NOBODY		0
 
-/* Who may write to the UART: index + 1 of a vCPU. */
+/* Who may write: index + 1 of a vCPU. */
 static unsigned int holder;
+static void (*write_text)(const char *text, size_t len) = uart_write;
+
+void output_init(void)
+{
+	uint64_t base;
+	int node = 0;
+
+	uart_init(dt_uart_base());
+	while (dt_next_virtio(&node, &base)) {
+		if (virtio_console_init(base)) {
+			write_text = virtio_console_write;
+			return;
+		}
+	}
+}
 
 bool output_try_hold(void)
 {
@@ -37,7 +52,7 @@ static void write_line(const char *prefix, const char *fmt, va_list ap)
 	if (len == sizeof(line) - 2)
 		line[len - 1] = '~';
 	line[len++] = '\n';
-	uart_write(line, len);
+	write_text(line, len);
 }
 
 void print_held(const char *fmt, ...)

@@ -13,27 +13,13 @@
 #define UARTCR_TXE	(1 << 8)
 #define FIFO_DEPTH	16	/* of the PL011's first revisions; later ones have 32 */
 
-static uint64_t uart;
-
-static uint32_t uart_read(unsigned int reg)
-{
-	uint32_t value;
-
-	/* asm: KVM can only emulate single register loads and stores without write-back */
-	asm volatile("ldr %w0, [%1]" : "=r"(value) : "r"(uart + reg) : "memory");
-	return value;
-}
-
-static void uart_set(unsigned int reg, uint32_t value)
-{
-	asm volatile("str %w0, [%1]" : : "r"(value), "r"(uart + reg) : "memory");
-}
+static uint64_t uart = DEFAULT_UART;
 
 void uart_init(uint64_t base)
 {
 	uart = base;
-	uart_set(UARTLCR_H, UARTLCR_H_FEN | UARTLCR_H_8BIT);
-	uart_set(UARTCR, UARTCR_UARTEN | UARTCR_TXE);
+	mmio_write(uart + UARTLCR_H, UARTLCR_H_FEN | UARTLCR_H_8BIT);
+	mmio_write(uart + UARTCR, UARTCR_UARTEN | UARTCR_TXE);
 }
 
 /* Each access is an exit of the vCPU, so the state is asked for once a FIFO's fill and not once a character. */
@@ -41,8 +27,8 @@ void uart_write(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (i % FIFO_DEPTH == 0)
-			while (!(uart_read(UARTFR) & UARTFR_TXFE))
+			while (!(mmio_read(uart + UARTFR) & UARTFR_TXFE))
 				;
-		uart_set(UARTDR, (unsigned char)text[i]);
+		mmio_write(uart + UARTDR, (unsigned char)text[i]);
 	}
 }

@@ -60,8 +60,8 @@ AFTER = "patched-on-moving"
 VCPUS = 2
 SECONDS = 3
 # Short enough for a readable curve, long enough for an emulated host to print a line for each.
-INTERVAL_US = 40000
+INTERVAL_US = 20000
 # Intervals of a vCPU between its moves.
-MOVE_EVERY = 8
+MOVE_EVERY = 16
 # Fewer moves would prove little; a guest that ran to its end on an idle machine has made eight.
 MIN_MOVES = 3
