@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest programs, copied to the start of the guest's memory and entered at EL1 with the MMU off. Hand-assembled, as the tests
+ * compare what the cycle counter counts between two reads, and a compiler would move the reads.
+ *
+ * A store to the window at x19, where no memory is, ends KVM_RUN and hands a value to the test; guest.h has the offsets.
+ */
+#include "guest.h"
+
+#define PMU_CYCLE_BIT	(1 << 31)
+#define PMU_PPI_BIT	(1 << GUEST_PMU_PPI)
+
+#define PMMIR_EL1	S3_0_C9_C14_6
+#define ICC_PMR_EL1	S3_0_C4_C6_0
+#define ICC_IAR1_EL1	S3_0_C12_C12_0
+#define ICC_EOIR1_EL1	S3_0_C12_C12_1
+#define ICC_IGRPEN1_EL1	S3_0_C12_C12_7
+
+#define GICD_CTLR_ARE_G1	0x12
+#define GICR_SGI_FRAME		(GUEST_GICR + 0x10000)
+#define GICR_IGROUPR0		0x80
+#define GICR_ISENABLER0		0x100
+
+	.macro	report offset, reg
+	str	\reg, [x19, #\offset]
+	.endm
+
+	.macro	prologue
+	mov	x19, #GUEST_MMIO
+	adr	x9, vectors
+	msr	vbar_el1, x9
+	isb
+	.endm
+
+	.macro	vector_unexpected
+	.balign	0x80
+	mrs	x9, esr_el1
+	report	GUEST_EXCEPTION, x9
+	b	.
+	.endm
+
+	.section .rodata
+	.balign	0x800
+	.global	guest_image
+guest_image:
+vectors:
+	.rept	5
+	vector_unexpected
+	.endr
+	/* IRQ from the current EL with SP_EL1: x20 counts them, which the test does not need but a person with a debugger does */
+	.balign	0x80
+	mrs	x10, ICC_IAR1_EL1
+	mrs	x11, pmccntr_el0
+	mov	x12, #PMU_CYCLE_BIT
+	msr	pmovsclr_el0, x12
+	add	x20, x20, #1
+	report	GUEST_IRQ, x11
+	msr	ICC_EOIR1_EL1, x10
+	eret
+	.rept	10
+	vector_unexpected
+	.endr
+
+/* Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports. */
+	.balign	0x80
+	.global	guest_count
+guest_count:
+	prologue
+	mov	x9, #GUEST_GICD
+	mov	w10, #GICD_CTLR_ARE_G1
+	str	w10, [x9]
+	mov	x9, #GICR_SGI_FRAME
+	mov	w10, #PMU_PPI_BIT
+	str	w10, [x9, #GICR_IGROUPR0]
+	str	w10, [x9, #GICR_ISENABLER0]
+	mov	x10, #0xff
+	msr	ICC_PMR_EL1, x10
+	mov	x10, #1
+	msr	ICC_IGRPEN1_EL1, x10
+	/* Registers of the PMU are unknown after reset, and KVM makes sure that they are */
+	mov	x10, #-1
+	msr	pmcntenclr_el0, x10
+	msr	pmintenclr_el1, x10
+	msr	pmovsclr_el0, x10
+	msr	pmcr_el0, x0
+	msr	pmccfiltr_el0, xzr
+	msr	pmccntr_el0, x1
+	msr	pmintenset_el1, x2
+	mov	x10, #PMU_CYCLE_BIT
+	msr	pmcntenset_el0, x10
+	isb
+	msr	daifclr, #2
+1:	isb
+	mrs	x4, pmccntr_el0
+	report	GUEST_VALUE, x4
+	mov	x5, x3
+2:	subs	x5, x5, #1
+	b.ne	2b
+	b	1b
+
+/* Reports what identifies the PMU. */
+	.balign	0x80
+	.global	guest_identify
+guest_identify:
+	prologue
+	mrs	x0, pmcr_el0
+	report	GUEST_VALUE, x0
+	mrs	x0, pmceid0_el0
+	report	GUEST_VALUE, x0
+	mrs	x0, pmceid1_el0
+	report	GUEST_VALUE, x0
+	mrs	x0, PMMIR_EL1
+	report	GUEST_VALUE, x0
+	mov	x0, #-1
+	msr	pmcntenset_el0, x0
+	mrs	x0, pmcntenset_el0
+	report	GUEST_VALUE, x0
+	msr	pmcntenclr_el0, x0
+	b	.
+
+/* Each accesses an event counter, which is undefined when there is none. */
+	.balign	0x80
+	.global	guest_event_counter
+guest_event_counter:
+	prologue
+	mrs	x0, pmevcntr0_el0
+	report	GUEST_VALUE, x0
+	b	.
+
+	.balign	0x80
+	.global	guest_selected_counter
+guest_selected_counter:
+	prologue
+	msr	pmselr_el0, xzr
+	mrs	x0, pmxevcntr_el0
+	report	GUEST_VALUE, x0
+	b	.
+
+	.global	guest_image_end
+guest_image_end:
+
+	.section .note.GNU-stack, "", %progbits

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the guest programs and the tests that run them agree on. */
+#ifndef GUEST_H
+#define GUEST_H
+
+#define GUEST_RAM	0x40000000
+#define GUEST_RAM_SIZE	0x10000
+#define GUEST_GICD	0x08000000
+#define GUEST_GICR	0x080a0000
+#define GUEST_PMU_PPI	23
+
+/* The window without memory, and the offsets in it */
+#define GUEST_MMIO	0x01000000
+#define GUEST_VALUE	0x00	/* what was asked for: PMCCNTR_EL0, or a register */
+#define GUEST_IRQ	0x08	/* an interrupt was taken: PMCCNTR_EL0 */
+#define GUEST_EXCEPTION	0x10	/* any other exception was: ESR_EL1 */
+#define GUEST_WINDOW	0x18
+
+#ifndef __ASSEMBLER__
+extern const char guest_image[], guest_image_end[];
+extern const char guest_count[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+#endif
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#define _GNU_SOURCE
+#include "vm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define SYSFS_PMUS	"/sys/bus/event_source/devices"
+
+void die(const char *format, ...)
+{
+	int error = errno;
+	va_list arguments;
+
+	printf("Bail out! ");
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf(" (%s)\n", strerror(error));
+	exit(2);
+}
+
+static int must(int result, const char *what)
+{
+	if (result < 0)
+		die("%s failed", what);
+	return result;
+}
+
+static int status_of(int result)
+{
+	return result < 0 ? -errno : 0;
+}
+
+int kvm_fd(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "opening /dev/kvm");
+	return fd;
+}
+
+static void *map(size_t size, int flags, int fd)
+{
+	void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	if (address == MAP_FAILED)
+		die("mmap of %zu bytes failed", size);
+	return address;
+}
+
+static size_t run_size(void)
+{
+	return must(ioctl(kvm_fd(), KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+}
+
+void vm_create(struct vm *vm)
+{
+	struct kvm_userspace_memory_region ram = { .guest_phys_addr = GUEST_RAM, .memory_size = GUEST_RAM_SIZE };
+
+	vm->fd = must(ioctl(kvm_fd(), KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	vm->gic = -1;
+	for (int i = 0; i < MAX_VCPUS; i++)
+		vm->vcpu[i] = -1;
+	vm->ram = map(GUEST_RAM_SIZE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	ram.userspace_addr = (uintptr_t)vm->ram;
+	must(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &ram), "KVM_SET_USER_MEMORY_REGION");
+}
+
+void vm_destroy(struct vm *vm)
+{
+	for (int i = 0; i < MAX_VCPUS; i++) {
+		if (vm->vcpu[i] < 0)
+			continue;
+		munmap(vm->run[i], run_size());
+		close(vm->vcpu[i]);
+	}
+	if (vm->gic >= 0)
+		close(vm->gic);
+	close(vm->fd);
+	munmap(vm->ram, GUEST_RAM_SIZE);
+}
+
+void vcpu_create(struct vm *vm, int index)
+{
+	vm->vcpu[index] = must(ioctl(vm->fd, KVM_CREATE_VCPU, index), "KVM_CREATE_VCPU");
+	vm->run[index] = map(run_size(), MAP_SHARED, vm->vcpu[index]);
+}
+
+int vcpu_init(struct vm *vm, int index, unsigned int features)
+{
+	struct kvm_vcpu_init init;
+
+	must(ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
+	init.features[0] = features | 1 << KVM_ARM_VCPU_PSCI_0_2;
+	return status_of(ioctl(vm->vcpu[index], KVM_ARM_VCPU_INIT, &init));
+}
+
+static int attr_ioctl(int fd, unsigned long request, int group, uint64_t attr, void *value)
+{
+	struct kvm_device_attr argument = { .group = group, .attr = attr, .addr = (uintptr_t)value };
+
+	return status_of(ioctl(fd, request, &argument));
+}
+
+int vcpu_set_attr(struct vm *vm, int index, int attr, void *value)
+{
+	return attr_ioctl(vm->vcpu[index], KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, value);
+}
+
+int vcpu_get_attr(struct vm *vm, int index, int attr)
+{
+	return attr_ioctl(vm->vcpu[index], KVM_GET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, NULL);
+}
+
+int vcpu_has_attr(struct vm *vm, int index, int attr)
+{
+	return attr_ioctl(vm->vcpu[index], KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, NULL);
+}
+
+uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg)
+{
+	uint64_t value = 0;
+	struct kvm_one_reg argument = { .id = reg, .addr = (uintptr_t)&value };
+
+	if (ioctl(vm->vcpu[index], KVM_GET_ONE_REG, &argument))
+		die("KVM_GET_ONE_REG of register 0x%llx failed", (unsigned long long)reg);
+	return value;
+}
+
+int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value)
+{
+	struct kvm_one_reg argument = { .id = reg, .addr = (uintptr_t)&value };
+
+	return status_of(ioctl(vm->vcpu[index], KVM_SET_ONE_REG, &argument));
+}
+
+int vcpu_touch(struct vm *vm, int index)
+{
+	int status;
+
+	vm->run[index]->immediate_exit = 1;
+	status = status_of(ioctl(vm->vcpu[index], KVM_RUN, 0));
+	vm->run[index]->immediate_exit = 0;
+	return status == -EINTR ? 0 : status;
+}
+
+static void set_gic_address(struct vm *vm, int type, uint64_t address)
+{
+	if (attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, type, &address))
+		die("setting address %d of the GIC failed", type);
+}
+
+void vm_create_gic(struct vm *vm)
+{
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+
+	must(ioctl(vm->fd, KVM_CREATE_DEVICE, &device), "creating a GICv3");
+	vm->gic = device.fd;
+	set_gic_address(vm, KVM_VGIC_V3_ADDR_TYPE_DIST, GUEST_GICD);
+	set_gic_address(vm, KVM_VGIC_V3_ADDR_TYPE_REDIST, GUEST_GICR);
+	if (attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL))
+		die("initialising the GIC failed");
+}
+
+void vm_load(struct vm *vm, const char *entry)
+{
+	memcpy(vm->ram, guest_image, guest_image_end - guest_image);
+	if (vcpu_set_reg(vm, 0, REG_CORE(regs.pc), GUEST_RAM + (entry - guest_image)))
+		die("setting the program counter failed");
+}
+
+int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason)
+{
+	struct kvm_run *run = vm->run[0];
+	uint64_t offset;
+
+	if (ioctl(vm->vcpu[0], KVM_RUN, 0))
+		die("KVM_RUN failed");
+	*reason = run->exit_reason;
+	offset = run->mmio.phys_addr - GUEST_MMIO;
+	if (run->exit_reason != KVM_EXIT_MMIO || !run->mmio.is_write || run->mmio.len != sizeof(*value) || offset >= GUEST_WINDOW)
+		return -1;
+	memcpy(value, run->mmio.data, sizeof(*value));
+	return offset;
+}
+
+static bool read_line(const char *folder, const char *file, char *line, size_t size)
+{
+	char path[PATH_MAX];
+	FILE *stream;
+	bool ok;
+
+	snprintf(path, sizeof(path), SYSFS_PMUS "/%s/%s", folder, file);
+	stream = fopen(path, "re");
+	if (!stream)
+		return false;
+	ok = fgets(line, size, stream);
+	fclose(stream);
+	return ok;
+}
+
+static uint64_t parse_cpulist(const char *text)
+{
+	uint64_t cpus = 0;
+
+	while (*text >= '0' && *text <= '9') {
+		char *end;
+		unsigned long last, first = last = strtoul(text, &end, 10);
+
+		if (*end == '-')
+			last = strtoul(end + 1, &end, 10);
+		for (; first <= last && first < 64; first++)
+			cpus |= 1ULL << first;
+		text = *end == ',' ? end + 1 : end;
+	}
+	return cpus;
+}
+
+int host_pmus(struct host_pmu *pmus, int max)
+{
+	DIR *devices = opendir(SYSFS_PMUS);
+	struct dirent *device;
+	char line[256];
+	int count = 0;
+
+	if (!devices)
+		die("cannot read " SYSFS_PMUS);
+	while (count < max && (device = readdir(devices))) {
+		struct host_pmu *pmu = &pmus[count];
+
+		/* Only CPU PMUs have it; others have a cpumask */
+		if (device->d_name[0] == '.' || !read_line(device->d_name, "cpus", line, sizeof(line)))
+			continue;
+		pmu->cpus = parse_cpulist(line);
+		if (!read_line(device->d_name, "type", line, sizeof(line)))
+			die("the PMU %s has no type", device->d_name);
+		pmu->type = atoi(line);
+		snprintf(pmu->name, sizeof(pmu->name), "%s", device->d_name);
+		count++;
+	}
+	closedir(devices);
+	return count;
+}
+
+void pin_to(uint64_t cpus)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int cpu = 0; cpu < 64; cpu++)
+		if (cpus >> cpu & 1)
+			CPU_SET(cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+}

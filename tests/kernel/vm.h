@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM by ioctl, as small as the tests need it. What must work for a test to mean anything ends the program when it fails;
+ * what is under test returns 0 or -errno.
+ */
+#ifndef VM_H
+#define VM_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Newer than the headers of Debian 12 */
+#ifndef KVM_ARM_VCPU_HAS_EL2
+#define KVM_ARM_VCPU_HAS_EL2			7
+#endif
+#ifndef KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS
+#define KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS	4
+#endif
+#ifndef KVM_ARM_VCPU_PMU_V3_STRICT
+#define KVM_ARM_VCPU_PMU_V3_STRICT		9
+#endif
+#ifndef KVM_CAP_ARM_EL2
+#define KVM_CAP_ARM_EL2				240
+#endif
+/* Ours */
+#ifndef KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
+#define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
+#endif
+#ifndef KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
+#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
+#endif
+
+#define SYSREG(op0, op1, crn, crm, op2)	ARM64_SYS_REG(op0, op1, crn, crm, op2)
+#define REG_PMCR_EL0		SYSREG(3, 3, 9, 12, 0)
+#define REG_PMCNTENSET_EL0	SYSREG(3, 3, 9, 12, 1)
+#define REG_PMOVSSET_EL0	SYSREG(3, 3, 9, 14, 3)
+#define REG_PMINTENSET_EL1	SYSREG(3, 0, 9, 14, 1)
+#define REG_PMCCNTR_EL0		SYSREG(3, 3, 9, 13, 0)
+#define REG_PMCCFILTR_EL0	SYSREG(3, 3, 14, 15, 7)
+#define REG_PMMIR_EL1		SYSREG(3, 0, 9, 14, 6)
+#define REG_MDCR_EL2		SYSREG(3, 4, 1, 1, 1)
+#define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
+
+#define PMCR_E			1
+#define PMCR_LC			(1 << 6)
+#define PMCR_N(pmcr)		((pmcr) >> 11 & 0x1f)
+#define PMU_CYCLE_BIT		(1U << 31)
+
+#define MAX_VCPUS		2
+
+struct vm {
+	int fd, gic;
+	void *ram;
+	int vcpu[MAX_VCPUS];
+	struct kvm_run *run[MAX_VCPUS];
+};
+
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+int kvm_fd(void);
+void vm_create(struct vm *vm);
+void vm_destroy(struct vm *vm);
+
+void vcpu_create(struct vm *vm, int index);
+/* features: of struct kvm_vcpu_init, without PSCI, which is always there */
+int vcpu_init(struct vm *vm, int index, unsigned int features);
+int vcpu_set_attr(struct vm *vm, int index, int attr, void *value);
+int vcpu_get_attr(struct vm *vm, int index, int attr);
+int vcpu_has_attr(struct vm *vm, int index, int attr);
+uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg);
+int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
+/* KVM_RUN that returns before it enters the guest, which counts as having run */
+int vcpu_touch(struct vm *vm, int index);
+
+/* A GICv3; after the vCPUs were created, before their PMU is initialised */
+void vm_create_gic(struct vm *vm);
+/* Copies the guest programs, and lets vCPU 0 start at entry */
+void vm_load(struct vm *vm, const char *entry);
+/* Runs vCPU 0 until it stores to the window: the offset, or -1 with the reason of another exit */
+int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason);
+
+/* The host's CPU PMUs; CPUs as far as they fit */
+struct host_pmu {
+	char name[256];
+	int type;
+	uint64_t cpus;
+};
+
+int host_pmus(struct host_pmu *pmus, int max);
+void pin_to(uint64_t cpus);
+
+#endif
