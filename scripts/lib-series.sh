@@ -103,6 +103,8 @@ reset_repo() {
 	find "$REPO" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 	rgit update-ref --no-deref HEAD "$BASE"
 	rgit read-tree "$BASE"
+	# format-patch finds the function of a hunk as these files say, and reads them from the work tree only.
+	rgit ls-files -z | { grep -zE '(^|/)\.gitattributes$' || true; } | rgit checkout-index -f -z --stdin
 }
 
 # The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.

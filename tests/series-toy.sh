@@ -38,7 +38,9 @@ make_home() {
 make_toy() {
 	mkdir -p "$LINUX_TREE/scripts" "$LINUX_TREE/d"
 	echo '*.o' >"$LINUX_TREE/.gitignore"
-	printf '%s\n' one two three four five six seven eight nine >"$LINUX_TREE/hook.c"
+	# By git's own rule the label would be the function of a hunk.
+	echo '*.c diff=cpp' >"$LINUX_TREE/.gitattributes"
+	printf '%s\n' 'int main(void)' '{' 'label:' ' a;' ' b;' ' c;' one two three four five six seven eight nine >"$LINUX_TREE/hook.c"
 	printf '%s\n' a b c d e f g h i j k l m n >"$LINUX_TREE/$ODD"
 	cat >"$LINUX_TREE/scripts/checkpatch.pl" <<-'EOF'
 		die "not told to leave the sender's line alone\n" unless grep { $_ eq '--no-signoff' } @ARGV;

@@ -30,6 +30,7 @@ same_as_format_patch() {
 		--no-signature --full-index --no-stat --diff-algorithm=myers -o "$P/expected" ':/^overlay: new files..series'
 	[ "$(find "$P/expected" -type f | wc -l)" = 2 ]
 	diff -r "$P/expected" "$P/linux/patches"
+	grep -q '^@@ .* int main(void)$' "$P"/linux/patches/0001-*
 }
 
 stores_new_files() {
