@@ -6,8 +6,10 @@ address, and the children ask the kernel to end with their parent. Only the cons
 """
 import json
 import os
+import re
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +29,9 @@ STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 # Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is single-threaded.
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
+MONITOR_TIMEOUT = 30
+# How the kernel begins to speak of its end.
+TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |BUG: |Internal error: |Unable to handle kernel")
 # Between the end of a connection and the end of the emulator that closed it.
 GRACE = 2
 
@@ -56,7 +61,11 @@ def start_child(argv, **kwargs):
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], **kwargs)
 
 
-def stop_child(process):
+def stop_child(process, patience=0):
+    """End PROCESS; with PATIENCE it has that many seconds to do so itself (ssh gives a terminal back in its normal state)."""
+    if process.poll() is None and patience:
+        process.terminate()
+        wait_first([process], time.monotonic() + patience)
     if process.poll() is None:
         process.kill()
     process.wait()
@@ -76,6 +85,14 @@ def wait_first(processes, deadline, sock=None):
     finally:
         for descriptor in sources:
             os.close(descriptor)
+
+
+def ask_monitor(stream, command, arguments=None):
+    """What the emulator returns for COMMAND; KeyError when that is an error, ValueError when it is gone."""
+    print(json.dumps({"execute": command, "arguments": arguments or {}}), file=stream, flush=True)
+    while "event" in (reply := json.loads(stream.readline())):
+        pass
+    return reply["return"]
 
 
 def require_artifact(path, target):
@@ -116,6 +133,9 @@ class EmulatedHost:
     def __init__(self, kernel, topology, icount=False, append=()):
         self.icount = icount
         self.append = append
+        for tool in ("fdtget", "setpriv", "ssh", "tar"):
+            if not shutil.which(tool):
+                raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
         image = os.environ.get("VPMU_IMAGE")
         self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", "kernels")
         if not self.image.exists():
@@ -132,8 +152,11 @@ class EmulatedHost:
 
     def count_cpus(self):
         # The device tree is the one place that says it.
-        nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], check=True, capture_output=True, text=True).stdout
-        return sum(node.startswith("cpu@") for node in nodes.split())
+        nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], stdout=subprocess.PIPE, text=True).stdout
+        count = sum(node.startswith("cpu@") for node in nodes.split())
+        if not count:
+            raise HostError(STATUS_UNUSABLE, f"{self.tree} names no CPUs; run 'make host'")
+        return count
 
     def command(self, ready_fd, monitor_fd):
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
@@ -158,7 +181,8 @@ class EmulatedHost:
 
     def start(self, timeout=None):
         """Boot, and return when sshd answers for a host that has KVM and all its PMUs."""
-        deadline = time.monotonic() + scale_timeout(timeout or BOOT_TIMEOUT[self.icount])
+        seconds = scale_timeout(timeout or BOOT_TIMEOUT[self.icount])
+        deadline = time.monotonic() + seconds
         ready, ready_child = socket.socketpair()
         monitor, monitor_child = socket.socketpair()
         argv = self.command(ready_child.fileno(), monitor_child.fileno())
@@ -170,16 +194,18 @@ class EmulatedHost:
         ready_child.close()
         monitor_child.close()
         with ready, monitor:
-            self.wait_ready(ready, deadline)
+            if not self.wait_ready(ready, deadline):
+                self.fail(STATUS_BOOT, f"the host did not boot within its deadline of {seconds:g} s")
             self.connection = Connection("127.0.0.1", self.find_port(monitor), self.keys)
         return self.connection
 
     def wait_ready(self, ready, deadline):
+        """Whether the host says that it is ready before the deadline."""
         line = b""
         while not line.endswith(b"\n"):
             events = wait_first([self.process], deadline, ready)
             if not events:
-                self.fail(STATUS_BOOT, "the host did not boot within the deadline")
+                return False
             data = ready.recv(4096) if ready in events else b""
             if not data:
                 self.fail(STATUS_BOOT, "the host stopped while booting")
@@ -187,29 +213,27 @@ class EmulatedHost:
         report = line.decode(errors="replace").strip()
         if report != "ready":
             self.fail(STATUS_BOOT, f"the host is not fit for tests: {report.removeprefix('error: ')}")
+        return True
 
-    @staticmethod
-    def find_port(monitor):
+    def find_port(self, monitor):
         """The port that the kernel picked, from the emulator's table of connections."""
-        with monitor.makefile("rw") as stream:
-            def execute(name, **arguments):
-                print(json.dumps({"execute": name, "arguments": arguments}), file=stream, flush=True)
-                while "return" not in (reply := json.loads(stream.readline())):
-                    if "error" in reply:
-                        raise HostError(STATUS_BOOT, f"the emulator refused {name}: {reply['error']['desc']}")
-                return reply["return"]
-            stream.readline()
-            execute("qmp_capabilities")
-            table = execute("human-monitor-command", **{"command-line": "info usernet"})
-        rows = [row.split() for row in table.splitlines() if "HOST_FORWARD" in row]
-        return rows[0][3]
+        monitor.settimeout(scale_timeout(MONITOR_TIMEOUT))
+        try:
+            with monitor.makefile("rw") as stream:
+                stream.readline()
+                ask_monitor(stream, "qmp_capabilities")
+                table = ask_monitor(stream, "human-monitor-command", {"command-line": "info usernet"})
+            return next(row.split()[3] for row in table.splitlines() if "HOST_FORWARD" in row)
+        except (OSError, ValueError, KeyError, StopIteration) as error:
+            self.fail(STATUS_BOOT, f"the emulator does not say on which port the host is ({error!r})")
 
     def fail(self, status, message):
         """Raise HostError with what the console says about it."""
         self.stop()
         lines = self.log.read_text(errors="replace").splitlines()
-        panics = [line for line in lines if "Kernel panic - not syncing" in line]
-        reason = panics[0] if panics else lines[-1] if len(lines) > 1 else "no output"
+        # the first trouble is the cause; the panic itself may only say that it follows from a warning
+        trouble = [line for line in lines if TROUBLE.search(line)]
+        reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
         raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
 
     def run(self, argv, deadline, what, **kwargs):
@@ -218,7 +242,7 @@ class EmulatedHost:
         try:
             events = wait_first([process, self.process], deadline)
             if not events:
-                self.fail(STATUS_TIMEOUT, f"{what} did not end within the deadline")
+                self.fail(STATUS_TIMEOUT, f"{what} did not end within its deadline")
             if process in events and process.wait() != 255:
                 return process.returncode
             # ssh says 255 for a lost connection: then the emulator is about to end
@@ -226,7 +250,7 @@ class EmulatedHost:
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
             return 255
         finally:
-            stop_child(process)
+            stop_child(process, patience=GRACE)
 
     def stop(self):
         """End the host at once; its disk is thrown away, so there is nothing to write back."""

@@ -199,11 +199,11 @@ check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
 check "a panic while the command runs" panic_is_noticed
 check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
-check "a host that never boots" refused 122 "did not boot within the deadline" \
+check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
 check "a host without KVM" refused 122 "no /dev/kvm" run --append kvm-arm.mode=none -- true
 check "a host that lacks CPUs" refused 122 "3 CPUs of 4" run --append maxcpus=3 -- true
-check "a command that does not end" refused 124 "'sleep' did not end within the deadline" run --timeout 3 -- sleep 1000
+check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run --timeout 3 -- sleep 1000
 check "SIGINT while the command runs" ended_by INT 130 command
 check "SIGINT during the boot" ended_by INT 130 boot
 check "SIGTERM while the command runs" ended_by TERM 143 command
