@@ -10,7 +10,7 @@ set -euo pipefail
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 P=$TMP/project
-unset ONLY VPMU_FULL
+unset ONLY
 
 before_each() {
 	rm -rf "$P"
@@ -165,10 +165,11 @@ selection() {
 }
 
 full() {
-	# shellcheck disable=SC2016 # the toy's own environment
-	toy one 'echo 1..1' 'test "$VPMU_FULL" = 1 && echo ok 1'
-	run_ends 0 '1 passed, 0 failed, 0 skipped' --full
-	run_ends 1 '0 passed, 1 failed, 0 skipped'
+	tap one 1..1 'ok 1'
+	tap full/slow 1..1 'ok 1'
+	run_ends 0 '1 passed, 0 failed, 0 skipped'
+	run_ends 0 '2 passed, 0 failed, 0 skipped' --full
+	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/full/slow.t"
 }
 
 # The test's own trap must have run, and its child be gone, when the harness is ended.
@@ -201,6 +202,6 @@ check 'a skip needs a reason and a line in allowed-skips' skips
 check 'so does the skip of a whole program' skips_all
 check 'a wrong line in allowed-skips is an error' bad_list
 check 'ONLY and arguments select programs' selection
-check '--full is told to the tests' full
+check 'what is in tests/full runs with --full, or by name' full
 check 'an interrupted run ends its test, which cleans up' interrupted
 finish
