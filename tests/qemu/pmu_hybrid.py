@@ -80,11 +80,16 @@ class Vm:
         self.process.wait()
         self._socket.close()
 
-    def connect(self):
+    def connect(self, find_cpus=True):
         """Returns self with the monitor ready."""
         self.qmp = Monitor(self._socket, TIMEOUT)
-        self.cpus = self.qmp.command("query-cpus-fast")
+        if find_cpus:
+            self.find_cpus()
         return self
+
+    def find_cpus(self):
+        """They exist once the machine does."""
+        self.cpus = self.qmp.command("query-cpus-fast")
 
     @property
     def stderr(self):
@@ -315,6 +320,19 @@ def test_refusal_and_cont():
         vm.passes()
 
 
+@only_on("stock")
+def test_refusal_preconfig():
+    """after -preconfig, x-exit-preconfig fails instead, and the VM can still be started"""
+    with Vm(paused=False, extra=["-preconfig"]) as vm:
+        vm.connect(find_cpus=False)
+        raises(CAPABILITY, vm.qmp.command, "x-exit-preconfig")
+        vm.find_cpus()
+        equal(vm.status, "prelaunch", "run state")
+        vm.pin(BIG_CPUS)
+        equal(vm.cont().backends, BIG, "backend")
+        vm.passes()
+
+
 def wrong_cpu(vm):
     """Moves both vCPUs of a running guest off their PMU and sees the VM pause."""
     vm.pin(SMALL_CPUS)
@@ -450,6 +468,78 @@ def test_migrate_mismatch():
         load_fails("pmu-hybrid", path, "host", pin=SMALL_CPUS)
     with saved("host", pin=SMALL_CPUS) as path:
         load_fails("pmu-hybrid", path, pin=SMALL_CPUS)
+
+
+def run_job(vm, command, **arguments):
+    """Raises QmpError when the job fails."""
+    vm.qmp.command(command, **{"job-id": "job"}, **arguments)
+    vm.wait_until(command, lambda: vm.qmp.command("query-jobs")[0]["status"] == "concluded")
+    error = vm.qmp.command("query-jobs")[0].get("error")
+    vm.qmp.command("job-dismiss", id="job")
+    if error:
+        raise QmpError(error)
+
+
+def add_disk(vm, path):
+    """A disk for snapshots, made on first use."""
+    new = not os.path.exists(path)
+    with open(path, "ab"):
+        pass
+    vm.qmp.command("blockdev-add", driver="file", filename=path, **{"node-name": "file"})
+    if new:
+        run_job(vm, "blockdev-create", options={"driver": "qcow2", "file": "file", "size": 64 << 20})
+    vm.qmp.command("blockdev-add", driver="qcow2", file="file", **{"node-name": "disk"})
+
+
+def snapshot(vm, what):
+    """Saves or loads the one there is."""
+    run_job(vm, f"snapshot-{what}", tag="one", vmstate="disk", devices=["disk"])
+
+
+@contextlib.contextmanager
+def snapshot_of_one_pmu():
+    """The path of a disk with a snapshot of a VM that counts on the small CPUs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/disk"
+        with Vm(guest="seconds=4") as vm:
+            vm.connect().pin(SMALL_CPUS)
+            add_disk(vm, path)
+            vm.cont()
+            vm.wait_until("the guest's start", lambda: "delta" in vm.console)
+            snapshot(vm, "save")
+            snapshot(vm, "load")
+            equal(vm.backends, SMALL, "backend")
+        yield path
+
+
+def test_snapshot():
+    """a snapshot of a guest with one PMU loads before the first start and after it, and needs one PMU"""
+    with snapshot_of_one_pmu() as path:
+        for started in (False, True):
+            with Vm(guest="seconds=4") as vm:
+                vm.connect().pin(BIG_CPUS)
+                add_disk(vm, path)
+                if started:
+                    vm.cont()
+                snapshot(vm, "load")
+                if not started:
+                    vm.cont()
+                equal(vm.backends, BIG, "backend")
+                vm.passes()
+        with Vm() as vm:
+            vm.connect().pin(ALL_CPUS)
+            add_disk(vm, path)
+            raises("no single PMU covers", snapshot, vm, "load")
+
+
+@only_on("patched")
+def test_snapshot_of_other_backend():
+    """a guest with one PMU cannot be loaded into a VM that has started with fixed counters"""
+    with snapshot_of_one_pmu() as path, Vm() as vm:
+        vm.connect().pin(ALL_CPUS)
+        add_disk(vm, path)
+        vm.cont()
+        raises(f"has started with {FIXED} already", snapshot, vm, "load")
 
 
 def run_tests():
