@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$(dirname "$0")/tap.sh"
 
 RUN=$TOP/testbed/run
 TMP=$(mktemp -d)
@@ -13,20 +15,8 @@ trap 'rm -rf "$TMP"' EXIT
 # All that a run leaves would be found here, and by this word on the command line of its processes.
 export TMPDIR=$TMP/tmpdir
 MARK=vpmu.test=$$
-COUNT=0
-FAILED=0
 # A panic must be noticed by the end of the emulator and not by a deadline, the shortest of which is longer.
-AT_ONCE=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
-
-# check NAME CMD...
-check() {
-	local name=$1 verdict=ok
-	shift
-	COUNT=$((COUNT + 1))
-	"$@" >"$TMP/diagnosis" 2>&1 || { verdict='not ok' FAILED=1; }
-	echo "$verdict $COUNT - $name"
-	[ "$verdict" = ok ] || sed 's/^/# /' "$TMP/diagnosis"
-}
+AT_ONCE=$(awk -v factor="${VPMU_TIMEOUT_FACTOR:-1}" 'BEGIN { print int(60 * factor) }')
 
 run() {
 	"$RUN" --kernel stock --append "$MARK" "$@"
@@ -41,14 +31,14 @@ expect() {
 refused() {
 	local wanted=$1 text=$2 status=0 log
 	shift 2
-	"$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
-	cat "$TMP/err"
+	"$@" >"$TMP/stdout" 2>"$TMP/stderr" </dev/null || status=$?
+	cat "$TMP/stderr"
 	expect "$wanted" "$status" status || return
-	expect "" "$(cat "$TMP/out")" stdout || return
-	expect 1 "$(grep -c 'error: ' "$TMP/err")" "number of errors" || return
-	grep -qF -- "$text" "$TMP/err" || { echo "not said: $text"; return 1; }
+	expect "" "$(cat "$TMP/stdout")" stdout || return
+	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" || return
+	grep -qF -- "$text" "$TMP/stderr" || { echo "not said: $text"; return 1; }
 	[ "$wanted" = 125 ] && return
-	log=$(sed -n 's/.*console log: //p' "$TMP/err")
+	log=$(sed -n 's/.*console log: //p' "$TMP/stderr")
 	[ -s "$log" ] || { echo "the log does not exist: $log"; return 1; }
 }
 
@@ -61,8 +51,8 @@ nothing_left() {
 
 passes_streams() {
 	local status=0
-	run -- sh -c 'cat; echo error >&2; exit 7' >"$TMP/out" 2>"$TMP/err" <<<input || status=$?
-	expect 7 "$status" status && expect input "$(cat "$TMP/out")" stdout && expect error "$(cat "$TMP/err")" stderr
+	run -- sh -c 'cat; echo error >&2; exit 7' >"$TMP/stdout" 2>"$TMP/stderr" <<<input || status=$?
+	expect 7 "$status" status && expect input "$(cat "$TMP/stdout")" stdout && expect error "$(cat "$TMP/stderr")" stderr
 }
 
 # 255 is also ssh's word for a lost connection.
@@ -74,8 +64,8 @@ passes_255() {
 
 passes_arguments() {
 	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" ";reboot")
-	run -- printf '%s\0' "${words[@]}" >"$TMP/out"
-	printf '%s\0' "${words[@]}" | cmp - "$TMP/out"
+	run -- printf '%s\0' "${words[@]}" >"$TMP/stdout"
+	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
 }
 
 copies_files() {
@@ -86,8 +76,8 @@ copies_files() {
 	chmod 640 "$TMP/folder/deep/data"
 	ln -sf program "$TMP/link"
 	run --file "$TMP/program" --file "$TMP/folder" --file "$TMP/link" -- \
-		sh -c './program && ./link && stat -c "%a %U %F %n" program link folder/deep/data && cat folder/deep/data' >"$TMP/out"
-	diff - "$TMP/out" <<-EOF
+		sh -c './program && ./link && stat -c "%a %U %F %n" program link folder/deep/data && cat folder/deep/data' >"$TMP/stdout"
+	diff - "$TMP/stdout" <<-EOF
 		ran
 		ran
 		755 root regular file program
@@ -102,8 +92,8 @@ has_pmus() {
 	local topology=$1 wanted=$2
 	shift 2
 	run --topology "$topology" --file "$TMP/testbed-kvm" "$@" -- \
-		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; ~/testbed-kvm' >"$TMP/out"
-	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/out" | sed 's/,/, /g')" "PMUs and KVM"
+		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; ~/testbed-kvm' >"$TMP/stdout"
+	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/stdout" | sed 's/,/, /g')" "PMUs and KVM"
 }
 
 kernel_is() {
@@ -121,17 +111,17 @@ hosts_are_fresh() {
 parallel_runs() {
 	local name status=0
 	mkfifo "$TMP/a" "$TMP/b"
-	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/a" >"$TMP/out-a" &
-	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/b" >"$TMP/out-b" &
+	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/a" >"$TMP/boot-id-a" &
+	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/b" >"$TMP/boot-id-b" &
 	exec 7>"$TMP/a" 8>"$TMP/b"
 	for name in a b; do
-		wait_for test -s "$TMP/out-$name" || status=1
+		wait_for test -s "$TMP/boot-id-$name" || status=1
 	done
 	exec 7>&- 8>&-
 	wait
-	head "$TMP/out-a" "$TMP/out-b"
+	head "$TMP/boot-id-a" "$TMP/boot-id-b"
 	# an empty line and two boot ids
-	[ "$status" = 0 ] && expect 3 "$(sort -u "$TMP/out-a" "$TMP/out-b" | wc -l)" "different lines"
+	[ "$status" = 0 ] && expect 3 "$(sort -u "$TMP/boot-id-a" "$TMP/boot-id-b" | wc -l)" "different lines"
 }
 
 # wait_for CMD...: until CMD succeeds, or a deadline
@@ -146,14 +136,14 @@ wait_for() {
 # ended_by SIGNAL STATUS WHEN: SIGNAL during the boot or while the command runs
 ended_by() {
 	local signal=$1 wanted=$2 when=$3 status=0 pid
-	: >"$TMP/out"
+	: >"$TMP/stdout"
 	# not the function: the signal is for the program itself
-	"$RUN" --kernel stock --append "$MARK" --timeout 60 -- sh -c 'echo started; sleep 1000' >"$TMP/out" 2>"$TMP/err" </dev/null &
+	"$RUN" --kernel stock --append "$MARK" --timeout 60 -- sh -c 'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
 	pid=$!
 	if [ "$when" = boot ]; then
 		wait_for pgrep -f "qemu.* $MARK" >/dev/null || return
 	else
-		wait_for grep -q started "$TMP/out" || return
+		wait_for grep -q started "$TMP/stdout" || return
 	fi
 	kill "-$signal" "$pid"
 	wait "$pid" || status=$?
@@ -169,8 +159,8 @@ panic_is_noticed() {
 # On a terminal, as a person has it.
 gives_shell() {
 	local status=0
-	script -qec "$RUN --kernel stock --append $MARK" /dev/null <<<$'test -t 0 && exit 9\n' >"$TMP/out" || status=$?
-	expect 9 "$status" "exit status of the shell" || { cat "$TMP/out"; return 1; }
+	script -qec "$RUN --kernel stock --append $MARK" /dev/null <<<$'test -t 0 && exit 9\n' >"$TMP/stdout" || status=$?
+	expect 9 "$status" "exit status of the shell" || { cat "$TMP/stdout"; return 1; }
 }
 
 names_missing_artifacts() {
@@ -183,7 +173,6 @@ mkdir -p "$TMPDIR"
 aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-kvm" "$TOP/tests/testbed-kvm.c"
 head -c 1M /dev/zero >"$TMP/bogus-image"
 
-echo 1..26
 check "stdin, stdout, stderr and exit status pass" passes_streams
 check "exit status 255 passes" passes_255
 check "arguments pass unchanged" passes_arguments
@@ -202,6 +191,7 @@ check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --a
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
 check "a host without KVM" refused 122 "no /dev/kvm" run --append kvm-arm.mode=none -- true
+check "a host without PMUs" refused 122 "0 PMUs of 2" run --append initcall_blacklist=armv8_pmu_driver_init -- true
 check "a host that lacks CPUs" refused 122 "3 CPUs of 4" run --append maxcpus=3 -- true
 check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run --timeout 3 -- sleep 1000
 check "SIGINT while the command runs" ended_by INT 130 command
@@ -211,4 +201,4 @@ check "SIGKILL while the command runs" ended_by KILL 137 command
 check "missing artifacts" names_missing_artifacts
 check "a file that does not exist" refused 125 "--file $TMP/none does not exist" run --file "$TMP/none" -- true
 check "no process and no file is left behind" nothing_left
-exit "$FAILED"
+finish

@@ -58,10 +58,12 @@ AFTER = "patched-on-moving"
 
 # Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never a vCPU that waits.
 VCPUS = 2
-SECONDS = 3
+# By an instruction-counting clock a second of the guest takes some 15 of the machine; in real time there must be some to spare.
+SECONDS = 1
+SECONDS_REAL_TIME = 4
 # Short enough for a readable curve, long enough for an emulated host to print a line for each.
 INTERVAL_US = 20000
 # Intervals of a vCPU between its moves.
-MOVE_EVERY = 16
-# Fewer moves would prove little; a guest that ran to its end on an idle machine has made eight.
+MOVE_EVERY = 8
+# Fewer moves would prove little; a guest that ran to its end has made five by an instruction-counting clock.
 MIN_MOVES = 3
