@@ -27,12 +27,17 @@ canary reports an undefined PMU register|canary|verdict=trap|FAIL: .*read of PMM
 FAILED=0
 COUNT=0
 
+UART=(-serial stdio)
+VIRTIO=(-chardev stdio,id=output,signal=off -global virtio-mmio.force-legacy=false
+	-device virtio-serial-device -device virtconsole,chardev=output)
+OUTPUT=("${UART[@]}")
+
 # run_guest SECONDS GUEST BOOTARGS "MACHINE cpu=CPU smp=N": the guest's output; status 124 when the time is over
 run_guest() {
 	local machine cpu smp
 	read -r machine cpu smp <<<"$4"
 	timeout "$1" "$EMULATOR" -M "$machine,gic-version=3" -cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
-		-display none -serial stdio -kernel "$ARTIFACTS/guests/$2.bin" -append "$3" </dev/null 2>&1 | tr -d '\r'
+		-display none "${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$2.bin" -append "$3" </dev/null 2>&1 | tr -d '\r'
 }
 
 # report OK NAME DIAGNOSIS
@@ -71,15 +76,15 @@ check_hang() {
 
 # Each line whole and well formed: vCPUs print at the same time.
 check_lines() {
-	local output bad
+	local name="winlike's lines are whole, from each vCPU, on the $1" output bad
 	output=$(run_guest "$TIMEOUT" winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4") || true
 	bad=$(grep -vxE 'winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
 		<<<"$output" || true)
 	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] || bad+=" (not all 4 vCPUs printed)"
 	if [ -z "$bad" ]; then
-		report yes "winlike's lines are whole, from each vCPU"
+		report yes "$name"
 	else
-		report no "winlike's lines are whole, from each vCPU" "$bad"
+		report no "$name" "$bad"
 	fi
 }
 
@@ -87,12 +92,14 @@ main() {
 	local name guest bootargs expected machine
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	make -s -C "$TOP/guests" >&2
-	echo "1..$(($(grep -c '|' <<<"$CASES") + 2))"
+	echo "1..$(($(grep -c '|' <<<"$CASES") + 3))"
 	while IFS='|' read -r name guest bootargs expected machine; do
 		[ -z "$name" ] || check_verdict "$name" "$guest" "$bootargs" "$expected" "$machine"
 	done <<<"$CASES"
 	check_hang
-	check_lines
+	check_lines UART
+	OUTPUT=("${VIRTIO[@]}")
+	check_lines "virtio console"
 	return "$FAILED"
 }
 

@@ -70,7 +70,7 @@ class Outcome:
         if self.refusal:
             return table.REFUSED
         if self.run["hang"]:
-            return f"hangs, last line: {self.verdict!r}"
+            return f"hangs, last line: {self.verdict!r}, VM: {self.run['state']}"
         for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU), ("STOP: divide by zero", table.STOPPED)):
             if self.verdict.startswith(prefix):
                 return status
@@ -124,6 +124,10 @@ class Outcome:
             yield "all deltas are 0: the counter never ran, so moving is not what stopped it"
         if not any(self.moves(vcpu) for vcpu in range(table.VCPUS)):
             yield "the guest stopped before any vCPU was moved"
+
+    def diagnosis(self):
+        """What QEMU said, where that may be the reason for a problem."""
+        return self.refusal or self.run["stderr"].strip()
 
     def row(self):
         """The entry of demo.json."""
@@ -233,6 +237,7 @@ def report_problems(outcomes):
     bad = [outcome for outcome in outcomes if outcome.problems()]
     for outcome in bad:
         print(f"demo.py: error: {outcome.scenario.name}: {'; '.join(outcome.problems())}\n"
+              f"    QEMU said: {outcome.diagnosis() or 'nothing'}\n"
               f"    logs: build/logs/; again: tests/demo/demo.py --only {outcome.scenario.name}", file=sys.stderr)
     return bool(bad)
 
@@ -241,18 +246,19 @@ def print_tap(scenarios, real_time):
     """One test a scenario; a host that does not run fails those it has not run."""
     print(f"1..{len(scenarios)}", flush=True)
     outcomes = run_scenarios(scenarios, real_time)
-    done = 0
+    done = failed = 0
     try:
         for outcome in outcomes:
             done += 1
             problems = outcome.problems()
+            failed += bool(problems)
             print(f"{'not ok' if problems else 'ok'} {done} - {outcome.scenario.name}")
-            for line in [json.dumps(outcome.row()), *problems, outcome.refusal]:
+            for line in [json.dumps(outcome.row()), *problems, outcome.diagnosis()]:
                 print("".join(f"# {part}\n" for part in line.splitlines()), end="", flush=True)
     except HostError as error:
         print(f"Bail out! {error}")
         return 2
-    return 0
+    return 1 if failed else 0
 
 
 def parse_arguments():
@@ -289,4 +295,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
