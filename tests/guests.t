@@ -28,8 +28,8 @@ FAILED=0
 COUNT=0
 
 UART=(-serial stdio)
-VIRTIO=(-chardev stdio,id=output,signal=off -global virtio-mmio.force-legacy=false
-	-device virtio-serial-device -device virtconsole,chardev=output)
+VIRTIO=(-chardev "stdio,id=output,signal=off" -global virtio-mmio.force-legacy=false
+	-device virtio-serial-device -device "virtconsole,chardev=output")
 OUTPUT=("${UART[@]}")
 
 # run_guest SECONDS GUEST BOOTARGS "MACHINE cpu=CPU smp=N": the guest's output; status 124 when the time is over
