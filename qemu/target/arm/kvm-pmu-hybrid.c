@@ -43,8 +43,8 @@ static NotifierWithReturn start_notifier = {
     .notify = pmu_hybrid_start,
 };
 
-static bool set_pmu_attr(uint64_t attr, void *value, const char *name,
-                         CPUState *cs, Error **errp)
+static bool set_pmu_attr(CPUState *cs, uint64_t attr, void *value,
+                         const char *name, Error **errp)
 {
     struct kvm_device_attr kda = {
         .group = KVM_ARM_VCPU_PMU_V3_CTRL,
@@ -87,9 +87,8 @@ static bool set_fixed_counters(Error **errp)
 {
     uint8_t nr_counters;
 
-    if (!set_pmu_attr(KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL,
-                      "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", first_cpu,
-                      errp) ||
+    if (!set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
+                      NULL, "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", errp) ||
         !read_nr_counters(&nr_counters, errp)) {
         return false;
     }
@@ -108,12 +107,12 @@ static bool init_vcpu_pmu(ARMCPU *cpu, Error **errp)
     CPUState *cs = CPU(cpu);
 
     if (cpu->kvm_pmu_irq &&
-        !set_pmu_attr(KVM_ARM_VCPU_PMU_V3_IRQ, &cpu->kvm_pmu_irq,
-                      "KVM_ARM_VCPU_PMU_V3_IRQ", cs, errp)) {
+        !set_pmu_attr(cs, KVM_ARM_VCPU_PMU_V3_IRQ, &cpu->kvm_pmu_irq,
+                      "KVM_ARM_VCPU_PMU_V3_IRQ", errp)) {
         return false;
     }
-    return set_pmu_attr(KVM_ARM_VCPU_PMU_V3_INIT, NULL,
-                        "KVM_ARM_VCPU_PMU_V3_INIT", cs, errp);
+    return set_pmu_attr(cs, KVM_ARM_VCPU_PMU_V3_INIT, NULL,
+                        "KVM_ARM_VCPU_PMU_V3_INIT", errp);
 }
 
 /* Tells KVM the choice; @pmu is NULL for the fixed counters. */
@@ -125,8 +124,8 @@ static bool apply_backend(const ArmHostPMU *pmu, Error **errp)
     if (pmu) {
         int type = pmu->type;
 
-        if (!set_pmu_attr(KVM_ARM_VCPU_PMU_V3_SET_PMU, &type,
-                          "KVM_ARM_VCPU_PMU_V3_SET_PMU", first_cpu, errp)) {
+        if (!set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type,
+                          "KVM_ARM_VCPU_PMU_V3_SET_PMU", errp)) {
             error_prepend(errp, "Cannot use %s: ", pmu->name);
             return false;
         }
@@ -257,7 +256,10 @@ static ArmPMUBackend choose_backend(ArmPMUBackend wanted,
     return ARM_PMU_BACKEND_FIXED_COUNTERS;
 }
 
-/* Nothing is changed, in KVM or here, until the choice stands. */
+/*
+ * All that can be checked is checked before KVM hears of it, so that after an
+ * error the next attempt can come to another choice.
+ */
 static bool make_choice(ArmPMUBackend wanted, Error **errp)
 {
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
