@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,6 +102,28 @@ def require_artifact(path, target):
     return path
 
 
+def pack_files(paths):
+    """A nameless file with a tar archive of PATHS, each file or folder under its own last name, all of it root's."""
+    names = {}
+    argv = ["tar", "-c", "--dereference", "--owner=0", "--group=0", "--numeric-owner"]
+    for path in map(os.path.abspath, paths):
+        folder, name = os.path.split(path)
+        if not os.path.exists(path):
+            raise HostError(STATUS_UNUSABLE, f"{path}, which is to be copied, does not exist")
+        if names.setdefault(name, path) != path:
+            raise HostError(STATUS_UNUSABLE, f"{path} and {names[name]} would both be /root/{name}; rename one")
+        argv += ["-C", folder, f"./{name}"]
+    archive = tempfile.TemporaryFile()
+    # tar makes no archive of nothing; two blocks of zeros are an empty one
+    if not paths:
+        archive.write(bytes(1024))
+        archive.flush()
+    elif subprocess.run(argv, stdout=archive).returncode:
+        archive.close()
+        raise HostError(STATUS_UNUSABLE, "not all files can be copied; see tar's message above")
+    return archive
+
+
 class Connection:
     """How to reach root on a host: everything ssh needs to know, and what runs through it."""
 
@@ -130,9 +153,10 @@ class Connection:
 class EmulatedHost:
     """One QEMU process without a trace on the disk but its log; use it as a context manager."""
 
-    def __init__(self, kernel, topology, icount=False, append=()):
+    def __init__(self, kernel, topology, icount=False, append=(), files=()):
         self.icount = icount
         self.append = append
+        self.files = files
         for tool in ("fdtget", "setpriv", "ssh", "tar"):
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
@@ -158,7 +182,7 @@ class EmulatedHost:
             raise HostError(STATUS_UNUSABLE, f"{self.tree} names no CPUs; run 'make host'")
         return count
 
-    def command(self, ready_fd, monitor_fd):
+    def command(self, ready_fd, monitor_fd, archive_fd):
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
         kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", "init=/usr/sbin/vpmu-init",
                        "panic=-1", "panic_on_warn=1", *self.append]
@@ -173,6 +197,8 @@ class EmulatedHost:
                  "-device", "virtserialport,chardev=ready,name=ready",
                  "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={str(self.disk).replace(',', ',,')}",
                  "-device", "virtio-blk-device,drive=disk",
+                 "-drive", f"if=none,id=files,format=raw,read-only=on,file=/proc/self/fd/{archive_fd}",
+                 "-device", "virtio-blk-device,drive=files",
                  # the host reaches nothing; port 0: the kernel picks a free one, so that parallel runs cannot collide
                  "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
                  "-device", "virtio-net-device,netdev=net",
@@ -185,12 +211,13 @@ class EmulatedHost:
         deadline = time.monotonic() + seconds
         ready, ready_child = socket.socketpair()
         monitor, monitor_child = socket.socketpair()
-        argv = self.command(ready_child.fileno(), monitor_child.fileno())
-        with self.log.open("a") as log:
+        with pack_files(self.files) as archive, self.log.open("a") as log:
+            children = [ready_child.fileno(), monitor_child.fileno(), archive.fileno()]
+            argv = self.command(*children)
             print("+", shlex.join(argv), file=log, flush=True)
             # A session of its own: Ctrl-C is ours to handle.
             self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                       pass_fds=[ready_child.fileno(), monitor_child.fileno()])
+                                       pass_fds=children)
         ready_child.close()
         monitor_child.close()
         with ready, monitor:
@@ -212,7 +239,7 @@ class EmulatedHost:
             line += data
         report = line.decode(errors="replace").strip()
         if report != "ready":
-            self.fail(STATUS_BOOT, f"the host is not fit for tests: {report.removeprefix('error: ')}")
+            self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
         return True
 
     def find_port(self, monitor):

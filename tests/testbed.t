@@ -190,15 +190,15 @@ check "a panic while the command runs" panic_is_noticed
 check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
-check "a host without KVM" refused 122 "no /dev/kvm" run --append kvm-arm.mode=none -- true
-check "a host without PMUs" refused 122 "0 PMUs of 2" run --append initcall_blacklist=armv8_pmu_driver_init -- true
-check "a host that lacks CPUs" refused 122 "3 CPUs of 4" run --append maxcpus=3 -- true
+check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append kvm-arm.mode=none -- true
+check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append initcall_blacklist=armv8_pmu_driver_init -- true
+check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 -- true
 check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run --timeout 3 -- sleep 1000
 check "SIGINT while the command runs" ended_by INT 130 command
 check "SIGINT during the boot" ended_by INT 130 boot
 check "SIGTERM while the command runs" ended_by TERM 143 command
 check "SIGKILL while the command runs" ended_by KILL 137 command
 check "missing artifacts" names_missing_artifacts
-check "a file that does not exist" refused 125 "--file $TMP/none does not exist" run --file "$TMP/none" -- true
+check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" run --file "$TMP/none" -- true
 check "no process and no file is left behind" nothing_left
 finish
