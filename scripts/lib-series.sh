@@ -112,7 +112,7 @@ commit_overlay() {
 	local tree list=$WORK/new-files
 	(cd "$WORK/stored" && find . \( -path ./patches -o -path ./cover.md \) -prune -o ! -type d -printf '%P\0') >"$list"
 	[ -s "$list" ] || return 0
-	# -f: upstream's .gitignore names things like *.s that may well be new files.
+	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new file here.
 	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul
 	tree=$(rgit write-tree)
 	rgit update-ref --no-deref HEAD "$(GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL \

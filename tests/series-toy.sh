@@ -26,7 +26,8 @@ make_home() {
 	git config --global format.signature 'sent from my editor'
 	git config --global format.subjectPrefix RFC
 	git config --global core.hooksPath "$HOME/hooks"
-	mkdir "$HOME/hooks"
+	mkdir -p "$HOME/hooks" "$HOME/.config/git"
+	echo '*.tbl' >"$HOME/.config/git/ignore"
 	# $0 is the hook's
 	# shellcheck disable=SC2016
 	printf '#!/bin/sh\necho "the hook $0 must not run" >&2\nexit 1\n' >"$HOME/hooks/applypatch-msg"
@@ -71,7 +72,9 @@ make_project() {
 	mkdir -p "$P/build"
 	cp -r "$TOP/scripts" "$TOP/upstream.conf" "$P"
 	series open linux
-	mkdir -p "$T/new"
+	# The tree's own hooks are no more to run than the user's.
+	mkdir -p "$T/.git/hooks" "$T/new"
+	cp "$HOME/hooks/post-checkout" "$T/.git/hooks/"
 	echo new >"$T/new/plain.c"
 	echo tool >"$T/new/odd tööl"
 	chmod +x "$T/new/odd tööl"

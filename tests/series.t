@@ -16,6 +16,7 @@ round_trip() {
 	rm -rf "$T"
 	series open linux
 	[ "$first" = "$(tree_git rev-parse series)" ]
+	[ "$(tree_git log -1 --format=%ct series)" = "$(tree_git log -1 --format=%ct base)" ]
 	echo '/* again */' >>"$T/hook.c"
 	commit 'core: one more' 'So that there is something to save.'
 	series save linux
@@ -40,6 +41,8 @@ stores_new_files() {
 	[ ! -x "$P/linux/new/plain.c" ]
 	# The other way round.
 	ln -s plain.c "$P/linux/new/link.c"
+	echo 'the user ignores such names' >"$P/linux/new/table.tbl"
+	echo 'upstream ignores such names' >"$P/linux/new/table.o"
 	echo '/* more */' >>"$P/linux/new/plain.c"
 	series open linux
 	snapshot "$P/linux/new" >"$TMP/new"
