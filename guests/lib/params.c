@@ -22,6 +22,39 @@ static bool parse_word(const char *const *words, const char *text, size_t len, u
 	return false;
 }
 
+/* For messages; a list too long is cut. */
+struct list {
+	char text[100];
+	size_t len;
+};
+
+static void add_to_list(struct list *list, const char *word)
+{
+	if (list->len)
+		list->text[list->len++] = ',';
+	while (*word && list->len < sizeof(list->text) - 2)
+		list->text[list->len++] = *word++;
+	list->text[list->len] = 0;
+}
+
+static NORETURN void fail_choice(const struct param *param)
+{
+	struct list list = { .len = 0 };
+
+	for (size_t i = 0; param->words[i]; i++)
+		add_to_list(&list, param->words[i]);
+	fail("parameter %s must be one of %s", param->name, list.text);
+}
+
+static NORETURN void fail_unknown(const struct param *params, size_t count)
+{
+	struct list list = { .len = 0 };
+
+	for (size_t i = 0; i < count; i++)
+		add_to_list(&list, params[i].name);
+	fail("unknown parameter in \"%s\"; write NAME=VALUE with a name of %s", dt_bootargs(), list.text);
+}
+
 static void set_param(struct param *param, const char *text, size_t len)
 {
 	uint64_t value;
@@ -36,7 +69,7 @@ static void set_param(struct param *param, const char *text, size_t len)
 		return;
 	}
 	if (param->words)
-		fail("parameter %s has no such choice; see guests/README.md", param->name);
+		fail_choice(param);
 	fail("parameter %s must be a number from %lu to %lu", param->name, param->min, param->max);
 }
 
@@ -58,8 +91,7 @@ void read_params(struct param *params, size_t count)
 			if (strlen(params[i].name) == name_len && !strncmp(params[i].name, args, name_len))
 				break;
 		if (i == count || !equals)
-			fail("unknown parameter in \"%s\"; this guest knows %s=... and those in guests/README.md",
-			     dt_bootargs(), params[0].name);
+			fail_unknown(params, count);
 		set_param(&params[i], equals + 1, len - name_len - 1);
 		args += len;
 	}

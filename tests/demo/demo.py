@@ -6,7 +6,8 @@
     tests/demo/demo.py --only NAME...  some of them; prints only
     tests/demo/demo.py --tap           as tests, one a scenario
 
-Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not, with 2 when a host did not run.
+Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not
+or the picture could not be drawn, with 2 when a host did not run.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +208,8 @@ def print_table(outcomes):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for outcome in outcomes:
         if outcome.refusal:
-            print(f"\n{outcome.scenario.name}: QEMU refused:\n    " + outcome.refusal.replace("\n", "\n    "))
+            print(f"\n{outcome.scenario.name}: QEMU refused:")
+            print(textwrap.fill(outcome.refusal, 120, initial_indent="    ", subsequent_indent="    "))
         elif outcome.verdict.startswith("STOP"):
             print(f"\n{outcome.scenario.name}: the guest's last words:\n    {outcome.verdict}")
     print(flush=True)
@@ -221,15 +224,20 @@ def write_atomically(path, text):
 
 
 def write_results(outcomes):
-    """demo.json, the recording that the picture is made of, and the picture."""
+    """demo.json, the recording that the picture is made of, and the picture; returns whether it could be drawn."""
     write_atomically(RESULTS / "demo.json", json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
     recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups, **outcome.run} for outcome in outcomes}
     recording = RESULTS / "demo-recording.json"
     write_atomically(recording, json.dumps(recorded) + "\n")
-    python = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip() + "/bin/python3"
-    subprocess.run([python, HERE / "plot.py", recording, RESULTS / "demo.svg"], check=True)
-    for name in ("demo.json", "demo.svg"):
-        print((RESULTS / name).relative_to(TOP))
+    picture = RESULTS / "demo.svg"
+    picture.unlink(missing_ok=True)
+    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    # its cache of fonts does not belong into the home folder of who runs the demo
+    environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
+    drawn = subprocess.run([f"{venv}/bin/python3", HERE / "plot.py", recording, picture], env=environment, check=False).returncode == 0
+    for path in (RESULTS / "demo.json", *([picture] if drawn else [])):
+        print(path.relative_to(TOP))
+    return drawn
 
 
 def report_problems(outcomes):
@@ -289,9 +297,8 @@ def main():
         return 2
     outcomes.sort(key=lambda outcome: table.SCENARIOS.index(outcome.scenario))
     print_table(outcomes)
-    if not options.only:
-        write_results(outcomes)
-    return 1 if report_problems(outcomes) else 0
+    drawn = bool(options.only) or write_results(outcomes)
+    return 1 if report_problems(outcomes) or not drawn else 0
 
 
 if __name__ == "__main__":
