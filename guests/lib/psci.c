@@ -5,6 +5,9 @@
 #define PSCI_SYSTEM_OFF	0x84000008
 #define PSCI_CPU_ON	0xc4000003
 
+/* What a call may change besides its results, by the calling convention's first version (DEN0028) */
+#define SMCCC_CLOBBERS	"x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "memory"
+
 static bool uses_smc;
 
 static long psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
@@ -15,9 +18,9 @@ static long psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
 	register uint64_t x3 asm("x3") = a3;
 
 	if (uses_smc)
-		asm volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+		asm volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : SMCCC_CLOBBERS);
 	else
-		asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+		asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : SMCCC_CLOBBERS);
 	return x0;
 }
 
