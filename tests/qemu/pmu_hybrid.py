@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What -cpu host,pmu-hybrid=on does, seen over QMP. Runs inside a test host with two PMUs, prints TAP.
 
-    python3 pmu_hybrid.py QEMU GUEST TIMEOUT stock|patched
+    python3 pmu_hybrid.py QEMU GUEST TIMEOUT stock|patched [TEST]...
 
-Beside it lies in_host.py of the demo, for its QMP client. The last argument is the host's kernel: the patched one has the
-fixed-counters mode, and some tests are about its presence or absence.
+Beside it lies in_host.py of the demo, for its QMP client. The fourth argument is the host's kernel: the patched one has the
+fixed-counters mode, and tests that have nothing to do with it run on the stock one. TESTs are those to run, all if none is named.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ FIXED = "fixed-counters"
 CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 # A vCPU that spins in KVM_RUN takes all of this; one that sleeps, next to nothing.
 IDLE_WATCH = 2
+LIBVIRT_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # Numbers of ioctls, as QEMU's trace has them
 KVM_RUN = "type 0xae80"
 KVM_SET_DEVICE_ATTR = "type 0x4018aee1"
@@ -192,13 +193,14 @@ def raises(pattern, function, *args, **kwargs):
 
 
 def only_on(kernel):
-    """The test makes sense on this kernel only."""
+    """The test makes sense on this kernel only, or has nothing to do with the kernel and is run once, on the stock one."""
     def mark(function):
         function.kernel = kernel
         return function
     return mark
 
 
+@only_on("stock")
 def test_expansion():
     """the property is off by default, can be switched, and needs pmu"""
     with Vm("host") as vm:
@@ -209,6 +211,7 @@ def test_expansion():
         raises("requires 'pmu'", vm.expand, pmu=False, pmu_hybrid=True)
 
 
+@only_on("stock")
 def test_needs_pmu():
     """pmu=off,pmu-hybrid=on is an error, whatever the order"""
     for cpu in ("host,pmu=off,pmu-hybrid=on", "host,pmu-hybrid=on,pmu=off"):
@@ -217,6 +220,7 @@ def test_needs_pmu():
             match("'pmu-hybrid' requires 'pmu'", vm.stderr, "stderr")
 
 
+@only_on("stock")
 def test_backend_read_only():
     """pmu-backend cannot be set"""
     with Vm() as vm:
@@ -225,9 +229,9 @@ def test_backend_read_only():
 
 
 def test_one_pmu():
-    """pinned between -S and cont, as libvirt does: that PMU, and the guest counts"""
+    """pinned between -S and cont and in a sandbox, as libvirt does: that PMU, and the guest counts"""
     for name, cpus in PMUS[:2]:
-        with Vm() as vm:
+        with Vm(extra=["-sandbox", LIBVIRT_SANDBOX]) as vm:
             vm.connect()
             equal(vm.backends, "", "backend before the start")
             vm.pin(cpus)
@@ -236,6 +240,7 @@ def test_one_pmu():
             vm.passes()
 
 
+@only_on("stock")
 def test_one_cpu():
     """a single CPU, and a PMU that is not that of the CPU QEMU started on"""
     with Vm(affinity=SMALL_CPUS) as vm:
@@ -259,6 +264,7 @@ def test_stale_registers():
         vm.passes()
 
 
+@only_on("stock")
 def test_reset():
     """the choice outlives a reset"""
     with Vm(guest="seconds=1") as vm:
@@ -365,6 +371,7 @@ def test_fail_entry_cont():
         vm.cont().passes()
 
 
+@only_on("stock")
 def test_fail_entry_again():
     """cont without re-pinning pauses again"""
     with Vm(guest="seconds=3") as vm:
@@ -386,6 +393,7 @@ def vcpu_attributes(cpu):
         return before, vm.stderr.count(KVM_SET_DEVICE_ATTR) - before
 
 
+@only_on("stock")
 def test_deferral():
     """IRQ and INIT move from the creation of the VM to its first start, SET_PMU comes once; without pmu-hybrid nothing moves"""
     vcpus = 2
@@ -456,12 +464,14 @@ def test_migrate_fixed():
         load_passes(path, FIXED, pin=BIG_CPUS)
 
 
+@only_on("stock")
 def test_migrate_unstarted():
     """a VM that never ran makes its choice at the destination"""
     with saved(pin=SMALL_CPUS, start=False) as path:
         load_passes(path, BIG, pin=BIG_CPUS)
 
 
+@only_on("stock")
 def test_migrate_mismatch():
     """pmu-hybrid at one end only fails the load, either way"""
     with saved(pin=SMALL_CPUS) as path:
@@ -512,6 +522,7 @@ def snapshot_of_one_pmu():
         yield path
 
 
+@only_on("stock")
 def test_snapshot():
     """a snapshot of a guest with one PMU loads before the first start and after it, and needs one PMU"""
     with snapshot_of_one_pmu() as path:
@@ -546,6 +557,12 @@ def run_tests():
     """Runs those of this kernel; returns whether all is well."""
     tests = [(name.removeprefix("test_"), function) for name, function in globals().items()
              if name.startswith("test_") and getattr(function, "kernel", KERNEL) == KERNEL]
+    wanted = sys.argv[5:]
+    unknown = set(wanted) - {name for name, _ in tests}
+    if unknown:
+        sys.exit(f"pmu_hybrid.py: error: no test {', '.join(unknown)} for the {KERNEL} kernel; there are: "
+                 + ", ".join(name for name, _ in tests))
+    tests = [(name, function) for name, function in tests if not wanted or name in wanted]
     print(f"1..{len(tests)}", flush=True)
     good = True
     for number, (name, function) in enumerate(tests, 1):
