@@ -97,7 +97,9 @@ has_pmus() {
 }
 
 kernel_is() {
-	expect "$LINUX_VERSION-$1" "$("$RUN" --kernel "$1" -- uname -r)" "kernel release"
+	local got
+	got=$("$RUN" --kernel "$1" -- sh -c 'uname -r && cat /proc/sys/kernel/panic_on_warn')
+	expect "$LINUX_VERSION-$1 1" "${got//$'\n'/ }" "release and panic_on_warn"
 }
 
 hosts_are_fresh() {
@@ -181,8 +183,8 @@ check "biglittle has two PMUs" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_c
 check "tricluster has three PMUs" has_pmus tricluster "armv8_cortex_a55 0-1, armv8_cortex_a78 2-3, armv8_cortex_x1 4-5"
 check "homogeneous has one PMU" has_pmus homogeneous "armv8_cortex_a72 0-3"
 check "biglittle counting instructions" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
-check "stock kernel" kernel_is stock
-check "patched kernel" kernel_is patched
+check "stock kernel, where a warning is a panic" kernel_is stock
+check "patched kernel, where a warning is a panic" kernel_is patched
 check "each host starts from the same image" hosts_are_fresh
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
