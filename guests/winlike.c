@@ -16,6 +16,9 @@
  */
 #define RING_SIZE	8
 
+/* Well below the shortest interval on any CPU. */
+#define SPINS_PER_READ	1000
+
 struct delta {
 	uint64_t cntvct, cycles, ticks;
 };
@@ -111,6 +114,15 @@ static void divide_by_cycles(uint64_t before, uint64_t after)
 	asm volatile("" : : "r"(scale));	/* used, as far as the compiler knows */
 }
 
+/* Reads of the system counter are slow on an emulated host, and a wait of nothing else would make it crawl. */
+static void wait_until(uint64_t start, uint64_t ticks)
+{
+	do {
+		for (unsigned int i = 0; i < SPINS_PER_READ; i++)
+			asm volatile("");
+	} while (cntvct() - start < ticks);
+}
+
 static void measure_interval(void)
 {
 	uint64_t t0, t1, c0, c1;
@@ -121,9 +133,7 @@ static void measure_interval(void)
 	isb();
 	c0 = read_sysreg(pmccntr_el0);
 	isb();
-	do {
-		t1 = cntvct();
-	} while (t1 - t0 < interval);
+	wait_until(t0, interval);
 	isb();
 	c1 = read_sysreg(pmccntr_el0);
 	isb();

@@ -58,7 +58,7 @@ AFTER = "patched-on-moving"
 
 # Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never a vCPU that waits.
 VCPUS = 2
-# By an instruction-counting clock a second of the guest takes some 15 of the machine; in real time there must be some to spare.
+# By an instruction-counting clock a second of the guest takes some five of the machine; in real time there must be some to spare.
 SECONDS = 1
 SECONDS_REAL_TIME = 4
 # Short enough for a readable curve, long enough for an emulated host to print a line for each.

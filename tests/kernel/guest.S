@@ -61,7 +61,10 @@ vectors:
 	vector_unexpected
 	.endr
 
-/* Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports. */
+/*
+ * Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports, x6 PMCR_EL0 once
+ * the counter is written.
+ */
 	.balign	0x80
 	.global	guest_count
 guest_count:
@@ -88,6 +91,7 @@ guest_count:
 	msr	pmintenset_el1, x2
 	mov	x10, #PMU_CYCLE_BIT
 	msr	pmcntenset_el0, x10
+	msr	pmcr_el0, x6
 	isb
 	msr	daifclr, #2
 1:	isb

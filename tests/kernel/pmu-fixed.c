@@ -272,6 +272,7 @@ static void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, u
 	set_argument(vm, 1, start);
 	set_argument(vm, 2, PMU_CYCLE_BIT);
 	set_argument(vm, 3, turns);
+	set_argument(vm, 6, pmcr);
 }
 
 static bool next_value(struct vm *vm, uint64_t *value)
@@ -549,7 +550,8 @@ static void test_save_restore(void)
 
 struct overflow {
 	const char *name;
-	uint64_t pmcr;
+	/* PMCR_EL0 when the counter is written, and afterwards */
+	uint64_t first_pmcr, pmcr;
 	uint64_t start;
 	/* Cycles from start to the overflow, 0 when there is none */
 	uint64_t due;
@@ -560,10 +562,12 @@ struct overflow {
 #define OVERFLOW_ATTEMPTS	3
 
 static const struct overflow overflows[] = {
-	{ "32-bit overflow: one interrupt, on time", PMCR_E, (1ULL << 32) - OVERFLOW_DUE, OVERFLOW_DUE },
-	{ "32-bit overflow of a large value: one interrupt, on time", PMCR_E, (7ULL << 32) - OVERFLOW_DUE, OVERFLOW_DUE },
-	{ "64-bit overflow: one interrupt, on time", PMCR_E | PMCR_LC, 0ULL - OVERFLOW_DUE, OVERFLOW_DUE },
-	{ "64-bit overflow: none at 2^32", PMCR_E | PMCR_LC, (1ULL << 32) - OVERFLOW_DUE, 0 },
+	{ "32-bit overflow: one interrupt, on time", PMCR_E, PMCR_E, (1ULL << 32) - OVERFLOW_DUE, OVERFLOW_DUE },
+	{ "32-bit overflow of a large value: one interrupt, on time", PMCR_E, PMCR_E, (7ULL << 32) - OVERFLOW_DUE, OVERFLOW_DUE },
+	{ "64-bit overflow: one interrupt, on time", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 0ULL - OVERFLOW_DUE, OVERFLOW_DUE },
+	{ "64-bit overflow: none at 2^32", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, (1ULL << 32) - OVERFLOW_DUE, 0 },
+	{ "64-bit overflow after all: none at 2^32", PMCR_E, PMCR_E | PMCR_LC, (1ULL << 32) - OVERFLOW_DUE, 0 },
+	{ "32-bit overflow after all: one interrupt, on time", PMCR_E | PMCR_LC, PMCR_E, (1ULL << 32) - OVERFLOW_DUE, OVERFLOW_DUE },
 };
 
 /* How late the interrupt is; -1 when it comes early, not once or not at all. An overflow without a due time is never late. */
@@ -576,6 +580,7 @@ static int64_t measure_overflow(const struct overflow *overflow, uint64_t (*wher
 
 	pin_to(pmus[0].cpus & -pmus[0].cpus);
 	counter_create(&vm, BACKED_BY_FIXED, overflow->pmcr, overflow->start, LAP_TURNS);
+	set_argument(&vm, 0, overflow->first_pmcr);
 	*length = lap_length(&vm);
 	while (laps < LAPS) {
 		pin_to(where(laps));
