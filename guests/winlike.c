@@ -6,7 +6,8 @@
  * divides by the result without a look at it; and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
  *
  * How it can tell: each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is
- * STOP, where Windows dies. The guest never sleeps, so a counter that runs cannot have stood still for an interval.
+ * STOP, where Windows dies; a counter that goes back is FAIL. The guest never sleeps, so a counter that runs cannot have stood
+ * still for an interval.
  */
 #include "guest.h"
 
@@ -123,6 +124,20 @@ static void wait_until(uint64_t start, uint64_t ticks)
 	} while (cntvct() - start < ticks);
 }
 
+/* 64 bits of cycles do not overflow in a guest's life. */
+static uint64_t read_cycles(void)
+{
+	static uint64_t last[MAX_VCPUS];
+	uint64_t before = last[vcpu_index()];
+	uint64_t now = read_sysreg(pmccntr_el0);
+
+	if (now < before)
+		fail("PMCCNTR_EL0 went back vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
+		     vcpu_index(), cntvct(), before, now);
+	last[vcpu_index()] = now;
+	return now;
+}
+
 static void measure_interval(void)
 {
 	uint64_t t0, t1, c0, c1;
@@ -131,11 +146,11 @@ static void measure_interval(void)
 	isb();
 	t0 = cntvct();
 	isb();
-	c0 = read_sysreg(pmccntr_el0);
+	c0 = read_cycles();
 	isb();
 	wait_until(t0, interval);
 	isb();
-	c1 = read_sysreg(pmccntr_el0);
+	c1 = read_cycles();
 	isb();
 	t1 = cntvct();
 	record((struct delta){ .cntvct = t1, .cycles = c1 - c0, .ticks = t1 - t0 });
@@ -149,8 +164,10 @@ static void measure(void)
 		asm volatile("yield");
 	check_pmu();
 	enable_cycle_counter();
-	while (cntvct() < end_time)
+	/* at least once: a vCPU that came too late must not pass unmeasured */
+	do {
 		measure_interval();
+	} while (cntvct() < end_time);
 	__atomic_add_fetch(&finished, 1, __ATOMIC_RELEASE);
 }
 
