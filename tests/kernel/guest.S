@@ -8,6 +8,8 @@
 #include "guest.h"
 
 #define PMU_CYCLE_BIT	(1 << 31)
+#define PMCR_E		(1 << 0)
+#define PMCR_LC		(1 << 6)
 #define PMU_PPI_BIT	(1 << GUEST_PMU_PPI)
 
 #define PMMIR_EL1	S3_0_C9_C14_6
@@ -100,6 +102,30 @@ guest_count:
 	mov	x5, x3
 2:	subs	x5, x5, #1
 	b.ne	2b
+	b	1b
+
+/* Programs the counter afresh for each report. In: x3 turns of the loop that is counted. */
+	.balign	0x80
+	.global	guest_program
+guest_program:
+	prologue
+	mov	x10, #-1
+	msr	pmintenclr_el1, x10
+	msr	pmovsclr_el0, x10
+	mov	x0, #(PMCR_E | PMCR_LC)
+	msr	pmcr_el0, x0
+	mov	x10, #PMU_CYCLE_BIT
+1:	msr	pmcntenclr_el0, x10
+	msr	pmccntr_el0, xzr
+	msr	pmccfiltr_el0, xzr
+	msr	pmcntenset_el0, x10
+	isb
+	mov	x5, x3
+2:	subs	x5, x5, #1
+	b.ne	2b
+	isb
+	mrs	x4, pmccntr_el0
+	report	GUEST_VALUE, x4
 	b	1b
 
 /* Reports what identifies the PMU. */

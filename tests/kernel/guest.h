@@ -18,7 +18,7 @@
 
 #ifndef __ASSEMBLER__
 extern const char guest_image[], guest_image_end[];
-extern const char guest_count[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_program[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif

@@ -421,6 +421,8 @@ static void test_moves(uint64_t (*where)(int), const char *name)
 struct mover {
 	pthread_t thread;
 	pthread_t target;
+	/* Microseconds between two moves, at most */
+	unsigned int pause;
 	volatile bool stop;
 	unsigned int moves;
 };
@@ -439,7 +441,8 @@ static void *move_target(void *argument)
 				CPU_SET(cpu, &set);
 		pthread_setaffinity_np(mover->target, sizeof(set), &set);
 		mover->moves++;
-		usleep(1000);
+		/* All but even, so that moves meet the vCPU anywhere */
+		usleep(mover->moves * 7919 % mover->pause);
 	}
 	return NULL;
 }
@@ -451,7 +454,7 @@ static void test_moves_in_guest(void)
 	 * noisy, see NOISY_LAPS. But what the guest executes is a lower bound.
 	 */
 	const uint64_t turns = 5000000, laps = 20, executed = laps * 2 * turns;
-	struct mover mover = { .target = pthread_self() };
+	struct mover mover = { .target = pthread_self(), .pause = 2000 };
 	uint64_t total, start;
 	struct vm vm;
 
@@ -469,6 +472,33 @@ static void test_moves_in_guest(void)
 	printf("# %llu moves, expected at least %llu cycles, got %llu\n", (unsigned long long)mover.moves, (unsigned long long)executed,
 	       (unsigned long long)total);
 	result(mover.moves >= laps && total >= executed && total < executed + executed / 10, "counts when moved while the guest runs");
+}
+
+/* The guest programs the counter all the time, so that it is moved while KVM creates and releases events. */
+static void test_moves_while_programming(void)
+{
+	const uint64_t turns = 1000, laps = 10000;
+	struct mover mover = { .target = pthread_self(), .pause = 100 };
+	uint64_t value, least = ~0ULL;
+	struct vm vm;
+
+	pin_to(pmus[0].cpus);
+	guest_create(&vm, PMU, BACKED_BY_FIXED, guest_program);
+	set_argument(&vm, 3, turns);
+	if (pthread_create(&mover.thread, NULL, move_target, &mover))
+		die("starting a thread failed");
+	for (uint64_t i = 0; i < laps; i++) {
+		value = first_value(&vm);
+		if (value < least)
+			least = value;
+	}
+	mover.stop = true;
+	pthread_join(mover.thread, NULL);
+	vm_destroy(&vm);
+	pin_to(all_cpus);
+	printf("# %u moves, expected at least %llu cycles, got %llu\n", mover.moves, (unsigned long long)(2 * turns),
+	       (unsigned long long)least);
+	result(mover.moves >= laps / 50 && least >= 2 * turns, "counts when moved while the guest programs the counter");
 }
 
 static void set_online(int cpu, bool online)
@@ -720,6 +750,7 @@ static void test_all(void)
 	test_moves(every_cpu, "counts exactly on all CPUs");
 	test_moves(growing, "counts exactly when the affinity grows");
 	test_moves_in_guest();
+	test_moves_while_programming();
 	test_hotplug();
 	test_save_restore();
 	test_overflows();
