@@ -5,7 +5,6 @@
 .DEFAULT_GOAL := help
 
 STAMPS := build/stamps
-# What a test names in ONLY= reaches tests/run; see docs/testing.md.
 
 .PHONY: help
 help: ## this list
@@ -29,9 +28,9 @@ shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglit
 		--file build/artifacts/qemu-system-aarch64 --file build/artifacts/guests
 
 .PHONY: series
-series: trees ## mailable series for pristine trees, in build/series/linux and build/series/qemu
-	scripts/series mail linux
-	scripts/series mail qemu
+series: trees ## mailable series for pristine trees, in build/series/linux and build/series/qemu; SIGNOFF=1 signs them off as you
+	scripts/series mail $(if $(SIGNOFF),--signoff) linux
+	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: all
 all: trees kernels qemu host guests ## build everything that the demo and the tests run
