@@ -451,7 +451,7 @@ static void test_moves_in_guest(void)
 {
 	/*
 	 * A lap is 10 ms at one instruction a nanosecond, which makes for several moves. The thread that moves makes all laps
-	 * noisy, see NOISY_LAPS; those of a debugging kernel by a third. But what the guest executes is a lower bound.
+	 * noisy, see NOISY_LAPS. But what the guest executes is a lower bound.
 	 */
 	const uint64_t turns = 5000000, laps = 20, executed = laps * 2 * turns;
 	struct mover mover = { .target = pthread_self(), .pause = 2000 };
@@ -471,7 +471,7 @@ static void test_moves_in_guest(void)
 	pin_to(all_cpus);
 	printf("# %llu moves, expected at least %llu cycles, got %llu\n", (unsigned long long)mover.moves, (unsigned long long)executed,
 	       (unsigned long long)total);
-	result(mover.moves >= laps && total >= executed && total < 2 * executed, "counts when moved while the guest runs");
+	result(mover.moves >= laps && total >= executed && total < executed + executed / 10, "counts when moved while the guest runs");
 }
 
 /* The guest programs the counter all the time, so that it is moved while KVM creates and releases events. */
