@@ -96,20 +96,6 @@ before_each() {
 	cp -a "$TMP/template" "$P"
 }
 
-# fails_with TEXT CMD...: CMD fails with one error that holds TEXT
-fails_with() {
-	local text=$1
-	shift
-	if "$@" >"$TMP/err" 2>&1; then
-		echo "succeeded: $*"
-		return 1
-	fi
-	cat "$TMP/err"
-	[ "$(grep -c '^series: error:' "$TMP/err")" = 1 ]
-	grep -qF -- "$text" "$TMP/err"
-	nothing_left
-}
-
 nothing_left() {
 	local left
 	left=$(find "$TMPDIR" -mindepth 1; find "$P" -maxdepth 1 -name '.linux.*'; find "$P/build" -name '*.new')

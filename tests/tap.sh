@@ -1,12 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may define before_each.
+# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may define before_each
+# and nothing_left.
 
 COUNT=0
 FAILED=0
 
 before_each() {
 	:
+}
+
+# Fails when a command that failed has left something behind.
+nothing_left() {
+	:
+}
+
+# fails_with TEXT CMD...: CMD fails with one error, which holds TEXT, and leaves nothing behind
+fails_with() {
+	local text=$1
+	shift
+	if "$@" >"$TMP/err" 2>&1; then
+		echo "succeeded: $*"
+		return 1
+	fi
+	cat "$TMP/err"
+	[ "$(grep -c '^[a-z-]*: error:' "$TMP/err")" = 1 ]
+	grep -qF -- "$text" "$TMP/err"
+	nothing_left
 }
 
 # check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose lines has to succeed
