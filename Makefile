@@ -19,7 +19,7 @@ check: all unit ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run
 
 .PHONY: check-full
-check-full: all unit ## check, and every commit of both series built on its own
+check-full: all unit ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: shell

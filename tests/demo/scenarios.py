@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-# Placeholder for the name of the PMU that covers the CPUs the vCPUs ran on: names come from the host's sysfs.
+# Stands for the name of the PMU that covers the CPUs the vCPUs ran on: names come from the host's sysfs.
 THE_PMU = object()
 
 FIXED_COUNTERS = "fixed-counters"

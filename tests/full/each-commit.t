@@ -39,7 +39,7 @@ apply_and_build() {
 main() {
 	local name patch
 	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
+	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	prepare_scratch
 	for name in linux qemu; do
 		"$TOP/scripts/series" mail "$name" >&2
@@ -48,7 +48,6 @@ main() {
 			check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
 		done
 	done
-	rm -rf "$SCRATCH"
 	finish
 }
 
