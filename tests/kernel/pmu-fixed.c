@@ -379,24 +379,37 @@ static uint64_t growing(int i)
 	return i < LAPS / 2 ? pmus[0].cpus & -pmus[0].cpus : all_cpus;
 }
 
+/* Laps that have to be LENGTH long: LAST is the counter at the end of the latest */
+struct laps {
+	uint64_t length, last;
+	int shorter, longer;
+};
+
+static void run_lap(struct laps *laps, struct vm *vm, int number)
+{
+	uint64_t value = first_value(vm), cycles = value - laps->last;
+
+	if (cycles != laps->length)
+		printf("# lap %d: expected %llu cycles, got %llu\n", number, (unsigned long long)laps->length,
+		       (unsigned long long)cycles);
+	laps->shorter += cycles < laps->length;
+	laps->longer += cycles > laps->length;
+	laps->last = value;
+}
+
 /* Are all laps LENGTH long, but for the NOISY_LAPS? */
 static bool laps_are_equal(struct vm *vm, uint64_t length, uint64_t (*where)(int))
 {
-	uint64_t start = first_value(vm), last = start, value;
-	int shorter = 0, longer = 0;
+	uint64_t start = first_value(vm);
+	struct laps laps = { .length = length, .last = start };
 
 	for (int i = 0; i < LAPS; i++) {
 		pin_to(where(i));
-		value = first_value(vm);
-		if (value - last != length)
-			printf("# lap %d: expected %llu cycles, got %llu\n", i, (unsigned long long)length,
-			       (unsigned long long)(value - last));
-		shorter += value - last < length;
-		longer += value - last > length;
-		last = value;
+		run_lap(&laps, vm, i);
 	}
-	printf("# %llu of %llu cycles over %d laps\n", (unsigned long long)(last - start), (unsigned long long)length * LAPS, LAPS);
-	return !shorter && longer <= NOISY_LAPS;
+	printf("# %llu of %llu cycles over %d laps\n", (unsigned long long)(laps.last - start), (unsigned long long)length * LAPS,
+	       LAPS);
+	return !laps.shorter && laps.longer <= NOISY_LAPS;
 }
 
 static void test_moves(uint64_t (*where)(int), const char *name)
@@ -550,14 +563,13 @@ static void test_save_restore(void)
 	};
 	const size_t count = sizeof(registers) / sizeof(*registers);
 	uint64_t saved[sizeof(registers) / sizeof(*registers)];
-	uint64_t length, last, value;
-	int shorter = 0, longer = 0;
+	struct laps laps = { 0 };
 	struct vm vm;
 
 	pin_to(pmus[0].cpus);
 	counter_create(&vm, BACKED_BY_FIXED, PMCR_E | PMCR_LC, 0x123456789a, LAP_TURNS);
-	length = lap_length(&vm);
-	last = first_value(&vm);
+	laps.length = lap_length(&vm);
+	laps.last = first_value(&vm);
 	for (int i = 0; i < SAVES; i++) {
 		pin_to(every_pmu(i));
 		for (size_t j = 0; j < count; j++)
@@ -565,17 +577,11 @@ static void test_save_restore(void)
 		for (size_t j = 0; j < count; j++)
 			if (vcpu_set_reg(&vm, 0, registers[j], saved[j]))
 				die("writing back a register of the PMU failed");
-		value = first_value(&vm);
-		if (value - last != length)
-			printf("# round %d: expected %llu cycles, got %llu\n", i, (unsigned long long)length,
-			       (unsigned long long)(value - last));
-		shorter += value - last < length;
-		longer += value - last > length;
-		last = value;
+		run_lap(&laps, &vm, i);
 	}
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	result(!shorter && longer <= SAVES / 4, "userspace saves and restores it exactly, moves in between");
+	result(!laps.shorter && laps.longer <= SAVES / 4, "userspace saves and restores it exactly, moves in between");
 }
 
 struct overflow {
