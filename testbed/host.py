@@ -21,7 +21,7 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 ARTIFACTS = BUILD / "artifacts"
 LOGS = BUILD / "logs"
-KERNELS = ("stock", "patched")
+KERNELS = tuple(line.split()[0] for line in (TOP / "testbed" / "kernels").read_text().splitlines() if line and line[0] != "#")
 TOPOLOGIES = tuple(sorted(path.stem for path in (TOP / "testbed").glob("*.dts")))
 
 # Exit statuses of testbed/run for what is not the command's own doing; 124 is also what timeout(1) says.
@@ -96,9 +96,9 @@ def ask_monitor(stream, command, arguments=None):
     return reply["return"]
 
 
-def require_artifact(path, target):
+def require_artifact(path, command="make host"):
     if not path.exists():
-        raise HostError(STATUS_UNUSABLE, f"{path.relative_to(TOP)} is missing; run 'make {target}'")
+        raise HostError(STATUS_UNUSABLE, f"{path.relative_to(TOP)} is missing; run '{command}'")
     return path
 
 
@@ -161,13 +161,13 @@ class EmulatedHost:
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
         image = os.environ.get("VPMU_IMAGE")
-        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", "kernels")
+        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"testbed/build-kernel {kernel}")
         if not self.image.exists():
             raise HostError(STATUS_UNUSABLE, f"VPMU_IMAGE is '{image}', which does not exist")
-        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb", "host")
-        self.disk = require_artifact(ARTIFACTS / "rootfs.img", "host")
-        self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64", "host")
-        self.keys = require_artifact(ARTIFACTS / "ssh", "host")
+        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb")
+        self.disk = require_artifact(ARTIFACTS / "rootfs.img")
+        self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
+        self.keys = require_artifact(ARTIFACTS / "ssh")
         LOGS.mkdir(parents=True, exist_ok=True)
         words = ["host", kernel, topology, *(["icount"] if icount else []), time.strftime("%H%M%S"), str(os.getpid())]
         self.log = LOGS / ("-".join(words) + ".log")

@@ -168,7 +168,7 @@ gives_shell() {
 names_missing_artifacts() {
 	mkdir -p "$TMP/project"
 	cp -r "$TOP/testbed" "$TMP/project"
-	refused 125 "build/artifacts/Image-stock is missing; run 'make kernels'" "$TMP/project/testbed/run" --kernel stock -- true
+	refused 125 "build/artifacts/Image-stock is missing; run 'testbed/build-kernel stock'" "$TMP/project/testbed/run" --kernel stock -- true
 }
 
 mkdir -p "$TMPDIR"
