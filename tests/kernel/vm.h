@@ -32,6 +32,11 @@
 #define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
 #endif
 
+/* Sets of vCPU features, for vcpu_init() */
+#define PMU			(1U << KVM_ARM_VCPU_PMU_V3)
+#define STRICT			(PMU | 1U << KVM_ARM_VCPU_PMU_V3_STRICT)
+#define EL2			(1U << KVM_ARM_VCPU_HAS_EL2)
+
 #define SYSREG(op0, op1, crn, crm, op2)	ARM64_SYS_REG(op0, op1, crn, crm, op2)
 #define REG_PMCR_EL0		SYSREG(3, 3, 9, 12, 0)
 #define REG_PMCNTENSET_EL0	SYSREG(3, 3, 9, 12, 1)

@@ -3,4 +3,4 @@
 # Claim: overflow interrupts that are 2^32 cycles apart come on time, in any VM. Too slow for instruction counting.
 set -euo pipefail
 
-exec "$(dirname "$0")/../kernel/run-pmu-fixed" wraparound --kernel patched
+exec "$(dirname "$0")/../kernel/run" overflow wraparound --kernel patched

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY returns what Documentation/virt/kvm/devices/vcpu.rst says: each error in each
+ * order. And: whoever does not use the attribute sees no change.
+ *
+ *   attributes all       all tests, on a kernel that has the attribute
+ *   attributes nested    what concerns guests with EL2, on a host with kvm-arm.mode=nested
+ *   attributes missing   on a kernel without the attribute: that it says so
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "harness.h"
+
+#define FIXED		KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
+#define CPU_CYCLES	0x11
+
+#define MAX_STEPS	12
+
+enum operation { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN, WRITE_SLOTS };
+
+struct step {
+	enum operation operation;
+	int vcpu;
+	/* of INIT_VCPU the features, of SET, GET and HAS the attribute, of the others a number */
+	int argument;
+	int expected;
+	/* of SET: what the attribute takes */
+	unsigned int value;
+};
+
+struct sequence {
+	const char *name;
+	unsigned int features;
+	/* Where a vCPU 0 with these features begins */
+	struct step steps[MAX_STEPS];
+};
+
+#define SET_PMU(expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, expected }
+#define SET_FILTER(expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_FILTER, expected }
+#define SET_NR(n, expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, expected, n }
+#define SET_FIXED(expected)	{ SET, 0, FIXED, expected }
+#define SET_INIT(expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_INIT, expected }
+#define GET_FIXED(expected)	{ GET, 0, FIXED, expected }
+#define HAS_FIXED(expected)	{ HAS, 0, FIXED, expected }
+#define HAS_PMU(expected)	{ HAS, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, expected }
+#define N_IS(n)			{ READ_N, 0, 0, n }
+
+static const struct sequence sequences[] = {
+	{ "no PMU: the attribute is -ENODEV", 0, { HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), GET_FIXED(-ENXIO) } },
+	{ "vCPU not initialised: -ENODEV", 0, { { CREATE, 1 }, { SET, 1, FIXED, -ENODEV }, { HAS, 1, FIXED, -ENXIO } } },
+	{ "set, get, set again", PMU, { HAS_FIXED(0), GET_FIXED(-ENXIO), SET_FIXED(0), GET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
+	{ "set, get, set again; strict", STRICT,
+	  { HAS_FIXED(0), GET_FIXED(-ENXIO), SET_FIXED(0), GET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
+	{ "after PMU INIT: -EBUSY", PMU, { SET_INIT(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO) } },
+	{ "PMU INIT after it", PMU, { SET_FIXED(0), SET_INIT(0), SET_FIXED(-EBUSY), GET_FIXED(0), SET_INIT(-EBUSY) } },
+	{ "PMU INIT before any choice; strict: -ENXIO", STRICT, { SET_INIT(-ENXIO), SET_FIXED(0), SET_INIT(0) } },
+	{ "PMU INIT of one vCPU leaves the choice to the others", PMU,
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, SET_INIT(0), { SET, 1, FIXED, 0 }, GET_FIXED(0), N_IS(0) } },
+	{ "after a vCPU ran: -EBUSY", PMU,
+	  { SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY }, GET_FIXED(-ENXIO) } },
+	{ "set, run, set on another vCPU: -EBUSY", PMU,
+	  { SET_FIXED(0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY }, { GET, 1, FIXED, 0 } } },
+	{ "after SET_PMU: -EBUSY", PMU, { SET_PMU(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO), SET_PMU(0), SET_INIT(0) } },
+	{ "after SET_PMU; strict: -EBUSY", STRICT, { SET_PMU(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO), SET_PMU(0), SET_INIT(0) } },
+	{ "after SET_PMU through another vCPU: -EBUSY", PMU,
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, 0 }, SET_FIXED(-EBUSY) } },
+	{ "SET_PMU after it: -EBUSY", PMU, { SET_FIXED(0), SET_PMU(-EBUSY), GET_FIXED(0), HAS_PMU(0), N_IS(0) } },
+	{ "SET_PMU after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_PMU(-EBUSY), GET_FIXED(0), HAS_PMU(0), N_IS(0) } },
+	{ "after a filter: -EBUSY", PMU, { SET_FILTER(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO) } },
+	{ "after SET_PMU and a filter; strict: -EBUSY", STRICT, { SET_FILTER(-ENXIO), SET_PMU(0), SET_FILTER(0), SET_FIXED(-EBUSY) } },
+	{ "a filter after it: -EBUSY", PMU, { SET_FIXED(0), SET_FILTER(-EBUSY), GET_FIXED(0) } },
+	{ "a filter after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_FILTER(-EBUSY), GET_FIXED(0), SET_INIT(0) } },
+	{ "number of counters after it: only 0", PMU, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), SET_NR(31, -EINVAL), N_IS(0) } },
+	{ "number of counters after it; strict: only 0", STRICT, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), N_IS(0) } },
+	{ "number of counters before it is forgotten", PMU, { SET_NR(2, 0), N_IS(2), SET_FIXED(0), N_IS(0) } },
+	{ "number of counters before any choice; strict: -EINVAL", STRICT, { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
+	{ "PMCR_EL0.N cannot be written", PMU, { SET_FIXED(0), N_IS(0), { WRITE_N, 0, 4 }, N_IS(0), { WRITE_N, 0, 0 }, N_IS(0) } },
+	{ "PMCR_EL0.N cannot be written; strict", STRICT, { SET_FIXED(0), { WRITE_N, 0, 4 }, N_IS(0) } },
+	{ "PMMIR_EL1.SLOTS takes only 0", PMU, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
+	{ "PMMIR_EL1.SLOTS takes only 0; strict", STRICT, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
+	{ "set through a second vCPU, seen by all", PMU,
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, 0 }, GET_FIXED(0), N_IS(0), { READ_N, 1, 0, 0 }, SET_PMU(-EBUSY) } },
+	{ "a vCPU initialised later gets no default PMU", PMU,
+	  { SET_FIXED(0), { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { GET, 1, FIXED, 0 }, { READ_N, 1, 0, 0 },
+	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, -EBUSY }, { SET, 1, KVM_ARM_VCPU_PMU_V3_INIT, 0 }, N_IS(0) } },
+	{ "initialising a vCPU again changes nothing", PMU,
+	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, GET_FIXED(0), N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, GET_FIXED(0), N_IS(0),
+	    { RUN } } },
+	{ "unused: the default PMU and its counters are as before", PMU,
+	  { SET_PMU(0), SET_NR(2, 0), N_IS(2), SET_FILTER(0), SET_INIT(0), { RUN } } },
+};
+
+/* With EL2 for the guest, MDCR_EL2.HPMN tells how many counters EL1 has */
+static const struct sequence el2_sequences[] = {
+	{ "EL2: MDCR_EL2.HPMN is reset to 0", PMU | EL2,
+	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { CREATE, 1 }, { INIT_VCPU, 1, PMU | EL2 }, { READ_HPMN, 1, 0, 0 }, N_IS(0) } },
+	{ "EL2: MDCR_EL2.HPMN is reset to 0; strict", STRICT | EL2,
+	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { INIT_VCPU, 0, STRICT | EL2 }, { READ_HPMN, 0, 0, 0 }, N_IS(0) } },
+	{ "EL2: PMCR_EL0.N is 0 whatever is written to MDCR_EL2.HPMN", PMU | EL2, { SET_FIXED(0), { WRITE_HPMN, 0, 4, 0 }, N_IS(0) } },
+};
+
+static int set_attr(struct vm *vm, const struct step *step)
+{
+	struct kvm_pmu_event_filter filter = { .base_event = CPU_CYCLES, .nevents = 1, .action = KVM_PMU_EVENT_ALLOW };
+	unsigned int value = step->value;
+	int type = pmus[0].type;
+
+	switch (step->argument) {
+	case KVM_ARM_VCPU_PMU_V3_SET_PMU:
+		return vcpu_set_attr(vm, step->vcpu, step->argument, &type);
+	case KVM_ARM_VCPU_PMU_V3_FILTER:
+		return vcpu_set_attr(vm, step->vcpu, step->argument, &filter);
+	default:
+		return vcpu_set_attr(vm, step->vcpu, step->argument, &value);
+	}
+}
+
+static int do_step(struct vm *vm, const struct step *step)
+{
+	int vcpu = step->vcpu;
+
+	switch (step->operation) {
+	case CREATE:
+		vcpu_create(vm, vcpu);
+		return 0;
+	case INIT_VCPU:
+		return vcpu_init(vm, vcpu, step->argument);
+	case SET:
+		return set_attr(vm, step);
+	case GET:
+		return vcpu_get_attr(vm, vcpu, step->argument);
+	case HAS:
+		return vcpu_has_attr(vm, vcpu, step->argument);
+	case RUN:
+		return vcpu_touch(vm, vcpu);
+	case WRITE_N:
+		return vcpu_set_reg(vm, vcpu, REG_PMCR_EL0, step->argument << 11);
+	case READ_N:
+		return PMCR_N(vcpu_get_reg(vm, vcpu, REG_PMCR_EL0));
+	case READ_HPMN:
+		return vcpu_get_reg(vm, vcpu, REG_MDCR_EL2) & 0x1f;
+	case WRITE_HPMN:
+		return vcpu_set_reg(vm, vcpu, REG_MDCR_EL2, step->argument);
+	case WRITE_SLOTS:
+		return vcpu_set_reg(vm, vcpu, REG_PMMIR_EL1, step->argument);
+	case END:
+		break;
+	}
+	return 0;
+}
+
+static void test_sequence(const struct sequence *sequence)
+{
+	struct vm vm;
+	bool ok = true;
+
+	vm_create(&vm);
+	vcpu_create(&vm, 0);
+	if (vcpu_init(&vm, 0, sequence->features))
+		die("KVM_ARM_VCPU_INIT with features 0x%x failed", sequence->features);
+	for (int i = 0; ok && i < MAX_STEPS && sequence->steps[i].operation != END; i++) {
+		int got = do_step(&vm, &sequence->steps[i]);
+
+		ok = got == sequence->steps[i].expected;
+		if (!ok)
+			printf("# step %d: expected %d, got %d\n", i + 1, sequence->steps[i].expected, got);
+	}
+	vm_destroy(&vm);
+	result(ok, "%s", sequence->name);
+}
+
+static void test_sequences(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
+		test_sequence(&sequences[i]);
+}
+
+static void test_capability(int expected)
+{
+	struct vm vm;
+	int of_system, of_vm;
+
+	vm_create(&vm);
+	of_system = ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
+	of_vm = ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
+	vm_destroy(&vm);
+	printf("# expected %d, got %d for the system and %d for the VM\n", expected, of_system, of_vm);
+	result(of_system == expected && of_vm == expected, "the capability, of the system and of a VM");
+}
+
+static void test_all(void)
+{
+	test_capability(1);
+	test_sequences();
+}
+
+static void test_nested(void)
+{
+	if (ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_EL2) <= 0)
+		die("this host has no nested virtualisation; it wants kvm-arm.mode=nested");
+	for (size_t i = 0; i < ARRAY_SIZE(el2_sequences); i++)
+		test_sequence(&el2_sequences[i]);
+}
+
+static void test_missing(void)
+{
+	static const struct sequence sequence = {
+		"the attribute is missing", PMU, { HAS_FIXED(-ENXIO), SET_FIXED(-ENXIO), GET_FIXED(-ENXIO), HAS_PMU(0), SET_PMU(0) }
+	};
+
+	test_capability(0);
+	test_sequence(&sequence);
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 1 },
+	{ "nested", test_nested, 1 },
+	{ "missing", test_missing, 1 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "counter.h"
+
+#include <stdio.h>
+
+void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry)
+{
+	int irq = GUEST_PMU_PPI, type = pmus[0].type, status = 0;
+
+	vm_create(vm);
+	vcpu_create(vm, 0);
+	if (vcpu_init(vm, 0, features))
+		die("KVM_ARM_VCPU_INIT with features 0x%x failed", features);
+	vm_create_gic(vm);
+	if (backing == BACKED_BY_PMU)
+		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
+	else if (backing == BACKED_BY_FIXED)
+		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL);
+	if (status || vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) || vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
+		die("setting the PMU up failed");
+	vm_load(vm, entry);
+}
+
+void set_argument(struct vm *vm, int number, uint64_t value)
+{
+	if (vcpu_set_reg(vm, 0, REG_CORE(regs.regs[0]) + number * 2, value))
+		die("setting x%d failed", number);
+}
+
+void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start, uint64_t turns)
+{
+	guest_create(vm, PMU, backing, guest_count);
+	set_argument(vm, 0, pmcr);
+	set_argument(vm, 1, start);
+	set_argument(vm, 2, PMU_CYCLE_BIT);
+	set_argument(vm, 3, turns);
+	set_argument(vm, 6, pmcr);
+}
+
+uint64_t next_value(struct vm *vm)
+{
+	unsigned int reason;
+	uint64_t value;
+	int offset = vm_run(vm, &value, &reason);
+
+	if (offset != GUEST_VALUE)
+		die("the guest reports no value: offset %d, KVM exit %u, value 0x%llx", offset, reason, (unsigned long long)value);
+	return value;
+}
+
+uint64_t lap_length(struct vm *vm)
+{
+	uint64_t last = next_value(vm), value, length = ~0ULL;
+
+	for (int i = 0; i < 5; i++) {
+		value = next_value(vm);
+		if (value - last < length)
+			length = value - last;
+		last = value;
+	}
+	return length;
+}
+
+uint64_t every_cpu(int i)
+{
+	int cpu = 0;
+
+	for (i %= __builtin_popcountll(all_cpus); !(all_cpus >> cpu & 1) || i--; cpu++)
+		;
+	return 1ULL << cpu;
+}
+
+uint64_t every_pmu(int i)
+{
+	return pmus[i % pmu_count].cpus;
+}
+
+uint64_t within_pmu(int i)
+{
+	uint64_t cpus = pmus[0].cpus;
+
+	return i & 1 ? cpus & (cpus - 1) ?: cpus : cpus & -cpus;
+}

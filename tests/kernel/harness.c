@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "harness.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct host_pmu pmus[MAX_PMUS];
+int pmu_count;
+uint64_t all_cpus;
+
+static int tests, failures;
+
+void result(bool ok, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("%sok %d - ", ok ? "" : "not ", ++tests);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n");
+	fflush(stdout);
+	failures += !ok;
+}
+
+static void find_pmus(void)
+{
+	pmu_count = host_pmus(pmus, MAX_PMUS);
+	for (int i = 0; i < pmu_count; i++) {
+		printf("# PMU %s, type %d, CPUs 0x%llx\n", pmus[i].name, pmus[i].type, (unsigned long long)pmus[i].cpus);
+		all_cpus |= pmus[i].cpus;
+	}
+}
+
+int run_group(const struct group *groups, int argc, char **argv)
+{
+	const struct group *group = groups;
+
+	while (argc > 1 && group->name && strcmp(group->name, argv[1]))
+		group++;
+	if (!group->name) {
+		fprintf(stderr, "%s: error: unknown group '%s'; there are:", argv[0], argv[1]);
+		for (group = groups; group->name; group++)
+			fprintf(stderr, " %s", group->name);
+		fprintf(stderr, "\n");
+		return 2;
+	}
+	find_pmus();
+	if (pmu_count < group->pmus)
+		die("'%s' wants %d CPU PMUs at least, this host has %d", group->name, group->pmus, pmu_count);
+	group->run();
+	printf("1..%d\n", tests);
+	return failures != 0;
+}

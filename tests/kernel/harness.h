@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What all test programs share: TAP on stdout, groups of tests, and the PMUs of the host. */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include "vm.h"
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof(*(array)))
+#define MAX_PMUS		8
+
+extern struct host_pmu pmus[MAX_PMUS];
+extern int pmu_count;
+/* Those that have a PMU */
+extern uint64_t all_cpus;
+
+void result(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct group {
+	const char *name;
+	void (*run)(void);
+	/* The CPU PMUs that the host must have, at least */
+	int pmus;
+};
+
+/* The whole of main(): runs the group named on the command line, or the first one. The list ends with an empty group. */
+int run_group(const struct group *groups, int argc, char **argv);
+
+#endif

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: with fixed counters only, a guest sees a PMU that has a cycle counter and no event counter, whatever the host's PMUs are.
+ */
+#include <stdio.h>
+
+#include "counter.h"
+
+#define CPU_CYCLES	0x11
+
+static void test_identity(unsigned int features, const char *name)
+{
+	static const struct { const char *name; uint64_t mask, expected; } registers[] = {
+		{ "PMCR_EL0.N", 0x1f << 11, 0 },
+		{ "PMCEID0_EL0", ~0ULL, 1 << CPU_CYCLES },
+		{ "PMCEID1_EL0", ~0ULL, 0 },
+		{ "PMMIR_EL1", ~0ULL, 0 },
+		{ "PMCNTENSET_EL0 after writing all bits", ~0ULL, PMU_CYCLE_BIT },
+	};
+	struct vm vm;
+	bool ok = true;
+
+	guest_create(&vm, features, BACKED_BY_FIXED, guest_identify);
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
+		uint64_t value = next_value(&vm);
+
+		if ((value & registers[i].mask) == registers[i].expected)
+			continue;
+		printf("# %s: expected 0x%llx, got 0x%llx\n", registers[i].name, (unsigned long long)registers[i].expected,
+		       (unsigned long long)value);
+		ok = false;
+	}
+	vm_destroy(&vm);
+	result(ok, "%s", name);
+}
+
+static void test_undefined(const char *entry, const char *name)
+{
+	unsigned int reason;
+	uint64_t esr = ~0ULL;
+	struct vm vm;
+	int offset;
+
+	guest_create(&vm, PMU, BACKED_BY_FIXED, entry);
+	offset = vm_run(&vm, &esr, &reason);
+	vm_destroy(&vm);
+	/* Exception class 0: unknown reason, which is what an undefined register is */
+	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%llx\n", GUEST_EXCEPTION, offset, (unsigned long long)esr);
+	result(offset == GUEST_EXCEPTION && esr >> 26 == 0, "%s", name);
+}
+
+static void test_all(void)
+{
+	test_identity(PMU, "the guest sees the cycle counter alone");
+	test_identity(STRICT, "the guest sees the cycle counter alone; strict");
+	test_undefined(guest_event_counter, "event counters are undefined");
+	test_undefined(guest_selected_counter, "event counters are undefined when selected by PMSELR_EL0");
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 1 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}
