@@ -128,6 +128,26 @@ guest_program:
 	report	GUEST_VALUE, x4
 	b	1b
 
+/* Reports what GUEST_READS reads of the counter take, in ticks of the system counter. In: x0 PMCR_EL0. */
+	.balign	0x80
+	.global	guest_read
+guest_read:
+	prologue
+	msr	pmcr_el0, x0
+	msr	pmccfiltr_el0, xzr
+	mov	x10, #PMU_CYCLE_BIT
+	msr	pmcntenset_el0, x10
+1:	isb
+	mrs	x9, cntvct_el0
+	.rept	GUEST_READS
+	mrs	x4, pmccntr_el0
+	.endr
+	isb
+	mrs	x10, cntvct_el0
+	sub	x10, x10, x9
+	report	GUEST_VALUE, x10
+	b	1b
+
 /* Reports what identifies the PMU. */
 	.balign	0x80
 	.global	guest_identify

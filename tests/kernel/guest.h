@@ -16,9 +16,11 @@
 #define GUEST_EXCEPTION	0x10	/* any other exception was: ESR_EL1 */
 #define GUEST_WINDOW	0x18
 
+#define GUEST_READS	64	/* of the counter between two reports of guest_read */
+
 #ifndef __ASSEMBLER__
 extern const char guest_image[], guest_image_end[];
-extern const char guest_count[], guest_program[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif

@@ -53,7 +53,7 @@
 #define PMCR_N(pmcr)		((pmcr) >> 11 & 0x1f)
 #define PMU_CYCLE_BIT		(1U << 31)
 
-#define MAX_VCPUS		2
+#define MAX_VCPUS		4
 
 struct vm {
 	int fd, gic;
