@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and its documentation for Sphinx.
+# With the argument coccicheck: for the kernel's own semantic patches, which take minutes.
+#
+# What upstream's own lines are warned of is left out by comparing with the pristine tree. checkpatch is in series-linux.t.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+STOCK=$BUILD/linux-stock
+SERIES=$BUILD/linux
+
+# changed PATTERN...: the series' files that match, but for programs of tools/, which has its own rules
+changed() {
+	git -C "$SERIES" diff --name-only --diff-filter=d base -- "$@" ':!tools'
+}
+
+# In a folder of its own: W=1 is another command line, which would have the host's kernels built again.
+kmake() {
+	local tree=$1
+	shift
+	make -s -C "$tree" O=obj-static ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc' "$@"
+}
+
+prepare_objects() {
+	local tree
+	for tree in "$STOCK" "$SERIES"; do
+		mkdir -p "$tree/obj-static"
+		cmp -s "$tree/obj-host/.config" "$tree/obj-static/.config" || cp "$tree/obj-host/.config" "$tree/obj-static/.config"
+		kmake "$tree" -j"$(nproc)" olddefconfig prepare
+	done
+}
+
+# Debian 12's sparse is older than the keyword. The objects go first: make tells warnings only of what it makes.
+compile() {
+	local objects=("${OBJECTS[@]/#/$1/obj-static/}")
+	rm -f "${objects[@]}"
+	kmake "$1" W=1 C=1 CF=-D__typeof_unqual__=__typeof__ "${OBJECTS[@]}" 2>&1
+}
+
+read_kernel_doc() {
+	cd "$1" && tools/docs/kernel-doc -none -Wall "${DOCUMENTED[@]}" 2>&1
+}
+
+# With C=2 coccicheck takes one file.
+coccicheck() {
+	local object
+	cd "$1"
+	for object in "${OBJECTS[@]}"; do
+		C=2 MODE=report srctree=. objtree=. LINUXINCLUDE='-I./arch/arm64/include -I./include' \
+			scripts/coccicheck "${object%.o}.c" 2>&1
+	done
+}
+
+# adds_nothing CHECK: it has nothing to say of the series' tree that it does not say of the pristine one, wherever the lines are
+adds_nothing() {
+	local tree
+	for tree in "$STOCK" "$SERIES"; do
+		"$1" "$tree" >"$TMP/raw" || {
+			tail -n 20 "$TMP/raw"
+			return 1
+		}
+		sed -E 's/:[0-9]+(:[0-9]+)?//g' "$TMP/raw" | grep -iE 'warning|error' | sort >"$TMP/${tree##*/}" || true
+	done
+	# Something is said of these very files in the pristine tree: the check works.
+	[ -s "$TMP/linux-stock" ]
+	comm -13 "$TMP/linux-stock" "$TMP/linux" | tee "$TMP/added"
+	[ ! -s "$TMP/added" ]
+}
+
+# The pages are built from nothing: Sphinx tells warnings only of what it reads.
+render_pages() {
+	local folders page
+	folders=$(printf '%s\n' "${PAGES[@]}" | sed -E 's|^Documentation/([^/]+/[^/]+)/.*|\1|' | sort -u | paste -sd ' ')
+	make -s -C "$SERIES" O="$TMP/pages" SPHINXBUILD=sphinx-build SPHINXDIRS="$folders" htmldocs >"$TMP/sphinx" 2>&1 || {
+		cat "$TMP/sphinx"
+		return 1
+	}
+	# Pictures are not among what the series adds.
+	if grep -vE 'dot\(1\) not found|^Using .* theme$' "$TMP/sphinx"; then
+		return 1
+	fi
+	for page in "${PAGES[@]}"; do
+		page=$TMP/pages/Documentation/output/${page#Documentation/}
+		grep -q FIXED_COUNTERS_ONLY "${page%.rst}.html"
+	done
+}
+
+quick_checks() {
+	need sparse sparse
+	need sphinx-build python3-sphinx
+	export CCACHE_DIR=$CACHE/ccache
+	mapfile -t DOCUMENTED < <(changed '*.[ch]')
+	mapfile -t PAGES < <(changed '*.rst')
+	[ ${#PAGES[@]} -gt 0 ] || die "the series in $SERIES changes no page of the documentation; run 'make trees'"
+	prepare_objects >&2
+	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile
+	check "kernel-doc" adds_nothing read_kernel_doc
+	check "Sphinx: ${PAGES[*]}" render_pages
+}
+
+slow_checks() {
+	need spatch coccinelle
+	need ocamlopt ocaml-nox
+	check "coccicheck: ${OBJECTS[*]}" adds_nothing coccicheck
+}
+
+main() {
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	mapfile -t OBJECTS < <(changed '*.c' | sed 's/\.c$/.o/')
+	[ ${#OBJECTS[@]} -gt 0 ] || die "the series in $SERIES changes no source; run 'make trees'"
+	case ${1-} in
+	"") quick_checks ;;
+	coccicheck) slow_checks ;;
+	*) die "usage: linux-static.t [coccicheck]" ;;
+	esac
+	finish
+}
+
+main "$@"
