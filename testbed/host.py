@@ -31,8 +31,9 @@ STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
 MONITOR_TIMEOUT = 30
-# How the kernel begins to speak of its end.
-TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |BUG: |Internal error: |Unable to handle kernel")
+# How the kernel begins to speak of its end, or of a bug that does not end it: not every report of its debugging options panics.
+TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: |Unable to handle kernel|UBSAN: |"
+                     r"INFO: (trying to register|lockdep is turned off|task )|detected .*\bstall|kmemleak: .* disabled")
 # Between the end of a connection and the end of the emulator that closed it.
 GRACE = 2
 
@@ -254,12 +255,17 @@ class EmulatedHost:
         except (OSError, ValueError, KeyError, StopIteration) as error:
             self.fail(STATUS_BOOT, f"the emulator does not say on which port the host is ({error!r})")
 
+    def find_trouble(self):
+        """The console's lines, and those of them that report a bug of the kernel."""
+        # the first line is the emulator's command line
+        lines = self.log.read_text(errors="replace").splitlines()
+        return lines, [line for line in lines[1:] if TROUBLE.search(line)]
+
     def fail(self, status, message):
         """Raise HostError with what the console says about it."""
         self.stop()
-        lines = self.log.read_text(errors="replace").splitlines()
+        lines, trouble = self.find_trouble()
         # the first trouble is the cause; the panic itself may only say that it follows from a warning
-        trouble = [line for line in lines if TROUBLE.search(line)]
         reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
         raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
 
@@ -271,6 +277,8 @@ class EmulatedHost:
             if not events:
                 self.fail(STATUS_TIMEOUT, f"{what} did not end within its deadline")
             if process in events and process.wait() != 255:
+                if self.find_trouble()[1]:
+                    self.fail(STATUS_DIED, f"the kernel reported a bug; {what} ended with status {process.returncode}")
                 return process.returncode
             # ssh says 255 for a lost connection: then the emulator is about to end
             if self.process in events or wait_first([self.process], time.monotonic() + scale_timeout(GRACE)):

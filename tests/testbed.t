@@ -189,6 +189,8 @@ check "each host starts from the same image" hosts_are_fresh
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
 check "a panic while the command runs" panic_is_noticed
+check "a report of the kernel that is no panic" refused 123 "the kernel reported a bug; 'sh' ended with status 0" \
+	run -- sh -c 'echo "BUG: not one" >/dev/kmsg'
 check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
