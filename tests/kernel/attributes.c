@@ -130,7 +130,7 @@ static int do_step(struct vm *vm, const struct step *step)
 	case SET:
 		return set_attr(vm, step);
 	case GET:
-		return vcpu_get_attr(vm, vcpu, step->argument);
+		return vcpu_get_attr(vm, vcpu, step->argument, NULL);
 	case HAS:
 		return vcpu_has_attr(vm, vcpu, step->argument);
 	case RUN:

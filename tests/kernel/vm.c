@@ -122,9 +122,9 @@ int vcpu_set_attr(struct vm *vm, int index, int attr, void *value)
 	return attr_ioctl(vm->vcpu[index], KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, value);
 }
 
-int vcpu_get_attr(struct vm *vm, int index, int attr)
+int vcpu_get_attr(struct vm *vm, int index, int attr, void *value)
 {
-	return attr_ioctl(vm->vcpu[index], KVM_GET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, NULL);
+	return attr_ioctl(vm->vcpu[index], KVM_GET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, value);
 }
 
 int vcpu_has_attr(struct vm *vm, int index, int attr)
@@ -132,12 +132,19 @@ int vcpu_has_attr(struct vm *vm, int index, int attr)
 	return attr_ioctl(vm->vcpu[index], KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, NULL);
 }
 
+int vcpu_try_get_reg(struct vm *vm, int index, uint64_t reg, uint64_t *value)
+{
+	struct kvm_one_reg argument = { .id = reg, .addr = (uintptr_t)value };
+
+	*value = 0;
+	return status_of(ioctl(vm->vcpu[index], KVM_GET_ONE_REG, &argument));
+}
+
 uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg)
 {
-	uint64_t value = 0;
-	struct kvm_one_reg argument = { .id = reg, .addr = (uintptr_t)&value };
+	uint64_t value;
 
-	if (ioctl(vm->vcpu[index], KVM_GET_ONE_REG, &argument))
+	if (vcpu_try_get_reg(vm, index, reg, &value))
 		die("KVM_GET_ONE_REG of register 0x%llx failed", (unsigned long long)reg);
 	return value;
 }
@@ -165,16 +172,27 @@ static void set_gic_address(struct vm *vm, int type, uint64_t address)
 		die("setting address %d of the GIC failed", type);
 }
 
-void vm_create_gic(struct vm *vm)
+int vm_try_create_gic(struct vm *vm)
 {
 	struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
 
-	must(ioctl(vm->fd, KVM_CREATE_DEVICE, &device), "creating a GICv3");
+	if (ioctl(vm->fd, KVM_CREATE_DEVICE, &device))
+		return -errno;
 	vm->gic = device.fd;
 	set_gic_address(vm, KVM_VGIC_V3_ADDR_TYPE_DIST, GUEST_GICD);
 	set_gic_address(vm, KVM_VGIC_V3_ADDR_TYPE_REDIST, GUEST_GICR);
-	if (attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL))
-		die("initialising the GIC failed");
+	return 0;
+}
+
+int vm_init_gic(struct vm *vm)
+{
+	return attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+}
+
+void vm_create_gic(struct vm *vm)
+{
+	if (vm_try_create_gic(vm) || vm_init_gic(vm))
+		die("creating a GICv3 failed");
 }
 
 void vm_load(struct vm *vm, const char *entry)
@@ -257,7 +275,7 @@ int host_pmus(struct host_pmu *pmus, int max)
 	return count;
 }
 
-void pin_to(uint64_t cpus)
+void pin_thread_to(int tid, uint64_t cpus)
 {
 	cpu_set_t set;
 
@@ -265,5 +283,10 @@ void pin_to(uint64_t cpus)
 	for (int cpu = 0; cpu < 64; cpu++)
 		if (cpus >> cpu & 1)
 			CPU_SET(cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+	must(sched_setaffinity(tid, sizeof(set), &set), "sched_setaffinity");
+}
+
+void pin_to(uint64_t cpus)
+{
+	pin_thread_to(0, cpus);
 }

@@ -49,6 +49,7 @@
 #define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
 
 #define PMCR_E			1
+#define PMCR_C			(1 << 2)
 #define PMCR_LC			(1 << 6)
 #define PMCR_N(pmcr)		((pmcr) >> 11 & 0x1f)
 #define PMU_CYCLE_BIT		(1U << 31)
@@ -72,8 +73,9 @@ void vcpu_create(struct vm *vm, int index);
 /* features: of struct kvm_vcpu_init, without PSCI, which is always there */
 int vcpu_init(struct vm *vm, int index, unsigned int features);
 int vcpu_set_attr(struct vm *vm, int index, int attr, void *value);
-int vcpu_get_attr(struct vm *vm, int index, int attr);
+int vcpu_get_attr(struct vm *vm, int index, int attr, void *value);
 int vcpu_has_attr(struct vm *vm, int index, int attr);
+int vcpu_try_get_reg(struct vm *vm, int index, uint64_t reg, uint64_t *value);
 uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg);
 int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
 /* KVM_RUN that returns before it enters the guest, which counts as having run */
@@ -81,6 +83,9 @@ int vcpu_touch(struct vm *vm, int index);
 
 /* A GICv3; after the vCPUs were created, before their PMU is initialised */
 void vm_create_gic(struct vm *vm);
+/* Its two halves: with the addresses, and what makes it usable */
+int vm_try_create_gic(struct vm *vm);
+int vm_init_gic(struct vm *vm);
 /* Copies the guest programs, and lets vCPU 0 start at entry */
 void vm_load(struct vm *vm, const char *entry);
 /* Runs vCPU 0 until it stores to the window: the offset, or -1 with the reason of another exit */
@@ -94,6 +99,7 @@ struct host_pmu {
 };
 
 int host_pmus(struct host_pmu *pmus, int max);
+void pin_thread_to(int tid, uint64_t cpus);
 void pin_to(uint64_t cpus);
 
 #endif
