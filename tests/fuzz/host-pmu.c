@@ -1,0 +1,171 @@
+/*
+ * Fuzzes the topology reader and the choice of the QEMU series (libFuzzer): whatever sysfs holds, they either say what is wrong or return
+ * PMUs that make sense.
+ *
+ * An input is text: the CPUs of the vCPU threads on the first line, then an event source a line, NAME|cpus|type, where "-" is a file that
+ * does not exist and "/" a folder in its place.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <glib/gstdio.h>
+#include "qapi/error.h"
+#include "target/arm/host-pmu.h"
+
+#define DEVICES		"bus/event_source/devices"
+#define MAX_SOURCES	12
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* In memory where there is such a place: each input makes some folders */
+static char *sysfs;
+static char *devices;
+
+static void remove_sysfs(void)
+{
+	g_autofree char *bus = g_build_filename(sysfs, "bus", NULL);
+	g_autofree char *source = g_build_filename(bus, "event_source", NULL);
+
+	g_rmdir(devices);
+	g_rmdir(source);
+	g_rmdir(bus);
+	g_rmdir(sysfs);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const char *shm = "/dev/shm";
+
+	sysfs = g_build_filename(g_access(shm, W_OK) ? g_get_tmp_dir() : shm, "host-pmu-XXXXXX", NULL);
+	g_assert_nonnull(g_mkdtemp(sysfs));
+	devices = g_build_filename(sysfs, DEVICES, NULL);
+	g_assert_cmpint(g_mkdir_with_parents(devices, 0700), ==, 0);
+	atexit(remove_sysfs);
+	return 0;
+}
+
+static void make_file(const char *dir, const char *name, const char *contents)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	if (!g_strcmp0(contents, "/")) {
+		g_mkdir(path, 0700);
+	} else if (contents && strcmp(contents, "-")) {
+		g_file_set_contents_full(path, contents, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+	}
+}
+
+static void make_source(const char *line)
+{
+	g_auto(GStrv) fields = g_strsplit(line, "|", 3);
+	g_autofree char *dir = NULL;
+
+	/* A file name is anything that a file system takes as one. */
+	if (!fields[0] || !*fields[0] || strchr(fields[0], '/') || strlen(fields[0]) > NAME_MAX) {
+		return;
+	}
+	dir = g_build_filename(devices, fields[0], NULL);
+	if (g_mkdir(dir, 0700)) {
+		return;
+	}
+	make_file(dir, "cpus", fields[1]);
+	make_file(dir, "type", fields[1] ? fields[2] : NULL);
+}
+
+static void remove_sources(void)
+{
+	g_autoptr(GDir) dir = g_dir_open(devices, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *source = g_build_filename(devices, name, NULL);
+		g_autofree char *cpus = g_build_filename(source, "cpus", NULL);
+		g_autofree char *type = g_build_filename(source, "type", NULL);
+
+		g_remove(cpus);
+		g_remove(type);
+		g_rmdir(source);
+	}
+}
+
+/* What is written can be read, and is the same. */
+static void check_round_trip(const ArmHostCPUSet *set)
+{
+	g_autofree char *list = arm_host_cpu_set_format(set);
+	ArmHostCPUSet again;
+
+	g_assert_true(arm_host_cpu_set_parse(list, &again, &error_abort));
+	g_assert_true(bitmap_equal(set->cpus, again.cpus, ARM_HOST_MAX_CPUS));
+}
+
+static void check_pmus(const GPtrArray *pmus)
+{
+	unsigned long next = 0;
+
+	for (guint i = 0; i < pmus->len; i++) {
+		const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
+		unsigned long first = find_first_bit(pmu->cpus.cpus, ARM_HOST_MAX_CPUS);
+
+		g_assert_cmpuint(first, <, ARM_HOST_MAX_CPUS);
+		g_assert_true(i == 0 || first >= next);
+		next = first + 1;
+		g_assert_cmpuint(pmu->type, <=, INT_MAX);
+		check_round_trip(&pmu->cpus);
+		for (guint j = 0; j < i; j++) {
+			const ArmHostPMU *other = g_ptr_array_index(pmus, j);
+
+			g_assert_false(bitmap_intersects(pmu->cpus.cpus, other->cpus.cpus, ARM_HOST_MAX_CPUS));
+		}
+	}
+}
+
+static void check_choice(const GPtrArray *pmus, const ArmHostCPUSet *vcpus, bool fixed_counters)
+{
+	const ArmHostPMU *pmu;
+	Error *err = NULL;
+	ArmPMUBackend backend = arm_host_pmus_choose(pmus, vcpus, fixed_counters, &pmu, &err);
+
+	g_assert_cmpint(backend == ARM_PMU_BACKEND_NONE, ==, err != NULL);
+	g_assert_cmpint(backend == ARM_PMU_BACKEND_HOST_PMU, ==, pmu != NULL);
+	g_assert_true(backend != ARM_PMU_BACKEND_FIXED_COUNTERS || fixed_counters);
+	if (backend != ARM_PMU_BACKEND_NONE) {
+		g_assert_true(arm_host_pmus_check_coverage(pmus, vcpus, &error_abort));
+	}
+	if (pmu) {
+		ArmHostCPUSet rest;
+
+		g_assert_false(bitmap_andnot(rest.cpus, vcpus->cpus, pmu->cpus.cpus, ARM_HOST_MAX_CPUS));
+	}
+	error_free(err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	g_autofree char *text = g_strndup((const char *)data, size);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", MAX_SOURCES);
+	g_autoptr(GPtrArray) pmus = NULL;
+	ArmHostCPUSet vcpus;
+	Error *err = NULL;
+
+	for (int i = 1; lines[0] && lines[i]; i++) {
+		make_source(lines[i]);
+	}
+	pmus = arm_host_pmus_read(sysfs, &err);
+	remove_sources();
+	g_assert_cmpint(pmus == NULL, ==, err != NULL);
+	error_free(err);
+	err = NULL;
+	if (!pmus) {
+		return 0;
+	}
+	check_pmus(pmus);
+	if (!arm_host_cpu_set_parse(lines[0] ?: "", &vcpus, &err)) {
+		error_free(err);
+		return 0;
+	}
+	check_round_trip(&vcpus);
+	check_choice(pmus, &vcpus, false);
+	check_choice(pmus, &vcpus, true);
+	return 0;
+}

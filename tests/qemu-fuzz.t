@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: whatever sysfs holds, the topology reader and the choice of the QEMU series make no wrong access, leak nothing and contradict
+# themselves nowhere: their unit test and a fuzzer, both under AddressSanitizer and UndefinedBehaviorSanitizer.
+#
+#   tests/qemu-fuzz.t [SECONDS]     so long with a fresh seed, in place of a fixed number of inputs with a fixed one
+#
+# An input that fails is left in build/results/, and named; give it to build/tests/fuzz-host-pmu.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+SOURCE=$BUILD/qemu
+# QEMU's base library and generated headers are those of its unit tests; what of it gets our sets and texts is sanitized, too.
+OBJECTS=$BUILD/qemu-unit
+FUZZER=$BUILD/tests/fuzz-host-pmu
+RUNS=20000
+
+# sanitized OUTPUT SANITIZERS SOURCE...
+sanitized() {
+	local output=$1 sanitizers=$2 flags
+	shift 2
+	read -ra flags < <(pkg-config --cflags --libs glib-2.0 gmodule-2.0)
+	mkdir -p "${output%/*}"
+	clang -g -O1 -std=gnu11 -fwrapv -fno-strict-aliasing -Wall -Werror -Wno-unused-function \
+		"-fsanitize=$sanitizers" -fno-sanitize-recover=all \
+		-D_GNU_SOURCE -iquote "$OBJECTS" -iquote "$SOURCE" -iquote "$SOURCE/include" \
+		-iquote "$SOURCE/host/include/generic" -I"$OBJECTS" \
+		-o "$output" "$@" "$SOURCE"/{target/arm/host-pmu,util/bitmap,util/cutils}.c "$OBJECTS/libqemuutil.a" "${flags[@]}" -lm
+}
+
+# The test of unreadable files is one of ordinary users; as root it says that it was skipped.
+unit_test() {
+	sanitized "$TMP/unit" address,undefined "$SOURCE/tests/unit/test-arm-host-pmu.c"
+	"$TMP/unit" --tap -k >"$TMP/tap" 2>&1 || {
+		cat "$TMP/tap"
+		return 1
+	}
+	[ "$(grep -c '^ok ' "$TMP/tap")" -gt 30 ]
+}
+
+fuzz() {
+	sanitized "$FUZZER" fuzzer,address,undefined "$TOP/tests/fuzz/host-pmu.c"
+	mkdir -p "$BUILD/results" "$TMP/new"
+	echo "$*"
+	"$FUZZER" "$@" -timeout=60 -max_len=1024 -artifact_prefix="$BUILD/results/fuzz-host-pmu-" \
+		"$TMP/new" "$TOP/tests/fuzz/corpus" >"$TMP/fuzz" 2>&1 || {
+		tail -n 30 "$TMP/fuzz"
+		return 1
+	}
+	# It did run, and found its way from the corpus into code that the corpus does not reach.
+	tail -n 1 "$TMP/fuzz"
+	grep -q 'NEW ' "$TMP/fuzz"
+}
+
+main() {
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	need clang clang
+	"$TOP/scripts/build-qemu" --unit-tests >/dev/null
+	check "unit test under ASan and UBSan" unit_test
+	if [ $# -gt 0 ]; then
+		check "fuzzed for $1 s" fuzz -max_total_time="$1"
+	else
+		check "fuzzed with $RUNS inputs" fuzz -runs="$RUNS" -seed=1
+	fi
+	finish
+}
+
+main "$@"
