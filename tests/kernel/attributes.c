@@ -3,25 +3,30 @@
  * Claim: KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY returns what Documentation/virt/kvm/devices/vcpu.rst says: each error in each
  * order. And: whoever does not use the attribute sees no change.
  *
- *   attributes all       all tests, on a kernel that has the attribute
- *   attributes nested    what concerns guests with EL2, on a host with kvm-arm.mode=nested
- *   attributes missing   on a kernel without the attribute: that it says so
+ *   attributes all         all tests, on a kernel that has the attribute
+ *   attributes nested      what concerns guests with EL2, on a host with kvm-arm.mode=nested
+ *   attributes protected   on a host with kvm-arm.mode=protected
+ *   attributes nopmu       on a host without a PMU
+ *   attributes missing     on a kernel without the attribute: that it says so
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#include "harness.h"
+#include "counter.h"
 
 #define FIXED		KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
 #define CPU_CYCLES	0x11
 
 #define MAX_STEPS	12
 
-enum operation { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN, WRITE_SLOTS };
+enum call { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN, WRITE_SLOTS };
 
 struct step {
-	enum operation operation;
+	enum call call;
 	int vcpu;
 	/* of INIT_VCPU the features, of SET, GET and HAS the attribute, of the others a number */
 	int argument;
@@ -121,7 +126,7 @@ static int do_step(struct vm *vm, const struct step *step)
 {
 	int vcpu = step->vcpu;
 
-	switch (step->operation) {
+	switch (step->call) {
 	case CREATE:
 		vcpu_create(vm, vcpu);
 		return 0;
@@ -160,7 +165,7 @@ static void test_sequence(const struct sequence *sequence)
 	vcpu_create(&vm, 0);
 	if (vcpu_init(&vm, 0, sequence->features))
 		die("KVM_ARM_VCPU_INIT with features 0x%x failed", sequence->features);
-	for (int i = 0; ok && i < MAX_STEPS && sequence->steps[i].operation != END; i++) {
+	for (int i = 0; ok && i < MAX_STEPS && sequence->steps[i].call != END; i++) {
 		int got = do_step(&vm, &sequence->steps[i]);
 
 		ok = got == sequence->steps[i].expected;
@@ -177,23 +182,134 @@ static void test_sequences(void)
 		test_sequence(&sequences[i]);
 }
 
+static bool is_equal(const char *what, int got, int expected)
+{
+	if (got != expected)
+		printf("# %s: expected %d, got %d\n", what, expected, got);
+	return got == expected;
+}
+
+static int capability_of(int fd)
+{
+	return ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
+}
+
 static void test_capability(int expected)
 {
 	struct vm vm;
-	int of_system, of_vm;
+	bool ok;
 
 	vm_create(&vm);
-	of_system = ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
-	of_vm = ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
+	ok = is_equal("of the system", capability_of(kvm_fd()), expected) & is_equal("of a VM", capability_of(vm.fd), expected);
 	vm_destroy(&vm);
-	printf("# expected %d, got %d for the system and %d for the VM\n", expected, of_system, of_vm);
-	result(of_system == expected && of_vm == expected, "the capability, of the system and of a VM");
+	result(ok, "the capability, of the system and of a VM");
+}
+
+/* The attribute has no parameter; and KVM looks at the flags of no vCPU attribute, none being defined. */
+static void test_ignored(void)
+{
+	struct kvm_device_attr attr = {
+		.flags = UINT32_MAX, .group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = FIXED, .addr = UINT64_MAX,
+	};
+	struct vm vm;
+	bool ok;
+
+	vm_create(&vm);
+	vcpu_create(&vm, 0);
+	ok = is_equal("VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
+	ok &= is_equal("HAS", ioctl(vm.vcpu[0], KVM_HAS_DEVICE_ATTR, &attr), 0);
+	ok &= is_equal("SET", ioctl(vm.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), 0);
+	ok &= is_equal("GET", ioctl(vm.vcpu[0], KVM_GET_DEVICE_ATTR, &attr), 0);
+	vm_destroy(&vm);
+	result(ok, "the attribute has no parameter");
+}
+
+static atomic_int laps;
+static atomic_bool stop;
+
+static void *run_vcpu(void *argument)
+{
+	unsigned int reason;
+	uint64_t value;
+
+	while (!stop && vm_run(argument, &value, &reason) == GUEST_VALUE)
+		laps++;
+	return NULL;
+}
+
+static void test_running(void)
+{
+	pthread_t thread;
+	struct vm vm;
+	bool ok = true;
+	int seen;
+
+	vm_create(&vm);
+	for (int i = 0; i < 2; i++) {
+		vcpu_create(&vm, i);
+		ok &= is_equal("VCPU_INIT", vcpu_init(&vm, i, PMU), 0);
+	}
+	ok &= is_equal("PMU INIT", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_INIT, NULL), 0);
+	vm_load(&vm, guest_program);
+	set_argument(&vm, 3, LAP_TURNS);
+	if (pthread_create(&thread, NULL, run_vcpu, &vm))
+		die("starting a thread failed");
+	/* A guest that does not get anywhere is ended with the host */
+	while (!laps)
+		;
+	seen = laps;
+	ok &= is_equal("SET", vcpu_set_attr(&vm, 1, FIXED, NULL), -EBUSY);
+	ok &= is_equal("GET", vcpu_get_attr(&vm, 1, FIXED, NULL), -ENXIO);
+	while (laps == seen)
+		;
+	stop = true;
+	pthread_join(thread, NULL);
+	vm_destroy(&vm);
+	result(ok, "while another vCPU runs: -EBUSY");
 }
 
 static void test_all(void)
 {
 	test_capability(1);
 	test_sequences();
+	test_ignored();
+	test_running();
+}
+
+/* The hypervisor keeps the PMU from protected VMs. That userspace can configure one nevertheless is so for the whole of the PMU. */
+static void test_protected_vm(void)
+{
+	struct vm vm;
+	bool ok;
+
+	if (vm_try_create(&vm, KVM_VM_TYPE_ARM_PROTECTED))
+		die("a protected VM cannot be created; this wants kvm-arm.mode=protected");
+	ok = is_equal("KVM_CAP_ARM_PMU_V3", ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3), 0);
+	ok &= is_equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", capability_of(vm.fd), 0);
+	vm_destroy(&vm);
+	result(ok, "a protected VM has no PMU, and neither capability");
+}
+
+static void test_protected(void)
+{
+	test_capability(1);
+	test_sequences();
+	test_running();
+	test_protected_vm();
+}
+
+static void test_nopmu(void)
+{
+	static const struct sequence sequence = {
+		"without a PMU in the host the attribute is -ENODEV", 0,
+		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), GET_FIXED(-ENXIO), { CREATE, 1 }, { INIT_VCPU, 1, PMU, -EINVAL },
+		  { INIT_VCPU, 1, STRICT, -EINVAL }, { INIT_VCPU, 1, 0 }, { SET, 1, FIXED, -ENODEV } }
+	};
+
+	if (pmu_count)
+		die("this host has a PMU");
+	test_capability(0);
+	test_sequence(&sequence);
 }
 
 static void test_nested(void)
@@ -217,6 +333,8 @@ static void test_missing(void)
 static const struct group groups[] = {
 	{ "all", test_all, 1 },
 	{ "nested", test_nested, 1 },
+	{ "protected", test_protected, 1 },
+	{ "nopmu", test_nopmu },
 	{ "missing", test_missing, 1 },
 	{ 0 }
 };

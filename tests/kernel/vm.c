@@ -70,15 +70,23 @@ static size_t run_size(void)
 
 void vm_create(struct vm *vm)
 {
+	must(vm_try_create(vm, 0), "KVM_CREATE_VM");
+}
+
+int vm_try_create(struct vm *vm, unsigned long type)
+{
 	struct kvm_userspace_memory_region ram = { .guest_phys_addr = GUEST_RAM, .memory_size = GUEST_RAM_SIZE };
 
-	vm->fd = must(ioctl(kvm_fd(), KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	vm->fd = ioctl(kvm_fd(), KVM_CREATE_VM, type);
+	if (vm->fd < 0)
+		return -errno;
 	vm->gic = -1;
 	for (int i = 0; i < MAX_VCPUS; i++)
 		vm->vcpu[i] = -1;
 	vm->ram = map(GUEST_RAM_SIZE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	ram.userspace_addr = (uintptr_t)vm->ram;
 	must(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &ram), "KVM_SET_USER_MEMORY_REGION");
+	return 0;
 }
 
 void vm_destroy(struct vm *vm)

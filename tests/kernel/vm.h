@@ -24,6 +24,9 @@
 #ifndef KVM_CAP_ARM_EL2
 #define KVM_CAP_ARM_EL2				240
 #endif
+#ifndef KVM_VM_TYPE_ARM_PROTECTED
+#define KVM_VM_TYPE_ARM_PROTECTED		(1UL << 31)
+#endif
 /* Ours */
 #ifndef KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
@@ -67,6 +70,8 @@ _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))
 
 int kvm_fd(void);
 void vm_create(struct vm *vm);
+/* type: of KVM_CREATE_VM */
+int vm_try_create(struct vm *vm, unsigned long type);
 void vm_destroy(struct vm *vm);
 
 void vcpu_create(struct vm *vm, int index);

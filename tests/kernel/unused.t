@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: VMs without fixed counters only are what they are on a kernel without our series: the same registers with the same values, the
+# same results of each call. What differs is listed here.
+set -euo pipefail
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=../tap.sh
+. "$TOP/tests/tap.sh"
+
+EL2=(--append kvm-arm.mode=nested)
+INTENDED='^# (mode|fix):'
+
+# on_both PROGRAM GROUP [OPTION]...: its output on either kernel
+on_both() {
+	local kernel
+	for kernel in stock patched; do
+		"$TOP/tests/kernel/run" "$@" --kernel "$kernel" --icount >"$TMP/$kernel"
+	done
+}
+
+same_view() {
+	on_both unused all "${EL2[@]}"
+	diff -U 0 <(grep -vE "$INTENDED" "$TMP/stock") <(grep -vE "$INTENDED" "$TMP/patched")
+}
+
+# The mode is new; and EL1 is shown no more counters than there are.
+intended_differences() {
+	diff -U 0 <(grep -hE "$INTENDED" "$TMP/stock" "$TMP/patched") - <<-EOF
+		# mode: capability 0, init 0, has -6, get -6, set -6
+		# fix: init 0, HPMN 0, EL1 0, N 31
+		# mode: capability 1, init 0, has 0, get -6, set 0
+		# fix: init 0, HPMN 0, EL1 0, N 6
+	EOF
+}
+
+same_results() {
+	on_both random stock
+	grep -E '^(not )?ok' "$TMP/stock"
+	diff -U 0 "$TMP/stock" "$TMP/patched"
+}
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+check "the same registers, for userspace and guests" same_view
+check "the differences are those that are meant" intended_differences
+check "random sequences of calls have the same results" same_results
+finish
