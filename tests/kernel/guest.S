@@ -10,7 +10,7 @@
 #define PMU_CYCLE_BIT	(1 << 31)
 #define PMCR_E		(1 << 0)
 #define PMCR_LC		(1 << 6)
-#define PMU_PPI_BIT	(1 << GUEST_PMU_PPI)
+#define PPI_BITS	(1 << GUEST_PMU_PPI | 1 << GUEST_WAKE_PPI)
 
 #define PMMIR_EL1	S3_0_C9_C14_6
 #define ICC_PMR_EL1	S3_0_C4_C6_0
@@ -23,6 +23,8 @@
 #define GICR_IGROUPR0		0x80
 #define GICR_ISENABLER0		0x100
 
+#define ESR_CLASS_SVC		0x15
+
 	.macro	report offset, reg
 	str	\reg, [x19, #\offset]
 	.endm
@@ -32,6 +34,28 @@
 	adr	x9, vectors
 	msr	vbar_el1, x9
 	isb
+	.endm
+
+	.macro	setup_gic
+	mov	x9, #GUEST_GICD
+	mov	w10, #GICD_CTLR_ARE_G1
+	str	w10, [x9]
+	mov	x9, #GICR_SGI_FRAME
+	mov	w10, #PPI_BITS
+	str	w10, [x9, #GICR_IGROUPR0]
+	str	w10, [x9, #GICR_ISENABLER0]
+	mov	x10, #0xff
+	msr	ICC_PMR_EL1, x10
+	mov	x10, #1
+	msr	ICC_IGRPEN1_EL1, x10
+	.endm
+
+	/* Registers of the PMU are unknown after reset, and KVM makes sure that they are */
+	.macro	setup_pmu
+	mov	x10, #-1
+	msr	pmcntenclr_el0, x10
+	msr	pmintenclr_el1, x10
+	msr	pmovsclr_el0, x10
 	.endm
 
 	.macro	vector_unexpected
@@ -49,19 +73,49 @@ vectors:
 	.rept	5
 	vector_unexpected
 	.endr
-	/* IRQ from the current EL with SP_EL1: x20 counts them, which the test does not need but a person with a debugger does */
+	/* IRQ from the current EL with SP_EL1 */
 	.balign	0x80
+	b	irq
+	.rept	2
+	vector_unexpected
+	.endr
+	/* Synchronous, from EL0: the end of what step_at_el0 counts */
+	.balign	0x80
+	mrs	x9, esr_el1
+	lsr	x10, x9, #26
+	cmp	x10, #ESR_CLASS_SVC
+	b.eq	step_from_el0
+	report	GUEST_EXCEPTION, x9
+	b	.
+	/* IRQ from EL0 */
+	.balign	0x80
+	b	irq
+	.rept	6
+	vector_unexpected
+	.endr
+
+/*
+ * Reports the cycle counter. With x26 it samples instead: starts the counter again at x26, and adds to x24 how late it was; x25
+ * counts when that was too late. x20 counts the interrupts either way.
+ */
+	.balign	0x80
+irq:
 	mrs	x10, ICC_IAR1_EL1
 	mrs	x11, pmccntr_el0
 	mov	x12, #PMU_CYCLE_BIT
-	msr	pmovsclr_el0, x12
 	add	x20, x20, #1
+	cbnz	x26, 1f
+	msr	pmovsclr_el0, x12
 	report	GUEST_IRQ, x11
-	msr	ICC_EOIR1_EL1, x10
+	b	2f
+1:	msr	pmccntr_el0, x26
+	msr	pmovsclr_el0, x12
+	and	x11, x11, #0xffffffff
+	add	x24, x24, x11
+	cmp	x11, #GUEST_LATE
+	cinc	x25, x25, hi
+2:	msr	ICC_EOIR1_EL1, x10
 	eret
-	.rept	10
-	vector_unexpected
-	.endr
 
 /*
  * Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports, x6 PMCR_EL0 once
@@ -71,22 +125,8 @@ vectors:
 	.global	guest_count
 guest_count:
 	prologue
-	mov	x9, #GUEST_GICD
-	mov	w10, #GICD_CTLR_ARE_G1
-	str	w10, [x9]
-	mov	x9, #GICR_SGI_FRAME
-	mov	w10, #PMU_PPI_BIT
-	str	w10, [x9, #GICR_IGROUPR0]
-	str	w10, [x9, #GICR_ISENABLER0]
-	mov	x10, #0xff
-	msr	ICC_PMR_EL1, x10
-	mov	x10, #1
-	msr	ICC_IGRPEN1_EL1, x10
-	/* Registers of the PMU are unknown after reset, and KVM makes sure that they are */
-	mov	x10, #-1
-	msr	pmcntenclr_el0, x10
-	msr	pmintenclr_el1, x10
-	msr	pmovsclr_el0, x10
+	setup_gic
+	setup_pmu
 	msr	pmcr_el0, x0
 	msr	pmccfiltr_el0, xzr
 	msr	pmccntr_el0, x1
@@ -147,6 +187,68 @@ guest_read:
 	sub	x10, x10, x9
 	report	GUEST_VALUE, x10
 	b	1b
+
+/*
+ * Does what it is told, one step after the other. In, from one report to the next: x0 an operation (guest.h), x1 its operand, x2
+ * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x21 is what
+ * the system counter counted from just before the loop to just after it.
+ */
+	.balign	0x80
+	.global	guest_step
+guest_step:
+	prologue
+	setup_gic
+	setup_pmu
+	msr	daifclr, #2
+	b	step_report
+	/* The same with the PMU as userspace left it, and interrupts masked */
+	.global	guest_step_on
+guest_step_on:
+	prologue
+step_report:
+	report	GUEST_VALUE, x4
+	adr	x9, operations
+	add	x9, x9, x0, lsl #3
+	br	x9
+	/* In the order of enum operation, two instructions each */
+operations:
+	nop
+	b	step_count
+	.irp	name, pmccntr_el0, pmcr_el0, pmccfiltr_el0, pmcntenset_el0, pmcntenclr_el0, pmovsclr_el0, pmintenset_el1, pmintenclr_el1, mdcr_el2
+	msr	\name, x1
+	b	step_count
+	.endr
+	msr	daifset, #2
+	b	step_count
+	wfi
+	b	step_count
+step_count:
+	isb
+	mov	x5, x3
+	cbnz	x2, step_at_el0
+	mrs	x6, cntvct_el0
+1:	subs	x5, x5, #1
+	b.ne	1b
+	b	step_end
+step_at_el0:
+	mrs	x8, daif
+	adr	x7, 2f
+	msr	elr_el1, x7
+	msr	spsr_el1, xzr
+	isb
+	mrs	x6, cntvct_el0
+	eret
+2:	subs	x5, x5, #1
+	b.ne	2b
+	svc	#0
+step_from_el0:
+	msr	daif, x8
+step_end:
+	isb
+	mrs	x7, cntvct_el0
+	sub	x21, x7, x6
+	mrs	x4, pmccntr_el0
+	b	step_report
 
 /* Reports what identifies the PMU. */
 	.balign	0x80

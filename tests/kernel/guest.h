@@ -8,6 +8,7 @@
 #define GUEST_GICD	0x08000000
 #define GUEST_GICR	0x080a0000
 #define GUEST_PMU_PPI	23
+#define GUEST_WAKE_PPI	20	/* for the test to end a WFI */
 
 /* The window without memory, and the offsets in it */
 #define GUEST_MMIO	0x01000000
@@ -16,11 +17,20 @@
 #define GUEST_EXCEPTION	0x10	/* any other exception was: ESR_EL1 */
 #define GUEST_WINDOW	0x18
 
+#define GUEST_STEP_ON	4	/* instructions of guest_step_on before its first report */
+#define GUEST_LATE	16	/* cycles from the wrap to the handler's read of the counter, at most */
+
 #define GUEST_READS	64	/* of the counter between two reports of guest_read */
 
 #ifndef __ASSEMBLER__
+/* Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait for one */
+enum operation {
+	OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR, OP_PMINTENSET, OP_PMINTENCLR,
+	OP_MDCR, OP_MASK, OP_WFI,
+};
+
 extern const char guest_image[], guest_image_end[];
-extern const char guest_count[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: with fixed counters only, an overflow of the cycle counter sets PMOVSSET_EL0 at the wrap, and its interrupt comes once and
+ * right then, at 32 bits and at 64, wherever the vCPU was when the overflow was armed and wherever it went since; none comes
+ * when something is disabled. A guest that samples by overflow gets its samples at the right period.
+ *
+ * How it can tell: the wrap is put on each cycle of a step in turn, those at which the guest exits and the vCPU moves included. Each
+ * step is compared with a model, see steps.h.
+ *
+ *   wrap all    all tests, under instruction counting
+ */
+#include <stdio.h>
+
+#include "steps.h"
+
+/* Cycles from the write of the counter to the wrap, at most: two steps and a bit */
+#define DUE_MAX		300
+#define DUE_STEPS	4
+#define SAMPLES_STEPS	1500
+#define SAMPLES_PERIOD	1000
+/* Instructions of the handler that the counter counts at least, of one sample */
+#define HANDLER		10
+#define ATTEMPTS	5
+#define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
+
+static const struct width { const char *name; uint64_t pmcr, wrap; } widths[] = {
+	{ "32 bits", PMCR_E, 7ULL << 32 },
+	{ "64 bits", PMCR_E | PMCR_LC, 0 },
+};
+
+/* To another PMU or another CPU or nowhere, in no order */
+static uint64_t anywhere(int run)
+{
+	uint64_t state = run;
+
+	return every_cpu(next_random(&state) % __builtin_popcountll(all_cpus));
+}
+
+static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
+	{ "at rest", NULL },
+	{ "within a PMU", within_pmu },
+	{ "across PMUs", every_pmu },
+	{ "anywhere", anywhere },
+};
+
+static void create(struct stepper *stepper, const struct width *width)
+{
+	pin_to(pmus[0].cpus & -pmus[0].cpus);
+	stepper_create(stepper, PMU, BACKED_BY_FIXED);
+	if (!check_step(stepper, OP_PMCR, width->pmcr, AT_EL1))
+		die("a step is not as before");
+}
+
+/* The flag, without an interrupt. Returns how many steps were disturbed, -1 when it is not right. */
+static int disturbed_steps(const struct width *width, int move)
+{
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper, width);
+	stepper.where = moves[move].where;
+	for (int due = 1; ok && due < DUE_MAX; due++) {
+		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) && check_registers(&stepper);
+		ok &= check_step(&stepper, OP_PMCCNTR, width->wrap - due, AT_EL1) && check_registers(&stepper);
+		for (int i = 1; ok && i < DUE_STEPS; i++)
+			ok = check_step(&stepper, OP_NONE, 0, AT_EL1) && check_registers(&stepper);
+		if (!ok)
+			printf("# with a wrap %d cycles after the write\n", due);
+	}
+	ok &= !stepper.interrupts;
+	stepper_destroy(&stepper);
+	printf("# %d wraps, %d steps disturbed\n", DUE_MAX - 1, stepper.disturbed);
+	return ok ? stepper.disturbed : -1;
+}
+
+static void test_flag(const struct width *width, int move)
+{
+	int disturbed = disturbed_steps(width, move);
+
+	for (int i = 1; i < ATTEMPTS && disturbed > DUE_MAX; i++)
+		disturbed = disturbed_steps(width, move);
+	result(disturbed >= 0 && disturbed <= DUE_MAX, "PMOVSSET_EL0 is set at the wrap of %s, %s", width->name, moves[move].name);
+}
+
+/* How late the one interrupt is, -1 if it is not one */
+static int64_t late(struct stepper *stepper, const struct width *width, int due)
+{
+	stepper->interrupts = 0;
+	do_step(stepper, OP_PMCCNTR, width->wrap - due, AT_EL1);
+	for (int i = 1; i < DUE_STEPS; i++)
+		do_step(stepper, OP_NONE, 0, AT_EL1);
+	if (stepper->interrupts == 1)
+		return stepper->interrupted_at - width->wrap;
+	printf("# %d interrupts for a wrap %d cycles after the write\n", stepper->interrupts, due);
+	return -1;
+}
+
+static void test_interrupt(const struct width *width, int move)
+{
+	struct stepper stepper;
+	int64_t worst = 0;
+	bool ok = true;
+
+	create(&stepper, width);
+	stepper.where = moves[move].where;
+	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
+	for (int due = 1; ok && due < DUE_MAX; due++) {
+		int64_t value = late(&stepper, width, due);
+
+		for (int i = 1; i < ATTEMPTS && value > GUEST_LATE; i++)
+			value = late(&stepper, width, due);
+		ok = value >= 0 && value <= GUEST_LATE;
+		if (value > worst)
+			worst = value;
+	}
+	stepper_destroy(&stepper);
+	printf("# at most %lld cycles late\n", (long long)worst);
+	result(ok, "one interrupt at the wrap of %s, %s", width->name, moves[move].name);
+}
+
+static bool interrupts_are(const struct stepper *stepper, int expected, const char *when)
+{
+	if (stepper->interrupts != expected)
+		printf("# %s: expected %d interrupts, got %d\n", when, expected, stepper->interrupts);
+	return stepper->interrupts == expected;
+}
+
+/* Wraps, or would, with OPERATION having disabled something. Once more after the opposite, if the flag was set. */
+static void test_disabled(const struct width *width, enum operation operation, uint64_t operand, enum operation opposite, uint64_t restore,
+			  const char *name)
+{
+	const bool counts = operation == OP_PMINTENCLR;
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper, width);
+	stepper.where = every_pmu;
+	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
+	do_step(&stepper, OP_PMCCNTR, width->wrap - DUE_MAX, AT_EL1);
+	do_step(&stepper, operation, operand, AT_EL1);
+	for (int i = 0; i < DUE_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	ok &= interrupts_are(&stepper, 0, "disabled");
+	ok &= vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0) == (counts ? PMU_CYCLE_BIT : 0);
+	do_step(&stepper, opposite, restore, AT_EL1);
+	ok &= interrupts_are(&stepper, counts, "enabled");
+	for (int i = 0; i < DUE_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	ok &= interrupts_are(&stepper, 1, "in the end");
+	stepper_destroy(&stepper);
+	result(ok, "no interrupt at the wrap of %s when %s", width->name, name);
+}
+
+/* A flag that is set does not interrupt while PMCR_EL0.E is clear */
+static void test_stopped(const struct width *width)
+{
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper, width);
+	stepper.where = every_pmu;
+	do_step(&stepper, OP_PMCCNTR, width->wrap - 1, AT_EL1);
+	do_step(&stepper, OP_PMCR, width->pmcr & ~PMCR_E, AT_EL1);
+	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
+	for (int i = 0; i < DUE_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	ok &= interrupts_are(&stepper, 0, "with PMCR_EL0.E clear");
+	do_step(&stepper, OP_PMCR, width->pmcr, AT_EL1);
+	ok &= interrupts_are(&stepper, 1, "with PMCR_EL0.E set");
+	stepper_destroy(&stepper);
+	result(ok, "an overflow of %s interrupts when PMCR_EL0.E gets set", width->name);
+}
+
+/*
+ * Each sample is that of a period, and together they are what the guest executed, or a bit more: others do something when an
+ * overflow makes the emulator go round its CPUs.
+ */
+static bool samples_are_right(const struct width *width, uint64_t (*where)(int))
+{
+	uint64_t start = width->wrap - SAMPLES_PERIOD, count, late, steps, since, others;
+	struct stepper stepper;
+
+	create(&stepper, width);
+	set_argument(&stepper.vm, 26, start);
+	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
+	stepper.where = where;
+	do_step(&stepper, OP_PMCCNTR, start, AT_EL1);
+	for (int i = 0; i < SAMPLES_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	count = vcpu_get_reg(&stepper.vm, 0, X(20));
+	late = vcpu_get_reg(&stepper.vm, 0, X(25));
+	since = vcpu_get_reg(&stepper.vm, 0, REG_PMCCNTR_EL0) - start;
+	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] + stepper.tail) + SAMPLES_STEPS * stepper.head;
+	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, X(24)) + since - steps;
+	stepper_destroy(&stepper);
+	printf("# %llu samples, %llu of them late; %llu cycles of steps, others %llu, %llu after the last sample\n",
+	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)steps, (unsigned long long)others,
+	       (unsigned long long)since);
+	return late <= count / 20 && since <= SAMPLES_PERIOD + GUEST_LATE && others >= count * HANDLER && others <= steps;
+}
+
+static void test_samples(const struct width *width, int move)
+{
+	bool ok = false;
+
+	for (int i = 0; !ok && i < ATTEMPTS; i++)
+		ok = samples_are_right(width, moves[move].where);
+	result(ok, "samples of %s come at their period, %s", width->name, moves[move].name);
+}
+
+static void test_all(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(moves); j++) {
+			test_flag(&widths[i], j);
+			test_interrupt(&widths[i], j);
+			test_samples(&widths[i], j);
+		}
+		test_disabled(&widths[i], OP_PMINTENCLR, PMU_CYCLE_BIT, OP_PMINTENSET, PMU_CYCLE_BIT, "PMINTENSET_EL1 is clear");
+		test_disabled(&widths[i], OP_PMCNTENCLR, PMU_CYCLE_BIT, OP_PMCNTENSET, PMU_CYCLE_BIT, "PMCNTENSET_EL0 is clear");
+		test_disabled(&widths[i], OP_PMCR, widths[i].pmcr & ~PMCR_E, OP_PMCR, widths[i].pmcr, "PMCR_EL0.E is clear");
+		test_stopped(&widths[i]);
+	}
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 2 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}
