@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: many random sequences of calls return what is documented, on a host with three PMUs. Others each time; SEED=n is for one that failed.
+# Claim: many random sequences of calls return what is documented, with three PMUs. Others each time; SEED=n is for one that failed.
 set -euo pipefail
 
 export SEED=${SEED-$(date +%s)} COUNT=${COUNT-20000}
