@@ -14,12 +14,16 @@ help: ## this list
 demo: all ## before and after on the emulated host, as a table, build/results/demo.json and demo.svg
 	build/venv/bin/python tests/demo/demo.py
 
+.PHONY: bench
+bench: all recreate ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
+	bench/bench.py
+
 .PHONY: check
-check: all unit ## the tests that each change must pass; ONLY=PATTERN picks some
+check: all unit recreate ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run
 
 .PHONY: check-full
-check-full: all unit ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: shell
@@ -52,6 +56,10 @@ $(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf
 kernels: trees ## the emulated host's kernels, stock and patched
 	testbed/build-kernel stock
 	testbed/build-kernel patched
+
+.PHONY: recreate
+recreate: kernels ## the kernel without the series' last patch, for the bench and its test
+	testbed/build-kernel recreate
 
 .PHONY: qemu
 qemu: trees venv ## our QEMU, for use inside the emulated host

@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measures in emulated hosts that count instructions what the series costs, and judges it.
+
+    bench/bench.py           prints a table; leaves build/results/bench.json and bench.svg
+    bench/bench.py --docs    the same, and puts the table into docs/bench.md
+    bench/bench.py --tap     as tests, with fewer laps; leaves nothing
+
+Exits with 0 when no figure is above its bar, with 1 when one is or the picture could not be drawn, with 2 when a host did not run.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import figures as table
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+RESULTS = TOP / "build" / "results"
+SHARED = TOP / "tests" / "kernel"
+SOURCES = (HERE / "bench.c", SHARED / "vm.c", SHARED / "guest.S")
+PAGE = TOP / "docs" / "bench.md"
+MARKS = ("<!-- figures -->\n", "<!-- end of figures -->\n")
+# Odd, so that the median is one of them.
+LAPS, LAPS_OF_TESTS = 201, 51
+
+
+class BenchError(Exception):
+    """Nothing was measured."""
+
+
+def build_program(folder):
+    """What runs in the host."""
+    program = Path(folder) / "bench"
+    command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", f"-I{SHARED}",
+               "-o", program, *SOURCES]
+    if subprocess.run(command, check=False).returncode:
+        raise BenchError("bench.c was not built; the compiler's message is above")
+    return program
+
+
+def run_host(program, kernel, topology, laps):
+    """Boots a host and returns what was measured in it."""
+    print(f"==> {topology} host, {kernel} kernel", file=sys.stderr, flush=True)
+    command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, "--icount", "--file", program,
+               "--", f"/root/{program.name}", str(laps)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"the {topology} host with the {kernel} kernel ended with exit status {done.returncode} and "
+                         f"'{done.stdout.strip().splitlines()[-1:]}'; see the messages above and build/logs/")
+    return {name: int(value) for name, value in (line.split() for line in done.stdout.splitlines())}
+
+
+def measure(laps):
+    """What each kernel does on each topology; as many hosts side by side as this machine has CPUs, for one keeps one busy."""
+    hosts = list(itertools.product(table.KERNELS, table.TOPOLOGIES))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
+        program = build_program(folder)
+        results = executor.map(lambda host: run_host(program, *host, laps), hosts)
+        recorded = {kernel: {} for kernel in table.KERNELS}
+        for (kernel, topology), result in zip(hosts, results, strict=True):
+            recorded[kernel][topology] = result
+    return table.all_figures(recorded)
+
+
+def format_table(figures):
+    """Markdown: what is judged with its bar, then the others."""
+    lines = ["| figure | measured | bar | without the last patch | |", "|---|---:|---:|---:|---|"]
+    for name, (bar, what) in table.BARS.items():
+        mark = "**" if figures[name] > bar else ""
+        lines.append(f"| `{name}` | {mark}{figures[name]:,}{mark} | {bar:,} | {figures[f'{table.DROPPED}_{name}']:,} | {what} |")
+    lines += ["", "| figure without a bar | measured | without the last patch | stock |", "|---|---:|---:|---:|"]
+    for name in figures:
+        if name in table.BARS or name.startswith((f"{table.DROPPED}_", f"{table.BASE}_")):
+            continue
+        others = (figures.get(f"{kernel}_{name}") for kernel in (table.DROPPED, table.BASE))
+        cells = " | ".join("" if other is None else f"{other:,}" for other in others)
+        lines.append(f"| `{name}` | {figures[name]:,} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_atomically(path, text):
+    """A reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def write_results(figures):
+    """bench.json and the picture of it; returns whether it could be drawn."""
+    data, picture = RESULTS / "bench.json", RESULTS / "bench.svg"
+    write_atomically(data, json.dumps(figures, indent=2) + "\n")
+    picture.unlink(missing_ok=True)
+    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    # its cache of fonts does not belong into the home folder of who runs this
+    environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
+    drawn = subprocess.run([f"{venv}/bin/python3", HERE / "plot.py", data, picture], env=environment, check=False).returncode == 0
+    for path in (data, *([picture] if drawn else [])):
+        print(path.relative_to(TOP))
+    return drawn
+
+
+def write_docs(text):
+    """Replaces the table of the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    start, end = MARKS
+    write_atomically(PAGE, re.sub(f"{start}.*{end}", lambda _: f"{start}{text}{end}", page, flags=re.DOTALL))
+
+
+def print_tap(figures):
+    """One test a bar; and that the bars can be missed, which the kernel without the last patch has to."""
+    tests = [(f"{name}: {figures[name]:,}, at most {bar:,}", figures[name] <= bar) for name, (bar, _) in table.BARS.items()]
+    missed = table.missed_bars(figures, table.DROPPED)
+    tests.append(("without the last patch, moves between PMUs are seen to be too expensive",
+                  any("_cross_pmu_overhead_insn " in line for line in missed)))
+    tests.append(("without the last patch no cycle is lost either", figures[f"{table.DROPPED}_lost_cycles"] == 0))
+    tests.append(("each name of bench.json ends with its unit",
+                  all(re.fullmatch("[a-z0-9_]+_(insn|cycles|bytes)", name) for name in figures)))
+    print(f"1..{len(tests)}")
+    for number, (name, passed) in enumerate(tests, 1):
+        print(f"{'ok' if passed else 'not ok'} {number} - {name}")
+    print("".join(f"# {line}\n" for line in json.dumps(figures, indent=1).splitlines()), end="")
+    return 0 if all(passed for _, passed in tests) else 1
+
+
+def main():
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--tap", action="store_true", help="print test results instead of a table, with fewer laps")
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/bench.md")
+    options = parser.parse_args()
+    try:
+        figures = measure(LAPS_OF_TESTS if options.tap else LAPS)
+    except BenchError as error:
+        print(f"Bail out! {error}" if options.tap else f"bench.py: error: {error}", file=sys.stdout if options.tap else sys.stderr)
+        return 2
+    if options.tap:
+        return print_tap(figures)
+    text = format_table(figures)
+    print(text)
+    if options.docs:
+        write_docs(text)
+    drawn = write_results(figures)
+    missed = table.missed_bars(figures)
+    for line in missed:
+        print(f"bench.py: error: {line}", file=sys.stderr)
+    return 1 if missed or not drawn else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From what bench.c printed on each host to the figures of bench.json, and what they are judged by.
+
+What a host printed is a dictionary of numbers; a kernel has one for each topology. Figures are differences of medians.
+"""
+
+BASE, SERIES, DROPPED = "stock", "patched", "recreate"
+KERNELS = (BASE, SERIES, DROPPED)
+# Hosts with 1, 2 and 3 PMUs; the one in the middle is what figures are of that name no number of PMUs.
+TOPOLOGIES = ("homogeneous", "biglittle", "tricluster")
+USUAL = "biglittle"
+VCPUS = (1, 2, 4)
+
+# The most that is tolerated, and of what. Growth: each further PMU is one more event to be looked at, twice a lap. A vCPU more is
+# nothing to any other, but for the order in which vCPUs meet on a CPU.
+BARS = {
+    "unused_mode_overhead_insn": (16, "KVM_RUN, mode not set, against stock"),
+    "same_pmu_overhead_insn": (100, "after a move within the PMU, against stock's"),
+    "cross_pmu_overhead_insn": (500, "after a move to another PMU, against one within it"),
+    "cross_pmu_armed_overhead_insn": (5000, "the same, an overflow armed"),
+    "lost_cycles": (0, "over 1,000 moves to another PMU"),
+    "pmccntr_read_overhead_insn": (50, "guest's read of PMCCNTR_EL0, against a VM with one PMU"),
+    "growth_with_pmus_insn": (50, "of the cost of a move, from two PMUs to three"),
+    "growth_with_vcpus_insn": (16, "of the cost of a move, from one vCPU to two or four"),
+}
+
+# Laps of which the median is given as it is, too
+RUNS = (
+    ("same_cpu", "fixed", "same_cpu"),
+    ("same_pmu", "fixed", "same_pmu"),
+    ("cross_pmu", "fixed", "cross_pmu"),
+    ("cross_pmu_armed", "armed", "cross_pmu"),
+)
+
+
+def run(host, setup, move, vcpus=1, kind="run_insn"):
+    """The median of a lap."""
+    return host[f"{setup}_{move}_{vcpus}_vcpus_{kind}"]
+
+
+def crossing(host, setup="fixed", vcpus=1):
+    """What a move to another PMU costs more than one within a PMU."""
+    return run(host, setup, "cross_pmu", vcpus) - run(host, setup, "same_pmu", vcpus)
+
+
+def move_overhead(host, base):
+    """What a move costs more than on the base kernel, whose counter needs no other PMU; with one PMU there is none to go to."""
+    return run(host, "fixed", "cross_pmu" if host["host_pmus"] > 1 else "same_pmu") - run(base, "unused", "same_pmu")
+
+
+def judged_figures(hosts, bases):
+    """The figures that have a bar: of the topologies the worst."""
+    pairs = [(hosts[topology], bases[topology]) for topology in TOPOLOGIES]
+    crossed = [host for host, _ in pairs if host["host_pmus"] > 1]
+    of_vcpus = {vcpus: crossing(hosts[USUAL], vcpus=vcpus) for vcpus in VCPUS}
+    moves = {host["host_pmus"]: move_overhead(host, base) for host, base in pairs}
+    return {
+        "unused_mode_overhead_insn": max(run(host, "unused", move) - run(base, "unused", move)
+                                         for host, base in pairs for move in ("same_cpu", "same_pmu")),
+        "same_pmu_overhead_insn": max(run(host, "fixed", "same_pmu") - run(base, "unused", "same_pmu") for host, base in pairs),
+        "cross_pmu_overhead_insn": max(crossing(host) for host in crossed),
+        "cross_pmu_armed_overhead_insn": max(crossing(host, "armed") for host in crossed),
+        "lost_cycles": max(host["fixed_lost_cycles"] for host in crossed),
+        "pmccntr_read_overhead_insn": max(host["fixed_read_insn"] - host["single_read_insn"] for host, _ in pairs),
+        "growth_with_pmus_insn": moves[3] - moves[2],
+        "growth_with_vcpus_insn": max(of_vcpus[vcpus] - of_vcpus[1] for vcpus in VCPUS),
+    }
+
+
+def detailed_figures(hosts, bases, keeps_events):
+    """Figures without a bar; a kernel that KEEPS_EVENTS has one for each PMU."""
+    usual = hosts[USUAL]
+    figures = {
+        "cross_pmu_armed_64bit_overhead_insn": crossing(usual, "armed_64bit"),
+        "migration_overhead_insn": (run(usual, "fixed", "cross_pmu", kind="move_and_run_insn")
+                                    - run(bases[USUAL], "unused", "same_pmu", kind="move_and_run_insn")),
+        "pmccntr_read_insn": usual["fixed_read_insn"],
+        "pmccntr_read_single_pmu_insn": usual["single_read_insn"],
+        "vcpu_struct_bytes": usual["vcpu_bytes"],
+        "perf_event_bytes": usual["event_bytes"],
+    }
+    for host, base in ((hosts[topology], bases[topology]) for topology in TOPOLOGIES):
+        figures[f"move_overhead_{host['host_pmus']}_pmus_insn"] = move_overhead(host, base)
+        figures[f"memory_per_vcpu_{host['host_pmus']}_pmus_bytes"] = memory(host, host["host_pmus"] if keeps_events else 1)
+    for vcpus in VCPUS:
+        figures[f"cross_pmu_overhead_{vcpus}_vcpus_insn"] = crossing(usual, vcpus=vcpus)
+    for name, setup, move in RUNS:
+        figures[f"run_{name}_insn"] = run(usual, setup, move)
+        figures[f"run_{name}_spread_insn"] = run(usual, setup, move, kind="run_spread_insn")
+    return figures
+
+
+def base_figures(bases):
+    """What the base kernel does, where a counter has one PMU; going to another costs less there, as the counter stands still."""
+    usual = bases[USUAL]
+    return {
+        **{f"run_{move}_insn": run(usual, "unused", move) for move in ("same_cpu", "same_pmu")},
+        "vcpu_struct_bytes": usual["vcpu_bytes"],
+        "perf_event_bytes": usual["event_bytes"],
+        **{f"memory_per_vcpu_{base['host_pmus']}_pmus_bytes": memory(base, 1) for base in bases.values()},
+    }
+
+
+def memory(host, events):
+    """Of a vCPU, its structure and its perf events."""
+    return host["vcpu_bytes"] + events * host["event_bytes"]
+
+
+def all_figures(recorded):
+    """The content of bench.json; RECORDED has kernels, in these topologies. Only the series itself goes without its name."""
+    bases = recorded[BASE]
+    of_kernels = {
+        SERIES: judged_figures(recorded[SERIES], bases) | detailed_figures(recorded[SERIES], bases, keeps_events=True),
+        DROPPED: judged_figures(recorded[DROPPED], bases) | detailed_figures(recorded[DROPPED], bases, keeps_events=False),
+        BASE: base_figures(bases),
+    }
+    return {prefix_of(kernel) + name: value for kernel, figures in of_kernels.items() for name, value in figures.items()}
+
+
+def prefix_of(kernel):
+    """Of the names of a kernel's figures."""
+    return "" if kernel == SERIES else f"{kernel}_"
+
+
+def missed_bars(figures, kernel=SERIES):
+    """A line for each of the kernel's figures that is above its bar."""
+    prefix = prefix_of(kernel)
+    return [f"{prefix}{name} is {figures[prefix + name]:,}, at most {bar:,} is tolerated ({what})"
+            for name, (bar, what) in BARS.items() if figures[prefix + name] > bar]
