@@ -2,15 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series' KVM selftest passes on each topology, and is skipped on the stock kernel and on a host without a PMU; the
 # selftests that were there before pass on both kernels with the same results.
-#
-# Options are passed on to testbed/run; tests/full/selftests-nested.t has some.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
 . "$TOP/tests/tap.sh"
-
-OPTIONS=("$@")
 
 # run_tests KERNEL TOPOLOGY PATH...: what each test printed, and its status, in order
 run_tests() {
@@ -22,7 +18,7 @@ run_tests() {
 	done
 	# expanded by the host's shell
 	# shellcheck disable=SC2016
-	"$TOP/testbed/run" --kernel "$kernel" --topology "$topology" --icount "${OPTIONS[@]}" "${files[@]}" -- \
+	"$TOP/testbed/run" --kernel "$kernel" --topology "$topology" --icount "${files[@]}" -- \
 		sh -c 'for test; do echo "test $test"; $test 2>&1; echo "status $?"; done' sh "${names[@]}" </dev/null
 }
 
