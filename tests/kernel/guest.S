@@ -214,7 +214,8 @@ step_report:
 operations:
 	nop
 	b	step_count
-	.irp	name, pmccntr_el0, pmcr_el0, pmccfiltr_el0, pmcntenset_el0, pmcntenclr_el0, pmovsclr_el0, pmintenset_el1, pmintenclr_el1, mdcr_el2
+	.irp	name, pmccntr_el0, pmcr_el0, pmccfiltr_el0, pmcntenset_el0, pmcntenclr_el0, pmovsclr_el0, \
+		pmintenset_el1, pmintenclr_el1, mdcr_el2
 	msr	\name, x1
 	b	step_count
 	.endr
@@ -287,6 +288,62 @@ guest_selected_counter:
 	mrs	x0, pmxevcntr_el0
 	report	GUEST_VALUE, x0
 	b	.
+
+/*
+ * Programs the cycle counter as told, then watches it: reads it before and after many reads of the system counter. In, from one report
+ * to the next: x0 what to program (guest.h), x1 PMCR_EL0, x2 PMCCNTR_EL0, x3 PMCCFILTR_EL0, x4 reads of the system counter, x5 the
+ * vCPU's frame of the GIC. Out: x21 to x24 and x27 to x30, which are the sample of storm-vcpu.c. x28 is the time that passed in steps
+ * shorter than STORM_GAP.
+ */
+	.macro	when bit, register, value
+	tbz	x0, #\bit, .Lnot\@
+	msr	\register, \value
+.Lnot\@:
+	.endm
+
+	.balign	0x80
+	.global	guest_storm
+guest_storm:
+	prologue
+	setup_pmu
+	/* In each round, as the VM may be another one; without interrupts, whose handler has registers of its own */
+1:	msr	daifset, #2
+	setup_gic
+	mov	w10, #PPI_BITS
+	str	w10, [x5, #GICR_IGROUPR0]
+	str	w10, [x5, #GICR_ISENABLER0]
+	msr	daifclr, #2
+	mrs	x21, cntvct_el0
+	mov	x13, #PMU_CYCLE_BIT
+	when	STORM_STOP, pmcntenclr_el0, x13
+	when	STORM_PMCR, pmcr_el0, x1
+	when	STORM_PMCCNTR, pmccntr_el0, x2
+	when	STORM_PMCCFILTR, pmccfiltr_el0, x3
+	when	STORM_PMINTEN, pmintenclr_el1, x13
+	when	STORM_PMINTEN, pmintenset_el1, x13
+	when	STORM_START, pmcntenset_el0, x13
+	isb
+	mrs	x22, cntvct_el0
+	mrs	x23, pmccntr_el0
+	isb
+	mrs	x24, cntvct_el0
+	mov	x27, x24
+	mov	x28, #0
+2:	isb
+	mrs	x6, cntvct_el0
+	sub	x7, x6, x27
+	mov	x27, x6
+	cmp	x7, #STORM_GAP
+	csel	x7, x7, xzr, lo
+	add	x28, x28, x7
+	subs	x4, x4, #1
+	b.ne	2b
+	isb
+	mrs	x29, pmccntr_el0
+	isb
+	mrs	x30, cntvct_el0
+	report	GUEST_VALUE, x29
+	b	1b
 
 	.global	guest_image_end
 guest_image_end:

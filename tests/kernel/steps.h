@@ -28,7 +28,7 @@ struct model {
 struct stepper {
 	struct vm vm;
 	struct model model;
-	/* Cycles from a report to the operation, from there to the read of the counter but for the loop at EL0, from there to the report */
+	/* Cycles: report to operation, from there to the read of the counter but for the loop at EL0, from there to the report */
 	uint64_t head, rest[LEVELS], el0, tail;
 	/* What the system counter counts over the loop, in the latest step and always */
 	uint64_t ticks, quiet[LEVELS];
@@ -42,7 +42,7 @@ struct stepper {
 /* features: as of vcpu_init. Ends with a running counter of 64 bits at 0 or a little more, whose overflow interrupt is disabled. */
 void stepper_create(struct stepper *stepper, unsigned int features, enum backing backing);
 void stepper_destroy(struct stepper *stepper);
-/* A new VM in place of the old one. Its vCPU has not run: it does in stepper_enter(), and leaves the PMU as userspace has set it up. */
+/* A new VM in place of the old one. Its vCPU first runs in stepper_enter(), and leaves the PMU as userspace has set it up. */
 void stepper_restart(struct stepper *stepper);
 void stepper_enter(struct stepper *stepper);
 /* Runs the guest to its next report: the counter, as the guest read it. The model is not asked, and no longer right. */
