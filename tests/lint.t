@@ -14,10 +14,10 @@ list_with_shebang() {
 	git ls-files -z | xargs -0 awk -v want="$1" 'FNR == 1 { if ($0 ~ "^#!.*" want) print FILENAME; nextfile }'
 }
 
-# Patches and upstream's own formats have no room for one; JSON has no comments; the licence text is no program.
+# Patches, upstream's own formats and a fuzzer's inputs have no room for one; JSON has no comments; the licence text is no program.
 find_without_spdx() {
 	local found
-	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' |
+	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' ':!tests/fuzz/corpus' |
 		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
 	echo "$found"
 	[ -z "$found" ]

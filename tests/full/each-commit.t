@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each of their commits builds on its own.
+# Linux also without KVM and without a PMU driver (HW_PERF_EVENTS), for which the series has other code.
 # A copy of the build scripts works on clones below build/each-commit; the compiler cache makes all but the changed files cheap.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
@@ -9,12 +10,23 @@ set -euo pipefail
 . "$TOP/tests/tap.sh"
 
 SCRATCH=$BUILD/each-commit
+KERNELS=(patched no-kvm no-pmu)
+
+# add_kernel NAME SYMBOL...: the host's kernel without these
+add_kernel() {
+	local name=$1
+	shift
+	printf 'CONFIG_%s=n\n' "$@" >"$SCRATCH/testbed/$name.config"
+	echo "$name - host.config $name.config" >>"$SCRATCH/testbed/kernels"
+}
 
 prepare_scratch() {
 	local made
 	rm -rf "$SCRATCH"
 	mkdir -p "$SCRATCH/build/logs"
 	cp -r "$TOP"/{scripts,testbed,linux,qemu,upstream.conf} "$SCRATCH"
+	add_kernel no-kvm KVM
+	add_kernel no-pmu ARM_PMU ARM_PMUV3 HW_PERF_EVENTS
 	# What both need and neither changes.
 	for made in venv sysroot apt; do
 		ln -s "$BUILD/$made" "$SCRATCH/build/$made"
@@ -28,10 +40,14 @@ clone_base() {
 }
 
 apply_and_build() {
-	local name=$1 patch=$2
+	local name=$1 patch=$2 kernel
 	git -C "$SCRATCH/build/$name" -c user.name=tester -c user.email=tester@localhost am -q "$patch"
 	case $name in
-	linux) "$SCRATCH/testbed/build-kernel" patched ;;
+	linux)
+		for kernel in "${KERNELS[@]}"; do
+			"$SCRATCH/testbed/build-kernel" "$kernel"
+		done
+		;;
 	qemu) "$SCRATCH/scripts/build-qemu" ;;
 	esac
 }
