@@ -17,6 +17,7 @@
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
+#include "hw/qdev-properties.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
 #include "cpu.h"
@@ -106,10 +107,13 @@ static bool init_vcpu_pmu(ARMCPU *cpu, Error **errp)
 {
     CPUState *cs = CPU(cpu);
 
-    if (cpu->kvm_pmu_irq &&
-        !set_pmu_attr(cs, KVM_ARM_VCPU_PMU_V3_IRQ, &cpu->kvm_pmu_irq,
-                      "KVM_ARM_VCPU_PMU_V3_IRQ", errp)) {
-        return false;
+    if (cpu->kvm_pmu_irq) {
+        if (!set_pmu_attr(cs, KVM_ARM_VCPU_PMU_V3_IRQ, &cpu->kvm_pmu_irq,
+                          "KVM_ARM_VCPU_PMU_V3_IRQ", errp)) {
+            return false;
+        }
+        /* KVM takes it once, and after a failure we may be back. */
+        cpu->kvm_pmu_irq = 0;
     }
     return set_pmu_attr(cs, KVM_ARM_VCPU_PMU_V3_INIT, NULL,
                         "KVM_ARM_VCPU_PMU_V3_INIT", errp);
@@ -380,6 +384,10 @@ static bool get_pmu_hybrid(Object *obj, Error **errp)
 
 static void set_pmu_hybrid(Object *obj, bool value, Error **errp)
 {
+    if (DEVICE(obj)->realized) {
+        qdev_prop_set_after_realize(DEVICE(obj), "pmu-hybrid", errp);
+        return;
+    }
     ARM_CPU(obj)->pmu_hybrid = value;
 }
 

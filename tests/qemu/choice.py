@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What pmu-hybrid=on chooses: one table of host, kernel and CPUs that the vCPU threads may run on.
+
+The choice is made by the union of what the threads may do at the first start, however they came by it, and by nothing before that.
+"""
+
+import contextlib
+import os
+import re
+from typing import NamedTuple
+
+from in_host import parse_cpu_list
+from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TOPOLOGY, Vm, each_of, equal, match, pmu_list
+
+CGROUPS = "/sys/fs/cgroup"
+CPUS = "/sys/devices/system/cpu"
+A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
+A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
+
+
+class Row(NamedTuple):
+    """How the threads come by their CPUs, in the order in which it happens; CPUs as lists, "" for what does not happen."""
+
+    topology: str
+    name: str
+    # CPUs the threads may run on when the VM is started
+    union: str
+    # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode takes the fixed counters.
+    pmu: str = ""
+    offline: str = ""
+    # of the whole process, before QEMU starts
+    cgroup: str = ""
+    taskset: str = ""
+    # of each vCPU thread, between -S and cont; or one for all
+    threads: tuple = ()
+    # set as libvirt does: a threaded cgroup each, then the affinity
+    thread_cgroups: bool = False
+
+
+ROWS = (
+    Row("biglittle", "no affinity", union="0-3"),
+    Row("biglittle", "process on one PMU", taskset="2-3", union="2-3", pmu=A72),
+    Row("biglittle", "process on one CPU", taskset="1", union="1", pmu=A53),
+    Row("biglittle", "process across", taskset="1-2", union="1-2"),
+    Row("biglittle", "threads on one PMU", threads=("0-1",), union="0-1", pmu=A53),
+    Row("biglittle", "threads apart on one PMU", threads=("2", "3"), union="2-3", pmu=A72),
+    Row("biglittle", "threads overlap on one PMU", threads=("2-3", "3"), union="2-3", pmu=A72),
+    Row("biglittle", "one stray thread", threads=("2-3", "1"), union="1-3"),
+    Row("biglittle", "one thread everywhere", threads=("0", "0-3"), union="0-3"),
+    Row("biglittle", "three threads, the last one stray", threads=("0", "0-1", "0,3"), union="0-1,3"),
+    # libvirt's <emulatorpin> without <vcpupin>: the threads get all CPUs back
+    Row("biglittle", "process on one PMU, threads everywhere", taskset="2-3", threads=("0-3",), union="0-3"),
+    # libvirt's <emulatorpin> that keeps the emulator off the CPUs of the vCPUs
+    Row("biglittle", "process on one PMU, threads on the other", taskset="0-1", threads=("2", "3"), union="2-3", pmu=A72),
+    Row("biglittle", "cgroup on one PMU", cgroup="2-3", union="2-3", pmu=A72),
+    Row("biglittle", "cgroup across", cgroup="1-2", union="1-2"),
+    Row("biglittle", "cgroup narrows the affinity", cgroup="0-2", taskset="2-3", union="2", pmu=A72),
+    Row("biglittle", "a cgroup for each thread on one PMU", threads=("0", "1"), thread_cgroups=True, union="0-1", pmu=A53),
+    Row("biglittle", "a cgroup for each thread across", threads=("0", "2"), thread_cgroups=True, union="0,2"),
+    Row("biglittle", "one PMU offline", offline="2-3", union="0-1", pmu=A53),
+    Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0,2"),
+    Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1", pmu=A53),
+    Row("tricluster", "no affinity", union="0-5"),
+    Row("tricluster", "process on the middle PMU", taskset="2-3", union="2-3", pmu=A78),
+    Row("tricluster", "process on two PMUs of three", taskset="2-5", union="2-5"),
+    Row("tricluster", "threads on the last PMU", threads=("4", "5"), union="4-5", pmu=X1),
+    Row("tricluster", "a thread on each PMU", threads=("0-1", "2-3", "4-5"), union="0-5"),
+    Row("tricluster", "one stray thread of four", threads=("2", "3", "2-3", "5"), union="2-3,5"),
+    Row("tricluster", "not the middle PMU", threads=("0", "5"), union="0,5"),
+    Row("tricluster", "cgroup on two PMUs", cgroup="0-3", union="0-3"),
+    Row("tricluster", "two PMUs offline", offline="2-5", union="0-1", pmu=A55),
+    Row("tricluster", "one PMU offline", offline="2-3", union="0-1,4-5"),
+    Row("homogeneous", "no affinity", union="0-3", pmu=A72),
+    Row("homogeneous", "process on some CPUs", taskset="1-2", union="1-2", pmu=A72),
+    Row("homogeneous", "threads apart", threads=("0", "3"), union="0,3", pmu=A72),
+    Row("homogeneous", "cgroup on some CPUs", cgroup="0,2", union="0,2", pmu=A72),
+    Row("homogeneous", "some CPUs offline", offline="2-3", union="0-1", pmu=A72),
+)
+
+
+def write(path, text):
+    """A file of the kernel's."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def offline(cpus):
+    """Within the block these CPUs are off."""
+    try:
+        for cpu in cpus:
+            write(f"{CPUS}/cpu{cpu}/online", "0")
+        yield
+    finally:
+        for cpu in cpus:
+            write(f"{CPUS}/cpu{cpu}/online", "1")
+
+
+@contextlib.contextmanager
+def cgroup(path, cpus, threaded=False):
+    """A new cgroup that confines its members to these CPUs; all have to be gone from it when the block ends."""
+    write(f"{os.path.dirname(path)}/cgroup.subtree_control", "+cpuset")
+    os.mkdir(path)
+    try:
+        if threaded:
+            write(f"{path}/cgroup.type", "threaded")
+        write(f"{path}/cpuset.cpus", cpus)
+        yield path
+    finally:
+        os.rmdir(path)
+
+
+def start_vm(row, stack):
+    """QEMU in the row's cgroup: the child inherits the one that we are in for the moment."""
+    affinity = parse_cpu_list(row.taskset) if row.taskset else None
+    options = {"vcpus": max(2, len(row.threads)), "affinity": affinity}
+    if not row.cgroup and not row.thread_cgroups:
+        return stack.enter_context(Vm(HYBRID, **options))
+    path = stack.enter_context(cgroup(f"{CGROUPS}/vm", row.cgroup))
+    write(f"{path}/cgroup.procs", "0")
+    try:
+        return stack.enter_context(Vm(HYBRID, **options))
+    finally:
+        write(f"{CGROUPS}/cgroup.procs", "0")
+
+
+def pin_threads(row, vm, stack):
+    """What management applications do between -S and cont."""
+    if row.thread_cgroups:
+        for cpu, cpus in zip(vm.cpus, row.threads, strict=True):
+            path = stack.enter_context(cgroup(f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}", cpus, threaded=True))
+            write(f"{path}/cgroup.threads", str(cpu["thread-id"]))
+            stack.callback(vm.__exit__)
+    if row.threads:
+        vm.pin(*map(parse_cpu_list, row.threads))
+
+
+@each_of({row.name: row for row in ROWS if row.topology == TOPOLOGY})
+def test_choice(row):
+    """backend or refusal"""
+    with offline(parse_cpu_list(row.offline) if row.offline else []), contextlib.ExitStack() as stack:
+        vm = start_vm(row, stack).connect()
+        pin_threads(row, vm, stack)
+        equal(vm.backends, "", "backend before the start")
+        if row.pmu or KERNEL == "patched":
+            equal(vm.cont().backends, row.pmu or FIXED, "backend")
+            match(f"vCPU threads may run on CPUs {row.union}; .* backed by {row.pmu or 'the fixed counters of ' + pmu_list()}",
+                  vm.stderr, "log")
+            return
+        refusal = vm.refusal()
+        match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, which no single PMU covers "
+                        f"(the host has {pmu_list()}), and its kernel lacks {CAPABILITY}; either pin"), refusal, "error")
+        equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A vCPU thread that gets to a CPU which the chosen PMU does not cover: KVM does not enter the guest, QEMU pauses the VM.
+
+What fails without the handler: nothing is said, and the vCPU thread calls KVM_RUN again and again.
+"""
+
+import hashlib
+import tempfile
+import time
+
+from choice import offline
+from vm import BIG_CPUS, SMALL, SMALL_CPUS, Vm, cpu_list, equal, match, only_on
+
+# A vCPU that spins in KVM_RUN takes all of this; one that sleeps, next to nothing.
+IDLE_WATCH = 2
+MEBIBYTE = 1 << 20
+
+
+def start(vm):
+    """On the small CPUs."""
+    vm.connect().pin(SMALL_CPUS)
+    vm.cont().wait_for_deltas()
+
+
+def expect_pause(vm):
+    """A STOP event that is new, and the state that it tells of."""
+    vm.qmp.wait_for_event("STOP")
+    equal(vm.status, "paused", "run state")
+    vm.qmp.forget_events()
+
+
+def wrong_cpu(vm, *sets):
+    """Moves vCPUs of a running guest off their PMU and sees the VM pause."""
+    start(vm)
+    vm.qmp.forget_events()
+    vm.pin(*sets)
+    expect_pause(vm)
+
+
+def fingerprint(vm):
+    """Of the guest's memory and of its registers."""
+    with tempfile.NamedTemporaryFile() as file:
+        vm.qmp.command("pmemsave", val=0x40000000, size=64 * MEBIBYTE, filename=file.name)
+        memory = hashlib.file_digest(file, "sha256").hexdigest()
+    return memory, vm.human("info registers -a")
+
+
+def test_pause():
+    """one message that names vCPU, CPU, PMU, its CPUs and the thread; VM paused; nothing spins, nothing more is said"""
+    with Vm() as vm:
+        wrong_cpu(vm, BIG_CPUS)
+        said = vm.stderr
+        cpus = "|".join(map(str, BIG_CPUS))
+        threads = "|".join(str(cpu["thread-id"]) for cpu in vm.cpus)
+        match(rf"vCPU [01] cannot run on CPU ({cpus}) of the host.*its PMU is {SMALL} on CPUs {cpu_list(SMALL_CPUS)}; "
+              rf"the VM is paused: set the affinity of thread ({threads}) to", said, "log")
+        equal(0 < said.count("cannot run on CPU") <= len(vm.cpus), True, f"at most one message a vCPU ({said!r})")
+        before = vm.cpu_seconds()
+        time.sleep(IDLE_WATCH)
+        used = vm.cpu_seconds() - before
+        equal(used < IDLE_WATCH / 4, True, f"idle while paused ({used} s used of {IDLE_WATCH})")
+        equal(vm.stderr, said, "nothing more is said")
+
+
+def test_one_vcpu():
+    """a single vCPU that strays is named, with its thread; with it back the guest passes"""
+    with Vm(guest="seconds=3") as vm:
+        wrong_cpu(vm, SMALL_CPUS, BIG_CPUS)
+        match(rf"vCPU 1 cannot run on CPU .* of thread {vm.cpus[1]['thread-id']} to", vm.stderr, "log")
+        equal(vm.stderr.count("cannot run"), 1, f"messages ({vm.stderr!r})")
+        vm.pin(SMALL_CPUS)
+        vm.cont().passes()
+
+
+@only_on("stock")
+def test_again():
+    """cont without re-pinning pauses again and changes neither memory nor registers; with it the guest has lost nothing"""
+    with Vm(guest="seconds=3") as vm:
+        wrong_cpu(vm, BIG_CPUS)
+        before = fingerprint(vm)
+        for _ in range(2):
+            vm.cont()
+            expect_pause(vm)
+            equal(fingerprint(vm), before, "memory and registers")
+        vm.pin(SMALL_CPUS)
+        vm.cont().passes()
+
+
+@only_on("stock")
+def test_online_later():
+    """CPUs without the PMU that come online after the choice join an affinity set before; the VM is paused when a vCPU gets there"""
+    last = SMALL_CPUS[-1]
+    with Vm(guest="seconds=3") as vm:
+        vm.connect()
+        with offline(BIG_CPUS):
+            vm.pin([last, *BIG_CPUS])
+            equal(vm.cont().backends, SMALL, "backend")
+            vm.wait_for_deltas()
+        vm.qmp.forget_events()
+        with offline([last]):
+            expect_pause(vm)
+        vm.pin(SMALL_CPUS)
+        vm.cont().passes()
+
+
+@only_on("stock")
+def test_while_stopped():
+    """threads that are moved away while the VM is stopped pause it at cont"""
+    with Vm(guest="seconds=3") as vm:
+        start(vm)
+        vm.qmp.command("stop")
+        vm.pin(BIG_CPUS)
+        vm.qmp.forget_events()
+        vm.cont()
+        expect_pause(vm)
+        vm.pin(SMALL_CPUS)
+        vm.cont().passes()

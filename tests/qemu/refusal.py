@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""When pmu-hybrid=on cannot be had: one clear message, status 1 or a QMP error, and a VM that can still be started once it can."""
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+
+from vm import (ALL_CPUS, BIG, BIG_CPUS, CAPABILITY, HYBRID, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on, raises,
+                unprivileged)
+
+EVENT_SOURCES = "/sys/bus/event_source"
+DEVICES = f"{EVENT_SOURCES}/devices"
+UNREADABLE = object()
+TYPE = "8\n"
+SMALL_LIST, ALL_LIST = f"{cpu_list(SMALL_CPUS)}\n", f"{cpu_list(ALL_CPUS)}\n"
+CANNOT_READ = f"pmu-hybrid: Cannot read the host's PMUs: .*{DEVICES}"
+
+
+@contextlib.contextmanager
+def mounted(target, *arguments):
+    """Within the block something lies over the folder."""
+    subprocess.run(["mount", *arguments, target], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", target], check=True)
+
+
+@contextlib.contextmanager
+def event_sources(sources):
+    """Within the block the host has these and no others: name -> file -> contents. Yields the folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, files in sources.items():
+            os.mkdir(f"{folder}/{name}")
+            for file, contents in files.items():
+                with open(f"{folder}/{name}/{file}", "w", encoding="ascii") as stream:
+                    stream.write("" if contents is UNREADABLE else contents)
+                if contents is UNREADABLE:
+                    os.chmod(stream.name, 0)
+        os.chmod(folder, 0o755)
+        with mounted(DEVICES, "--bind", folder):
+            yield folder
+
+
+def refused(vm, pattern):
+    """cont is answered with one sentence, and nothing has happened."""
+    refusal = vm.refusal()
+    match(pattern, refusal, "error")
+    equal(refusal.count("\n"), 0, "line ends in the error")
+    equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+    equal("RESUME" in vm.qmp.events, False, "RESUME was sent")
+    equal(vm.stderr, "", "stderr")
+
+
+def starts(vm, name, cpus):
+    """The same VM, pinned to the CPUs of one PMU."""
+    vm.pin(cpus)
+    equal(vm.cont().backends, name, "backend")
+
+
+# What lies in /sys/bus/event_source/devices, and the refusal of a VM whose threads may run everywhere
+SYSFS = {
+    "empty": ({}, f"The host has no PMU whose CPUs are listed below {DEVICES.removeprefix('/sys/')} in sysfs"),
+    "no cpus anywhere": ({SMALL: {"type": TYPE}, BIG: {"type": TYPE}}, "The host has no PMU whose CPUs are listed"),
+    "a PMU without cpus": ({SMALL: {"type": TYPE, "cpus": SMALL_LIST}, BIG: {"type": TYPE, "cpumask": "2-3\n"}},
+                           f"CPUs {cpu_list(ALL_CPUS)}, of which {cpu_list(BIG_CPUS)} have no PMU"),
+    "a CPU without PMU": ({SMALL: {"type": TYPE, "cpus": "1-3\n"}}, f"CPUs {cpu_list(ALL_CPUS)}, of which 0 have no PMU"),
+    "cpus is no list": ({SMALL: {"type": TYPE, "cpus": "all\n"}}, f"{CANNOT_READ}/{SMALL}/cpus: 'all' is not a list of CPUs"),
+    "type is no number": ({SMALL: {"type": "x\n", "cpus": SMALL_LIST}}, f"{CANNOT_READ}/{SMALL}/type: 'x' is not a perf event type"),
+    "no type": ({SMALL: {"cpus": SMALL_LIST}}, f"{SMALL}/type.*: No such file"),
+    "cpus unreadable": ({SMALL: {"type": TYPE, "cpus": UNREADABLE}}, f"{SMALL}/cpus.*: Permission denied"),
+    "type unreadable": ({SMALL: {"type": UNREADABLE, "cpus": SMALL_LIST}}, f"{SMALL}/type.*: Permission denied"),
+    "PMUs overlap": ({SMALL: {"type": TYPE, "cpus": ALL_LIST}, BIG: {"type": TYPE, "cpus": "2-3\n"}},
+                     f"Cannot tell the host's PMUs apart: both {SMALL} and {BIG} claim CPUs 2-3"),
+}
+
+
+@only_on("stock")
+@each_of(SYSFS)
+def test_sysfs(row):
+    """refused at cont; with the real folder and other affinities the same VM starts"""
+    sources, pattern = row
+    with unprivileged() as wrapper, Vm(wrapper=wrapper) as vm:
+        vm.connect()
+        with event_sources(sources):
+            refused(vm, f"^pmu-hybrid: .*{pattern}" if not pattern.startswith("pmu-hybrid") else pattern)
+        starts(vm, SMALL, SMALL_CPUS)
+
+
+@only_on("stock")
+def test_sysfs_absent():
+    """refused at cont without the folder, and the same VM starts when it is there"""
+    with Vm() as vm:
+        vm.connect()
+        with mounted(EVENT_SOURCES, "-t", "tmpfs", "none"):
+            refused(vm, f"^{CANNOT_READ}.*: No such file")
+        starts(vm, SMALL, SMALL_CPUS)
+
+
+def shimmed(shim, cpu=HYBRID, **options):
+    """QEMU on a KVM that lacks or mistakes something, see shim-kvm.c."""
+    return Vm(cpu, environment={"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}, **options)
+
+
+@only_on("stock")
+def test_shim_is_seen():
+    """a kernel that the shim leaves alone behaves as ever"""
+    with shimmed("nothing") as vm:
+        vm.connect()
+        starts(vm, BIG, BIG_CPUS)
+
+
+@only_on("stock")
+@each_of({"by -cpu": {"cpu": HYBRID}, "by -global": {"cpu": "host", "extra": ["-global", "host-arm-cpu.pmu-hybrid=on"]},
+          "by -cpu max": {"cpu": "max,pmu-hybrid=on"}})
+def test_no_pmu(options):
+    """on a KVM without PMU there is no such property"""
+    with shimmed("no-pmu", **options) as vm:
+        vm.exits("pmu-hybrid")
+
+
+# Shim, CPUs of the vCPU threads, refusal, and whether another pinning helps
+KERNELS = {
+    "no SET_PMU": ("no-set-pmu", BIG_CPUS, f"^pmu-hybrid: Cannot use {BIG}: The host's kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU", False),
+    "SET_PMU fails": ("set-pmu-fails", BIG_CPUS, f"^pmu-hybrid: Cannot use {BIG}: KVM refuses KVM_ARM_VCPU_PMU_V3_SET_PMU", False),
+    "INIT fails": ("init-fails", BIG_CPUS, "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 0", False),
+    "capability without attribute": ("no-attribute-5", ALL_CPUS,
+                                     "^pmu-hybrid: The host's kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", True),
+    "attribute 5 is something else": ("other-attribute-5", ALL_CPUS, "^pmu-hybrid: KVM accepts KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY "
+                                      "but still has 6 event counters, so it means something else by it", True),
+    "attribute 5 without capability": ("attribute-5-alone", ALL_CPUS, f"its kernel lacks {CAPABILITY}", True),
+}
+
+
+@only_on("stock")
+@each_of(KERNELS)
+def test_kernel(row):
+    """refused at cont, twice; where another pinning helps the VM then starts"""
+    shim, cpus, pattern, helps = row
+    with shimmed(shim) as vm:
+        vm.connect().pin(cpus)
+        refused(vm, pattern)
+        refused(vm, pattern)
+        if helps:
+            starts(vm, SMALL, SMALL_CPUS)
+
+
+@only_on("stock")
+@each_of({"off last": "host,pmu-hybrid=on,pmu=off", "off first": "host,pmu=off,pmu-hybrid=on", "max": "max,pmu-hybrid=on,pmu=off"})
+def test_needs_pmu(cpu):
+    """pmu=off with pmu-hybrid=on ends QEMU"""
+    with Vm(cpu) as vm:
+        vm.exits("'pmu-hybrid' requires 'pmu', which is off$")
+
+
+@only_on("stock")
+def test_other_model():
+    """models that are not the host's have no such property"""
+    with Vm("cortex-a57,pmu-hybrid=on") as vm:
+        vm.exits("pmu-hybrid' not found")
+
+
+@only_on("stock")
+def test_without_kvm():
+    """-accel tcg, which this QEMU lacks, is an error and no start without the choice"""
+    with Vm(accel="tcg") as vm:
+        vm.exits("invalid accelerator tcg")
+
+
+@only_on("stock")
+def test_without_pause():
+    """without -S a refusal ends QEMU with status 1 and one sentence"""
+    with Vm(paused=False) as vm:
+        vm.exits("pmu-hybrid")
+        equal(vm.stderr.count("\n"), 1, "lines on stderr")
+        for part in (SMALL, BIG, CAPABILITY, f"CPUs {cpu_list(ALL_CPUS)}", "pin", "kernel"):
+            match(re.escape(part), vm.stderr, "stderr")
+
+
+@only_on("stock")
+def test_cont():
+    """with -S cont fails, again and again, until the threads are pinned; then the guest runs and counts"""
+    with Vm() as vm:
+        vm.connect()
+        refused(vm, CAPABILITY)
+        refused(vm, CAPABILITY)
+        starts(vm, BIG, BIG_CPUS)
+        vm.passes()
+
+
+@only_on("stock")
+def test_preconfig():
+    """after -preconfig, x-exit-preconfig fails instead, and the VM can still be started"""
+    with Vm(paused=False, extra=["-preconfig"]) as vm:
+        vm.connect(find_cpus=False)
+        raises(CAPABILITY, vm.qmp.command, "x-exit-preconfig")
+        vm.find_cpus()
+        equal(vm.status, "prelaunch", "run state")
+        starts(vm, BIG, BIG_CPUS)
+        vm.passes()

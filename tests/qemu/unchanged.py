@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Without pmu-hybrid QEMU talks to KVM as the QEMU does that lacks the series.
+
+Beside this file lies qemu-base, built without the series, and shim-log.so, which writes the log. Up to a thread's first KVM_RUN its
+ioctls are compared one by one; from then on it depends on the clock how often they come, and their kinds are compared.
+"""
+
+import difflib
+import itertools
+import os
+import tempfile
+
+from vm import QEMU, SMALL_CPUS, Vm, each_of, equal, only_on
+
+BASE = "./qemu-base"
+RUN = " ae80 "
+# CNTPCT_EL0 and KVM's TIMER_CNT
+CLOCKS = ("603000000013df01", "603000000013df1a")
+SHOWN = 20
+
+
+def thread_name(lines):
+    """The vCPU that it runs; all others are the main thread, as no other one has ioctls."""
+    return next((line.split()[0] for line in lines if RUN in line), "main")
+
+
+def without_time(ioctl):
+    """Registers that count time have another value each time."""
+    return ioctl.partition(" := ")[0] if any(clock in ioctl for clock in CLOCKS) else ioctl
+
+
+def trace(qemu, options):
+    """Thread -> its ioctls, of a VM from its creation to its end."""
+    threads = {}
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
+        environment = {"LD_PRELOAD": os.path.abspath("shim-log.so"), "SHIM_LOG": log.name}
+        with Vm(**{"guest": "seconds=1", "qemu": qemu, "affinity": SMALL_CPUS, "environment": environment, **options}) as vm:
+            vm.connect().cont()
+            vm.wait_until("the guest's end", lambda: vm.status == "shutdown")
+            vm.quit()
+        for line in log:
+            thread, _, ioctl = line.strip().partition(" ")
+            threads.setdefault(thread, []).append(without_time(ioctl))
+    named = {thread_name(lines): lines for lines in threads.values()}
+    equal(len(named), len(threads), "threads with different names")
+    return named
+
+
+def before_run(lines):
+    """Up to the first KVM_RUN, or all of them."""
+    return list(itertools.takewhile(lambda line: RUN not in line, lines))
+
+
+def kinds(lines):
+    """Each ioctl once, without its results, from the first KVM_RUN on."""
+    return sorted({line.rpartition(" = ")[0] for line in itertools.dropwhile(lambda line: RUN not in line, lines)})
+
+
+def same(got, wanted, what):
+    """Fails with the lines that differ."""
+    differences = list(difflib.unified_diff(wanted, got, lineterm="", n=1))
+    equal(differences[:SHOWN], [], what)
+
+
+COMMAND_LINES = {
+    "-cpu host": {"cpu": "host"},
+    "-cpu host,pmu=off": {"cpu": "host,pmu=off"},
+    "-cpu max": {"cpu": "max"},
+    "-smp 4": {"cpu": "host", "vcpus": 4},
+    "-M virt-8.2": {"cpu": "host", "machine": "virt-8.2,gic-version=3"},
+    "-M virt,kernel-irqchip=off": {"cpu": "host", "machine": "virt,kernel-irqchip=off"},
+}
+
+
+@only_on("stock")
+@each_of(COMMAND_LINES)
+def test_same_ioctls(options):
+    """without pmu-hybrid, each thread sends KVM the same ioctls as in the QEMU without the series"""
+    wanted, got = trace(BASE, options), trace(QEMU, options)
+    equal(len(wanted), 1 + options.get("vcpus", 2), "threads with ioctls")
+    same(sorted(got), sorted(wanted), "threads")
+    for thread, lines in wanted.items():
+        same(before_run(got[thread]), before_run(lines), f"ioctls of the thread of {thread} before KVM_RUN")
+        same(kinds(got[thread]), kinds(lines), f"kinds of ioctls of the thread of {thread} from KVM_RUN on")
