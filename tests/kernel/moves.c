@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: with fixed counters only, the cycle counter counts what the guest executes, to the cycle, whatever happens to the CPUs
+ * below it and whatever the guest does to the counter meanwhile.
+ *
+ * How it can tell: each step of the guest is compared with a model, see steps.h.
+ *
+ *   moves all    all tests, under instruction counting
+ *   moves many   more and longer of the same
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "steps.h"
+
+#define STEPS		1000
+#define MANY_STEPS	10000
+#define SLEEPS		100
+/* CPUs that go away and come back take a while */
+#define HOTPLUGS	16
+
+/* From one CPU to all of them: affinity that grows when the events have long been there */
+static uint64_t growing(int run)
+{
+	return run < STEPS / 2 ? pmus[0].cpus & -pmus[0].cpus : all_cpus;
+}
+
+/* Some runs on each PMU, one more each time */
+static uint64_t at_times(int run)
+{
+	return every_pmu(run * run / 64);
+}
+
+static void create(struct stepper *stepper)
+{
+	pin_to(pmus[0].cpus & -pmus[0].cpus);
+	stepper_create(stepper, PMU, BACKED_BY_FIXED);
+}
+
+static void finish(struct stepper *stepper, bool ok, int steps, const char *name)
+{
+	ok &= check_registers(stepper);
+	printf("# %d steps, %d of them disturbed, counter at %llu\n", steps, stepper->disturbed,
+	       (unsigned long long)stepper->model.value);
+	stepper_destroy(stepper);
+	/* Disturbed steps prove less than others */
+	result(ok && stepper->disturbed <= steps / 20, "%s", name);
+}
+
+static void test_moves(uint64_t (*where)(int), int steps, const char *name)
+{
+	struct stepper stepper;
+	bool ok = true;
+	int i;
+
+	create(&stepper);
+	stepper.where = where;
+	for (i = 0; ok && i < steps; i++)
+		ok = check_step(&stepper, OP_NONE, 0, AT_EL1);
+	finish(&stepper, ok, i, name);
+}
+
+/* Filters and levels, in all combinations, with the counter written when it counts */
+static void test_levels(uint64_t (*where)(int), const char *name)
+{
+	static const uint64_t filters[] = { 0, PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U };
+	static const struct { enum operation operation; uint64_t operand; } operations[] = {
+		{ OP_NONE, 0 }, { OP_PMCCNTR, 0x123456789a }, { OP_PMCR, PMCR_E | PMCR_LC | PMCR_C }, { OP_NONE, 0 },
+		{ OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E }, { OP_PMCR, PMCR_E | PMCR_LC },
+		{ OP_PMCNTENCLR, PMU_CYCLE_BIT }, { OP_PMCCNTR, 1 }, { OP_PMCNTENSET, PMU_CYCLE_BIT },
+	};
+	struct stepper stepper;
+	bool ok = true;
+	int steps = 0;
+
+	create(&stepper);
+	stepper.where = where;
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+		for (enum level level = AT_EL1; level < LEVELS; level++) {
+			ok &= check_step(&stepper, OP_PMCCFILTR, filters[i], level);
+			for (size_t j = 0; j < ARRAY_SIZE(operations); j++, steps++)
+				ok &= check_step(&stepper, operations[j].operation, operations[j].operand, level);
+		}
+	finish(&stepper, ok, steps, name);
+}
+
+static void test_random(int steps, uint64_t seed)
+{
+	static const enum operation operations[] = {
+		OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR,
+	};
+	struct stepper stepper;
+	bool ok = true;
+	int i;
+
+	create(&stepper);
+	stepper.where = every_pmu;
+	for (i = 0; ok && i < steps; i++) {
+		uint64_t random = next_random(&seed), operand = PMU_CYCLE_BIT;
+		enum operation operation = operations[random % ARRAY_SIZE(operations)];
+
+		random = next_random(&seed);
+		if (operation == OP_PMCR)
+			operand = (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) | (random & 8 ? PMCR_C : 0);
+		else if (operation == OP_PMCCFILTR)
+			operand = random & 4 ? 0 : (random & 3) << 30;
+		else if (operation == OP_PMCCNTR)
+			/* Half of them soon overflow, of 32 bits or 64 */
+			operand = random & 1 ? random : (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
+		ok = check_step(&stepper, operation, operand, next_random(&seed) & 1 ? AT_EL0 : AT_EL1) && check_registers(&stepper);
+	}
+	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
+}
+
+static void set_online(int cpu, bool online)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, online ? "1" : "0", 1) != 1)
+		die("setting CPU %d %s failed", cpu, online ? "online" : "offline");
+	close(fd);
+}
+
+/* The PMU without CPU 0, which stays online, loses its CPUs one by one, each while the vCPU is on it, and gets them back. */
+static void test_hotplug(void)
+{
+	const struct host_pmu *pmu = pmus[0].cpus & 1 ? &pmus[1] : &pmus[0];
+	uint64_t elsewhere = all_cpus & ~pmu->cpus;
+	struct stepper stepper;
+	int steps = 0, moved = 0;
+	bool ok = true;
+
+	create(&stepper);
+	for (int i = 0; i < HOTPLUGS; i++) {
+		int cpu = __builtin_ctzll(pmu->cpus);
+
+		for (; pmu->cpus >> cpu & 1; cpu++) {
+			pin_to(1ULL << cpu);
+			ok &= check_step(&stepper, OP_NONE, 0, AT_EL1);
+			pin_to(1ULL << cpu | elsewhere);
+			set_online(cpu, false);
+			moved += elsewhere >> sched_getcpu() & 1;
+			ok &= check_step(&stepper, OP_NONE, 0, AT_EL1);
+			steps += 2;
+		}
+		while (pmu->cpus >> --cpu & 1)
+			set_online(cpu, true);
+		ok &= check_step(&stepper, OP_NONE, 0, AT_EL1);
+		steps++;
+	}
+	printf("# CPUs of %s went offline, %d times below the vCPU\n", pmu->name, moved);
+	finish(&stepper, ok && moved == HOTPLUGS * __builtin_popcountll(pmu->cpus), steps,
+	       "counts exactly when CPUs go offline below the vCPU and come back");
+}
+
+/* A vCPU that sleeps in the guest's WFI, in a thread of its own */
+struct sleeper {
+	struct stepper stepper;
+	/* The thread, and the latest sleep that it began, woke up from, and may begin */
+	atomic_int tid, begun, over, next;
+	bool ok;
+};
+
+static void *run_sleeper(void *argument)
+{
+	struct sleeper *sleeper = argument;
+
+	create(&sleeper->stepper);
+	sleeper->ok = check_step(&sleeper->stepper, OP_MASK, 0, AT_EL1);
+	sleeper->tid = gettid();
+	for (int i = 1; i <= SLEEPS; i++) {
+		while (sleeper->next < i)
+			usleep(100);
+		sleeper->begun = i;
+		sleeper->ok &= check_step(&sleeper->stepper, OP_WFI, 0, AT_EL1);
+		sleeper->over = i;
+	}
+	return NULL;
+}
+
+static bool sleeps(int tid)
+{
+	char path[64], line[512], *name_end;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	stream = fopen(path, "re");
+	if (!stream || !fgets(line, sizeof(line), stream) || !(name_end = strrchr(line, ')')))
+		die("reading %s failed", path);
+	fclose(stream);
+	return name_end[2] == 'S';
+}
+
+static void set_wake_line(const struct vm *vm, int level)
+{
+	struct kvm_irq_level line = { .irq = KVM_ARM_IRQ_TYPE_PPI << KVM_ARM_IRQ_TYPE_SHIFT | GUEST_WAKE_PPI, .level = level };
+
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &line))
+		die("KVM_IRQ_LINE failed");
+}
+
+static void test_sleep(void)
+{
+	struct sleeper sleeper = { .next = 1 };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run_sleeper, &sleeper))
+		die("starting a thread failed");
+	for (int i = 1; i <= SLEEPS; i++) {
+		while (sleeper.begun < i || !sleeps(sleeper.tid))
+			usleep(100);
+		pin_thread_to(sleeper.tid, every_pmu(i));
+		set_wake_line(&sleeper.stepper.vm, 1);
+		while (sleeper.over < i)
+			usleep(100);
+		set_wake_line(&sleeper.stepper.vm, 0);
+		sleeper.next = i + 1;
+	}
+	pthread_join(thread, NULL);
+	finish(&sleeper.stepper, sleeper.ok, SLEEPS, "counts exactly when the vCPU is moved while it sleeps");
+}
+
+static void test_all(void)
+{
+	test_moves(every_pmu, STEPS, "counts exactly across PMUs");
+	test_moves(every_cpu, STEPS, "counts exactly on all CPUs");
+	test_moves(at_times, STEPS, "counts exactly when it stays on a PMU for a while");
+	test_moves(growing, STEPS, "counts exactly when the affinity grows");
+	test_moves(within_pmu, STEPS, "counts exactly within a PMU");
+	test_levels(NULL, "counts at the levels that the filter says");
+	test_levels(every_pmu, "counts at the levels that the filter says, across PMUs");
+	test_random(STEPS, 1);
+	test_hotplug();
+	test_sleep();
+}
+
+static void test_many(void)
+{
+	test_moves(every_pmu, MANY_STEPS, "counts exactly across PMUs");
+	test_moves(every_cpu, MANY_STEPS, "counts exactly on all CPUs");
+	test_random(MANY_STEPS, 2);
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 2 },
+	{ "many", test_many, 2 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: with fixed counters only, userspace reads and writes the registers of a cycle counter exactly, running or not, before the
+ * vCPU first runs, between runs and into another VM, while the vCPU moves; and the counter then does what the registers say.
+ *
+ * How it can tell: each step of the guest is compared with a model, see steps.h, which follows what userspace writes.
+ *
+ *   restore all      all tests, under instruction counting
+ *   restore nested   guests with EL2, on a host with kvm-arm.mode=nested
+ */
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "steps.h"
+
+#define STEPS		400
+#define RESTORES	20
+
+static const uint64_t registers[] = {
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+};
+
+struct saved { uint64_t values[ARRAY_SIZE(registers)]; };
+
+static struct saved save(const struct stepper *stepper)
+{
+	struct saved saved;
+
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
+		saved.values[i] = vcpu_get_reg((struct vm *)&stepper->vm, 0, registers[i]);
+	return saved;
+}
+
+/* In an order that differs with each START, as no order is documented */
+static void restore(struct stepper *stepper, const struct saved *saved, int start)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
+		size_t j = (start + i) % ARRAY_SIZE(registers);
+
+		write_register(stepper, registers[j], saved->values[j]);
+	}
+}
+
+static void create(struct stepper *stepper, unsigned int features)
+{
+	pin_to(pmus[0].cpus & -pmus[0].cpus);
+	stepper_create(stepper, features, BACKED_BY_FIXED);
+	stepper->where = every_pmu;
+}
+
+static void finish(struct stepper *stepper, bool ok, const char *name)
+{
+	printf("# %d runs, %d disturbed, counter at 0x%llx\n", stepper->runs, stepper->disturbed,
+	       (unsigned long long)stepper->model.value);
+	stepper_destroy(stepper);
+	/* Disturbed steps prove less than others */
+	result(ok && stepper->disturbed <= stepper->runs / 5, "%s", name);
+}
+
+/* Any of the values that make a difference; half of the counters soon overflow, at 32 bits or 64 */
+static uint64_t random_value(uint64_t reg, uint64_t random)
+{
+	switch (reg) {
+	case REG_PMCR_EL0:
+		/* And a number of counters, which is ignored */
+		return (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) | (random >> 8 & 0x1f) << 11;
+	case REG_PMCCFILTR_EL0:
+		return random & 4 ? 0 : (random & 3) << 30;
+	case REG_PMCCNTR_EL0:
+		return random & 1 ? random : (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
+	default:
+		return random & 3 ? PMU_CYCLE_BIT : 0;
+	}
+}
+
+static void test_writes(void)
+{
+	/* Without interrupts, which the model does not have */
+	static const uint64_t written[] = { REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0 };
+	struct stepper stepper;
+	uint64_t seed = 1;
+	bool ok = true;
+
+	create(&stepper, PMU);
+	for (int i = 0; ok && i < STEPS; i++) {
+		uint64_t reg = written[next_random(&seed) % ARRAY_SIZE(written)];
+
+		write_register(&stepper, reg, random_value(reg, next_random(&seed)));
+		ok = check_registers(&stepper) && check_step(&stepper, OP_NONE, 0, next_random(&seed) & 1 ? AT_EL0 : AT_EL1) &&
+		     check_registers(&stepper);
+	}
+	finish(&stepper, ok, "what userspace writes between runs is followed exactly");
+}
+
+static void test_same_vm(void)
+{
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper, PMU);
+	for (int i = 0; ok && i < STEPS; i++) {
+		struct saved saved = save(&stepper);
+
+		restore(&stepper, &saved, i);
+		ok = check_registers(&stepper) && check_step(&stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
+	}
+	finish(&stepper, ok, "saved and restored between runs, it counts on exactly");
+}
+
+static bool goes_on(struct stepper *stepper)
+{
+	return check_registers(stepper) && check_step(stepper, OP_NONE, 0, AT_EL1) && check_step(stepper, OP_NONE, 0, AT_EL0) &&
+	       check_registers(stepper);
+}
+
+/* A new VM has the counter where the last one left it, and overflows there. */
+static void test_fresh_vms(void)
+{
+	uint64_t seed = 3;
+	bool ok = true;
+
+	for (int i = 0; ok && i < RESTORES; i++) {
+		struct stepper old, fresh;
+		struct saved saved;
+
+		create(&old, PMU);
+		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
+			if (registers[j] != REG_PMINTENSET_EL1)
+				write_register(&old, registers[j], random_value(registers[j], next_random(&seed)));
+		ok = goes_on(&old);
+		saved = save(&old);
+		create(&fresh, PMU);
+		restore(&fresh, &saved, i);
+		ok = ok && goes_on(&fresh);
+		stepper_destroy(&fresh);
+		stepper_destroy(&old);
+	}
+	result(ok, "restored into another VM, it counts on exactly");
+}
+
+/* As migration does: the process that saved is gone. */
+static void test_fresh_process(void)
+{
+	struct stepper stepper;
+	struct saved saved;
+	int pipes[2], status;
+	bool ok;
+
+	if (pipe(pipes))
+		die("making a pipe failed");
+	fflush(stdout);
+	if (!fork()) {
+		create(&stepper, PMU);
+		write_register(&stepper, REG_PMCCNTR_EL0, 0x123456789a);
+		ok = check_step(&stepper, OP_NONE, 0, AT_EL1);
+		saved = save(&stepper);
+		fflush(stdout);
+		_exit(!ok || write(pipes[1], &saved, sizeof(saved)) != sizeof(saved));
+	}
+	if (wait(&status) < 0 || status || read(pipes[0], &saved, sizeof(saved)) != sizeof(saved))
+		die("the process that saves failed");
+	create(&stepper, PMU);
+	restore(&stepper, &saved, 0);
+	finish(&stepper, goes_on(&stepper), "restored in another process, it counts on exactly");
+}
+
+static void test_before_first_run(void)
+{
+	struct stepper stepper;
+	uint64_t seed = 4;
+	bool ok = true;
+
+	create(&stepper, PMU);
+	for (int i = 0; ok && i < RESTORES; i++) {
+		pin_to(every_pmu(i / 2));
+		stepper_restart(&stepper);
+		write_register(&stepper, REG_PMINTENSET_EL1, 0);
+		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
+			if (registers[j] != REG_PMINTENSET_EL1)
+				write_register(&stepper, registers[j], random_value(registers[j], next_random(&seed)));
+		ok = check_registers(&stepper);
+		stepper_enter(&stepper);
+		ok = ok && goes_on(&stepper);
+	}
+	finish(&stepper, ok, "written before the first run, it counts on exactly");
+}
+
+static void test_all(void)
+{
+	test_writes();
+	test_same_vm();
+	test_before_first_run();
+	test_fresh_vms();
+	test_fresh_process();
+}
+
+/* MDCR_EL2.HPMD by userspace and by the guest, which runs at EL2 */
+static void test_hypervisor(void)
+{
+	static const uint64_t filters[] = { PMCCFILTR_NSH, 0, PMCCFILTR_NSH | PMCCFILTR_P };
+	struct stepper stepper;
+	uint64_t seed = 5;
+	bool ok = true;
+
+	create(&stepper, PMU | EL2);
+	for (int i = 0; ok && i < STEPS; i++) {
+		uint64_t random = next_random(&seed), mdcr = random & 1 ? MDCR_HPMD : 0;
+		enum operation operation = OP_NONE;
+
+		switch (random >> 1 & 3) {
+		case 0:
+			write_register(&stepper, REG_MDCR_EL2, mdcr);
+			break;
+		case 1:
+			operation = OP_MDCR;
+			break;
+		case 2:
+			write_register(&stepper, REG_PMCCFILTR_EL0, filters[(random >> 3) % ARRAY_SIZE(filters)]);
+			break;
+		}
+		ok = check_step(&stepper, operation, mdcr, AT_EL1) && check_registers(&stepper);
+	}
+	finish(&stepper, ok, "a guest at EL2 counts as MDCR_EL2 and PMCCFILTR_EL0 say, whoever writes them");
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 2 },
+	{ "nested", test_hypervisor, 2 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}
