@@ -53,9 +53,10 @@ $(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf
 	@mkdir -p $(@D) && touch $@
 
 .PHONY: kernels
-kernels: trees ## the emulated host's kernels, stock and patched
+kernels: trees ## the emulated host's kernels: stock, patched, and patched with debugging options
 	testbed/build-kernel stock
 	testbed/build-kernel patched
+	testbed/build-kernel debug
 
 .PHONY: recreate
 recreate: kernels ## the kernel without the series' last patch, for the bench and its test

@@ -7,6 +7,7 @@
 #define GUEST_RAM_SIZE	0x10000
 #define GUEST_GICD	0x08000000
 #define GUEST_GICR	0x080a0000
+#define GUEST_GICR_SGI(vcpu)	(GUEST_GICR + (vcpu) * 0x20000 + 0x10000)	/* a vCPU's frame */
 #define GUEST_PMU_PPI	23
 #define GUEST_WAKE_PPI	20	/* for the test to end a WFI */
 
@@ -22,6 +23,16 @@
 
 #define GUEST_READS	64	/* of the counter between two reports of guest_read */
 
+/* What guest_storm programs, in this order: bits */
+#define STORM_STOP	0	/* PMCNTENCLR_EL0 */
+#define STORM_PMCR	1
+#define STORM_PMCCNTR	2
+#define STORM_PMCCFILTR	3
+#define STORM_PMINTEN	4	/* off and on again */
+#define STORM_START	5	/* PMCNTENSET_EL0 */
+/* Nanoseconds. To the host and back takes thousands of instructions, which are more. */
+#define STORM_GAP	1000
+
 #ifndef __ASSEMBLER__
 /* Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait for one */
 enum operation {
@@ -30,6 +41,7 @@ enum operation {
 };
 
 extern const char guest_image[], guest_image_end[];
+extern const char guest_storm[];
 extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 

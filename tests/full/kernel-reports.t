@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: what the debug kernel finds ends testbed/run with a failure. For if it went unnoticed, a storm would prove nothing.
+# How: lkdtm does what is forbidden, one thing for each part of the kernel that looks for such.
+set -euo pipefail
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=../tap.sh
+. "$(dirname "$0")/../tap.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+
+# reported TEXT PROVOCATION: testbed/run fails, and with TEXT on the console
+reported() {
+	local status=0 log
+	"$TOP/testbed/run" --kernel debug --boot-timeout 300 -- \
+		sh -c "echo $2 >/sys/kernel/debug/provoke-crash/DIRECT" >"$TMP/err" 2>&1 || status=$?
+	cat "$TMP/err"
+	[ "$status" = 123 ] || { echo "expected status 123, got $status"; return 1; }
+	log=$(sed -n 's/.*console log: //p' "$TMP/err")
+	grep -F -- "$1" "$log"
+}
+
+check "KASAN: use after free" reported "BUG: KASAN: slab-use-after-free" READ_AFTER_FREE
+check "KASAN: beyond the end of vmalloc memory" reported "BUG: KASAN: vmalloc-out-of-bounds" VMALLOC_LINEAR_OVERFLOW
+check "UBSAN: beyond the end of an array" reported "UBSAN: array-index-out-of-bounds" ARRAY_BOUNDS
+check "lists: corrupt" reported "list_add corruption" CORRUPT_LIST_ADD
+check "lockdep: back to the user with a lock" reported "lock held when returning to user space" SPINLOCKUP
+finish

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The storm's vCPUs. In each round the guest programs its cycle counter in some way, or leaves it alone, and then watches it.
+ *
+ * The bounds hold without instruction counting, too, where time is the build machine's. In the emulator the system counter and
+ * the cycle counter count the same nanoseconds, the first always, the second in the guest only. So the second
+ *   - counts at most what the first does, between reads around it;
+ *   - counts at least what the guest saw pass of the first in steps of less than STORM_GAP, in which there is no exit to the host;
+ *   - stands still when it is disabled or does not count at EL1.
+ * Counts that get lost, are added twice or go back break these, whatever the load. Gaps are not held against anybody.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "storm.h"
+
+#define PMCR_C			(1 << 2)
+#define EXCLUDE_EL1		(1U << 31)
+
+#define NR_STEPS		(STORM_START + 1)
+#define STEP(name)		(1U << STORM_##name)
+#define ALL_STEPS		((1U << NR_STEPS) - 1)
+
+/*
+ * An overflow this near (the nanoseconds are some seconds) may happen before the guest gets to program the counter, and KVM
+ * may then forget it, as hardware may not. So the guest waits for it.
+ */
+#define NEAR			(1ULL << 31)
+/* Before an overflow: this, or up to some 100 times as much */
+#define SOON			100000ULL
+/* An interrupt may come a round after the overflow was seen, or some when the build machine is slow; in time it has to come */
+#define LATE_ROUNDS		50
+
+/* Reads of the system counter in a round: some milliseconds at most */
+#define MAX_READS		10000
+/* Registers of the largest size there is */
+#define MAX_REG_SIZE		2048
+#define MAX_REGS		1024
+
+struct round {
+	unsigned int steps;
+	uint64_t pmcr, value, filter, reads;
+	/* At any time from before the steps to after them, and then */
+	bool counted, counts;
+};
+
+/* What guest_storm leaves in STORM_RESULTS and up: what was read, in this order */
+struct sample {
+	uint64_t begin, before_first, first, after_first, last, in_guest, second, end;
+};
+
+static bool counts(const struct counter *counter)
+{
+	return counter->enabled && counter->pmcr & PMCR_E && !(counter->filter & EXCLUDE_EL1);
+}
+
+/* Counts from value to the next overflow; 0 when that is 2^64 */
+static uint64_t to_overflow(const struct counter *counter, uint64_t value)
+{
+	return counter->pmcr & PMCR_LC ? -value : (1ULL << 32) - (uint32_t)value;
+}
+
+static bool overflow_is_near(const struct counter *counter)
+{
+	uint64_t distance = to_overflow(counter, counter->value);
+
+	return distance && distance < NEAR;
+}
+
+/* Leaves the counter alone: an overflow is to come, or its interrupt is */
+static bool must_wait(const struct counter *counter)
+{
+	return counter->overflows != counter->interrupts || (counts(counter) && overflow_is_near(counter));
+}
+
+/* The counter got to value: has it overflowed? */
+static void pass(struct counter *counter, uint64_t value)
+{
+	uint64_t distance = to_overflow(counter, counter->passed);
+
+	/* An interrupt came between this value and its being reported */
+	if ((int64_t)(value - counter->passed) < 0)
+		return;
+	counter->overflows += distance && value - counter->passed >= distance;
+	counter->passed = value;
+}
+
+static void start_at(struct counter *counter, uint64_t value)
+{
+	counter->value = counter->passed = value;
+}
+
+static uint64_t choose_value(uint64_t *sequence)
+{
+	uint64_t value = draw(sequence);
+
+	/* Far from the overflow of 32 bits, and of 64 */
+	if (!one_in(sequence, 3))
+		return value & (0x7fffffffULL << 32 | 0x3fffffff);
+	/* In this round or one of the next: that of 64 bits, or of 32 */
+	value = one_in(sequence, 2) ? ~0ULL : (value & 0x7fffffffULL << 32) | 0xffffffff;
+	return value - (SOON << draw(sequence) % 9) - draw(sequence) % SOON;
+}
+
+static void choose_round(struct vcpu *vcpu, struct round *round)
+{
+	struct counter *counter = &vcpu->counter;
+	uint64_t *sequence = &vcpu->sequence;
+
+	memset(round, 0, sizeof(*round));
+	round->reads = 100 + draw(sequence) % MAX_READS;
+	if (!counter->programmed)
+		round->steps = ALL_STEPS;
+	else if (!must_wait(counter) && one_in(sequence, 2))
+		round->steps = draw(sequence) & ALL_STEPS;
+	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC : 0) | (one_in(sequence, 8) ? PMCR_C : 0);
+	/* With another width another overflow is near */
+	if (round->steps & STEP(PMCR) && (round->pmcr ^ counter->pmcr) & PMCR_LC)
+		round->steps |= STEP(STOP) | STEP(PMCCNTR) | STEP(START);
+	/* It does not count now, and is not to start on the way to another value */
+	if (round->steps & (STEP(PMCR) | STEP(PMCCNTR)) && overflow_is_near(counter))
+		round->steps |= STEP(STOP) | STEP(START);
+	round->value = choose_value(sequence);
+	round->filter = one_in(sequence, 8) ? EXCLUDE_EL1 : 0;
+}
+
+static void apply_step(struct counter *counter, const struct round *round, int step)
+{
+	switch (step) {
+	case STORM_STOP:
+		counter->enabled = false;
+		break;
+	case STORM_PMCR:
+		counter->pmcr = round->pmcr & ~PMCR_C;
+		if (round->pmcr & PMCR_C)
+			start_at(counter, 0);
+		break;
+	case STORM_PMCCNTR:
+		start_at(counter, round->value);
+		break;
+	case STORM_PMCCFILTR:
+		counter->filter = round->filter;
+		break;
+	case STORM_START:
+		counter->enabled = true;
+		break;
+	}
+}
+
+/* What the steps make of the counter */
+static void apply_round(struct counter *counter, struct round *round)
+{
+	round->counted = counts(counter);
+	for (int step = 0; step < NR_STEPS; step++) {
+		if (!(round->steps >> step & 1))
+			continue;
+		apply_step(counter, round, step);
+		round->counted |= counts(counter);
+	}
+	counter->programmed = true;
+	round->counts = counts(counter);
+	if (round->steps)
+		did(PROGRAMMED);
+}
+
+static void set_x(struct vcpu *vcpu, int number, uint64_t value)
+{
+	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + number * 2, value))
+		die("setting x%d failed", number);
+}
+
+static void tell_guest(struct vcpu *vcpu, const struct round *round)
+{
+	set_x(vcpu, 0, round->steps);
+	set_x(vcpu, 1, round->pmcr);
+	set_x(vcpu, 2, round->value);
+	set_x(vcpu, 3, round->filter);
+	set_x(vcpu, 4, round->reads);
+	set_x(vcpu, 5, GUEST_GICR_SGI(vcpu->index));
+}
+
+static void start_guest(struct vcpu *vcpu)
+{
+	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.pc), GUEST_RAM + (guest_storm - guest_image)))
+		die("setting the program counter failed");
+	memset(&vcpu->counter, 0, sizeof(vcpu->counter));
+}
+
+/* Registers */
+
+static const uint64_t pmu_registers[] = {
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+};
+
+/* Some of the registers are saved and restored, anywhere in the guest's program; neither it nor we may notice */
+static void save_and_restore(struct vcpu *vcpu)
+{
+	unsigned int chosen = draw(&vcpu->sequence), first = draw(&vcpu->sequence);
+	struct vm *vm = &vcpu->machine->vm;
+	uint64_t saved[ARRAY_SIZE(pmu_registers)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(saved); i++)
+		saved[i] = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(saved); i++) {
+		size_t j = (first + i) % ARRAY_SIZE(saved);
+
+		if (chosen >> j & 1 && vcpu_set_reg(vm, vcpu->index, pmu_registers[j], saved[j]))
+			die("writing back a register of the PMU failed");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(saved); i++) {
+		uint64_t value = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
+
+		if (value != saved[i])
+			broken(STATE, "register 0x%llx: saved 0x%llx, after restoring registers 0x%x it is 0x%llx",
+			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i], chosen, (unsigned long long)value);
+	}
+	did(SAVED);
+}
+
+static void expect_register(struct vcpu *vcpu, uint64_t reg, uint64_t mask, uint64_t expected)
+{
+	uint64_t value = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, reg);
+
+	if ((value & mask) != expected)
+		broken(STATE, "register 0x%llx: expected 0x%llx of 0x%llx, got 0x%llx", (unsigned long long)reg,
+		       (unsigned long long)expected, (unsigned long long)mask, (unsigned long long)value);
+}
+
+/* Between two rounds userspace has to see what the guest programmed, and a counter that went on */
+static void check_registers(struct vcpu *vcpu)
+{
+	struct counter *counter = &vcpu->counter;
+	uint64_t value = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, REG_PMCCNTR_EL0);
+	bool fixed = vcpu->machine->backing == BACKED_BY_FIXED;
+
+	expect_register(vcpu, REG_PMCR_EL0, PMCR_E | PMCR_LC | (fixed ? 0x1f << 11 : 0), counter->pmcr);
+	expect_register(vcpu, REG_PMCNTENSET_EL0, PMU_CYCLE_BIT, counter->enabled ? PMU_CYCLE_BIT : 0);
+	expect_register(vcpu, REG_PMINTENSET_EL1, PMU_CYCLE_BIT, PMU_CYCLE_BIT);
+	expect_register(vcpu, REG_PMCCFILTR_EL0, EXCLUDE_EL1, counter->filter);
+	if (counts(counter) ? (int64_t)(value - counter->value) < 0 : value != counter->value)
+		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it", (unsigned long long)counter->value,
+		       (unsigned long long)value);
+	counter->value = value;
+	pass(counter, value);
+}
+
+static void copy_registers(struct vm *from, struct vm *to)
+{
+	static __thread struct { uint64_t n, reg[MAX_REGS]; } list;
+	uint8_t buffer[MAX_REG_SIZE];
+
+	list.n = MAX_REGS;
+	if (ioctl(from->vcpu[0], KVM_GET_REG_LIST, &list))
+		die("KVM_GET_REG_LIST failed");
+	for (uint64_t i = 0; i < list.n; i++) {
+		struct kvm_one_reg argument = { .id = list.reg[i], .addr = (uintptr_t)buffer };
+
+		if (ioctl(from->vcpu[0], KVM_GET_ONE_REG, &argument) || ioctl(to->vcpu[0], KVM_SET_ONE_REG, &argument))
+			die("copying register 0x%llx failed", (unsigned long long)list.reg[i]);
+	}
+}
+
+/* As a migration does, of a VM with one vCPU. The GIC is not copied, the guest sets it up in each round. */
+static void move_to_fresh_vm(struct vcpu *vcpu)
+{
+	struct vm *vm = &vcpu->machine->vm, fresh;
+	sigset_t kicks;
+
+	/* A kick would interrupt KVM_CREATE_VM, too */
+	sigemptyset(&kicks);
+	sigaddset(&kicks, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &kicks, NULL);
+	machine_create(vcpu->machine, &fresh);
+	pthread_sigmask(SIG_UNBLOCK, &kicks, NULL);
+	copy_registers(vm, &fresh);
+	memcpy(fresh.ram, vm->ram, GUEST_RAM_SIZE);
+	vm_destroy(vm);
+	*vm = fresh;
+	did(FRESH_VMS);
+}
+
+static void reset_vcpu(struct vcpu *vcpu)
+{
+	if (vcpu_init(&vcpu->machine->vm, vcpu->index, PMU))
+		die("KVM_ARM_VCPU_INIT of a vCPU that ran failed");
+	start_guest(vcpu);
+	did(RESETS);
+}
+
+static void meddle(struct vcpu *vcpu)
+{
+	uint64_t *sequence = &vcpu->sequence;
+	bool fresh = vcpu->machine->vcpus == 1 && one_in(sequence, 8);
+
+	if (one_in(sequence, 4))
+		check_registers(vcpu);
+	if (one_in(sequence, 4))
+		save_and_restore(vcpu);
+	if (!fresh && !one_in(sequence, 64))
+		return;
+	/* Completes the store that reported, which is neither to be repeated nor to be taken for one of the guest's next life */
+	if (vcpu_touch(&vcpu->machine->vm, vcpu->index))
+		die("KVM_RUN with immediate_exit failed");
+	if (fresh)
+		move_to_fresh_vm(vcpu);
+	else
+		reset_vcpu(vcpu);
+}
+
+/* Rounds */
+
+static bool is_over(const struct vcpu *vcpu)
+{
+	return atomic_load(&vcpu->machine->over) || atomic_load(&storm->over);
+}
+
+/* To the CPUs on which a VM with a PMU of its own may run; they may be offline */
+static void go_home(const struct vcpu *vcpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int cpu = 0; cpu < 64; cpu++)
+		if (vcpu->machine->pmu->cpus >> cpu & 1)
+			CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		usleep(1000);
+}
+
+static void take_interrupt(struct vcpu *vcpu, uint64_t value)
+{
+	struct counter *counter = &vcpu->counter;
+
+	pass(counter, value);
+	if (++counter->interrupts > counter->overflows)
+		broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
+		       (unsigned long long)value, (unsigned long long)counter->pmcr);
+	did(INTERRUPTS);
+}
+
+/* Whether the guest reports the end of the round; otherwise it is all over */
+static bool run_round(struct vcpu *vcpu)
+{
+	struct machine *machine = vcpu->machine;
+	int fd, status;
+
+	while (!is_over(vcpu)) {
+		struct kvm_run *run = machine->vm.run[vcpu->index];
+		uint64_t value;
+
+		fd = machine->vm.vcpu[vcpu->index];
+		pthread_mutex_unlock(&vcpu->outside);
+		status = ioctl(fd, KVM_RUN, 0) ? -errno : 0;
+		pthread_mutex_lock(&vcpu->outside);
+		if (is_over(vcpu))
+			return false;
+		if (status == -EINTR) {
+			if (one_in(&vcpu->sequence, 2))
+				save_and_restore(vcpu);
+			continue;
+		}
+		memcpy(&value, run->mmio.data, sizeof(value));
+		if (status) {
+			broken(LIFE, "KVM_RUN failed: %s", strerror(-status));
+		} else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY && machine->backing == BACKED_BY_PMU) {
+			did(REFUSED);
+			go_home(vcpu);
+		} else if (run->exit_reason != KVM_EXIT_MMIO) {
+			broken(LIFE, "KVM exit %u", run->exit_reason);
+		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_IRQ) {
+			take_interrupt(vcpu, value);
+		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_VALUE) {
+			return true;
+		} else {
+			broken(LIFE, "the guest stopped: address 0x%llx, value 0x%llx", (unsigned long long)run->mmio.phys_addr,
+			       (unsigned long long)value);
+		}
+	}
+	return false;
+}
+
+static void read_sample(struct vcpu *vcpu, struct sample *sample)
+{
+	uint64_t *values = (uint64_t *)sample;
+
+	for (size_t i = 0; i < sizeof(*sample) / sizeof(*values); i++) {
+		/* x25 and x26 belong to the guest's interrupt handler */
+		values[i] = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + (i < 4 ? 21 + i : 23 + i) * 2);
+	}
+}
+
+static void expect_count(struct vcpu *vcpu, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
+			 uint64_t most)
+{
+	uint64_t count = to - from;
+
+	if (count >= least && count <= most)
+		return;
+	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
+	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least, (unsigned long long)most, (long long)count,
+	       vcpu->machine->backing, round->steps, (unsigned long long)vcpu->counter.pmcr);
+}
+
+static void judge_round(struct vcpu *vcpu, const struct round *round, const struct sample *sample)
+{
+	struct counter *counter = &vcpu->counter;
+	bool written = round->steps & STEP(PMCCNTR) || (round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
+	uint64_t since = written ? sample->begin : counter->time;
+	/* The default PMU counts on its CPUs alone */
+	uint64_t least = round->counts && vcpu->machine->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
+
+	expect_count(vcpu, round, "since the last round", counter->value, sample->first, 0,
+		     round->counted ? sample->after_first - since : 0);
+	expect_count(vcpu, round, "within a round", sample->first, sample->second, least,
+		     round->counts ? sample->end - sample->before_first : 0);
+	if (least) {
+		atomic_fetch_add(&storm->witnessed, least);
+		atomic_fetch_add(&storm->counted, sample->second - sample->first);
+	}
+	pass(counter, sample->second);
+	counter->value = sample->second;
+	counter->time = sample->last;
+	counter->late = counter->overflows == counter->interrupts ? 0 : counter->late + 1;
+	if (counter->late > LATE_ROUNDS)
+		broken(OVERFLOWS, "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx, PMOVSSET_EL0 0x%llx",
+		       counter->late, (unsigned long long)counter->value, (unsigned long long)counter->pmcr,
+		       (unsigned long long)vcpu_get_reg(&vcpu->machine->vm, vcpu->index, REG_PMOVSSET_EL0));
+	atomic_fetch_add(&storm->progress[vcpu->machine->worker], 1);
+	did(ROUNDS);
+}
+
+void *vcpu_main(void *argument)
+{
+	struct vcpu *vcpu = argument;
+	struct sample sample;
+	struct round round;
+
+	pthread_mutex_lock(&vcpu->outside);
+	if (!is_over(vcpu))
+		start_guest(vcpu);
+	while (!is_over(vcpu)) {
+		choose_round(vcpu, &round);
+		tell_guest(vcpu, &round);
+		apply_round(&vcpu->counter, &round);
+		if (!run_round(vcpu))
+			break;
+		read_sample(vcpu, &sample);
+		judge_round(vcpu, &round, &sample);
+		meddle(vcpu);
+	}
+	pthread_mutex_unlock(&vcpu->outside);
+	return NULL;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The storm's VMs: made, shaken while they run, and ended in one of several ways. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "storm.h"
+
+/* Moves and kicks in the life of a VM, at most, and microseconds between two of them */
+#define MAX_SHAKES	300
+#define PAUSE_US	2000
+
+void machine_create(const struct machine *machine, struct vm *vm)
+{
+	int irq = GUEST_PMU_PPI, type = machine->pmu->type, status = 0;
+
+	vm_create(vm);
+	for (int i = 0; i < machine->vcpus; i++) {
+		vcpu_create(vm, i);
+		if (vcpu_init(vm, i, PMU))
+			die("KVM_ARM_VCPU_INIT failed");
+	}
+	vm_create_gic(vm);
+	if (machine->backing == BACKED_BY_PMU)
+		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
+	else if (machine->backing == BACKED_BY_FIXED)
+		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL);
+	if (status)
+		die("choosing the PMU failed: %d", status);
+	for (int i = 0; i < machine->vcpus; i++)
+		if (vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) || vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
+			die("setting the PMU of vCPU %d up failed", i);
+	memcpy(vm->ram, guest_image, guest_image_end - guest_image);
+}
+
+static void start(struct machine *machine, int worker, uint64_t *sequence)
+{
+	memset(machine, 0, sizeof(*machine));
+	machine->worker = worker;
+	/* Most with the mode, others as bystanders */
+	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU : one_in(sequence, 4) ? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
+	machine->pmu = &pmus[draw(sequence) % pmu_count];
+	machine->vcpus = 1 + draw(sequence) % MAX_VCPUS;
+	machine_create(machine, &machine->vm);
+	for (int i = 0; i < machine->vcpus; i++) {
+		struct vcpu *vcpu = &machine->vcpu[i];
+
+		vcpu->machine = machine;
+		vcpu->index = i;
+		vcpu->sequence = draw(sequence);
+		pthread_mutex_init(&vcpu->outside, NULL);
+		if (pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu))
+			die("starting a thread failed");
+	}
+	did(VMS);
+}
+
+/* To a CPU, to those of a PMU, or to all; some may be offline */
+static void move(pthread_t thread, uint64_t *sequence)
+{
+	uint64_t choice = draw(sequence) >> 8, cpus = all_cpus;
+	cpu_set_t set;
+
+	if (one_in(sequence, 2))
+		cpus = every_cpu(choice % CPU_SETSIZE);
+	else if (!one_in(sequence, 8))
+		cpus = every_pmu(choice % MAX_PMUS);
+	CPU_ZERO(&set);
+	for (int cpu = 0; cpu < 64; cpu++)
+		if (cpus >> cpu & 1)
+			CPU_SET(cpu, &set);
+	if (!pthread_setaffinity_np(thread, sizeof(set), &set))
+		did(MOVES);
+}
+
+static void kick(struct machine *machine)
+{
+	for (int i = 0; i < machine->vcpus; i++)
+		pthread_kill(machine->vcpu[i].thread, SIGUSR1);
+}
+
+static void shake(struct machine *machine, uint64_t *sequence)
+{
+	pthread_t thread = machine->vcpu[draw(sequence) % machine->vcpus].thread;
+
+	if (one_in(sequence, 4)) {
+		pthread_kill(thread, SIGUSR1);
+		did(KICKS);
+	} else {
+		move(thread, sequence);
+	}
+	usleep(draw(sequence) % PAUSE_US);
+}
+
+/* The VM goes while its vCPUs are in KVM_RUN; the last of them to return takes it along */
+static void abandon(struct machine *machine)
+{
+	for (int i = 0; i < machine->vcpus; i++)
+		pthread_mutex_lock(&machine->vcpu[i].outside);
+	atomic_store(&machine->over, true);
+	vm_destroy(&machine->vm);
+	for (int i = 0; i < machine->vcpus; i++)
+		pthread_mutex_unlock(&machine->vcpu[i].outside);
+	did(ABANDONED);
+}
+
+static void end(struct machine *machine, uint64_t *sequence)
+{
+	bool abandoned = one_in(sequence, 2);
+
+	if (abandoned)
+		abandon(machine);
+	atomic_store(&machine->over, true);
+	kick(machine);
+	for (int i = 0; i < machine->vcpus; i++)
+		pthread_join(machine->vcpu[i].thread, NULL);
+	if (!abandoned)
+		vm_destroy(&machine->vm);
+}
+
+static void wake(int number)
+{
+}
+
+_Noreturn void worker_main(int number, uint64_t seed)
+{
+	/* Interrupts KVM_RUN */
+	static const struct sigaction action = { .sa_handler = wake };
+	static struct machine machine;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigaction(SIGUSR1, &action, NULL);
+	while (!atomic_load(&storm->over)) {
+		unsigned int shakes = 1 + draw(&seed) % MAX_SHAKES;
+
+		start(&machine, number, &seed);
+		while (shakes-- && !atomic_load(&storm->over))
+			shake(&machine, &seed);
+		end(&machine, &seed);
+	}
+	exit(0);
+}

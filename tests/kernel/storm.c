@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: whatever happens to VMs, their vCPUs and the host's CPUs, in any order and at the same time, the kernel with the fixed
+ * counters only mode reports no bug, no guest's cycle counter loses a count, counts twice or goes back, each overflow interrupts
+ * once, userspace saves and restores what the guest has, and nothing is left of a VM that is gone.
+ *
+ * How it can tell: bounds that hold whatever the load, see storm-vcpu.c; the debug kernel, whose reports end testbed/run with a
+ * failure; and what storm-leaks.c counts. Without instruction counting, under which the emulator runs one CPU at a time: it is
+ * real parallelism that finds races.
+ *
+ * Processes of VMs, some with the mode and some with a PMU of their own or the default one, move and interrupt their vCPUs at
+ * random, end VMs and create others; this one kills such processes, and takes CPUs offline and back online.
+ *
+ * SEED and STORM_SECONDS come from the environment. The same seed draws the same numbers; how they meet is left to chance.
+ * TAP on stdout.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "storm.h"
+
+/* Both counters of the bounds in storm-vcpu.c count nanoseconds: so it is in the emulator alone */
+#define CNTFRQ			1000000000
+#define DEFAULT_SECONDS		20
+/*
+ * Without a round in it a process of VMs hangs, and what still has not happened so long after the storm does not. A round takes
+ * milliseconds; a busy build machine stretches them.
+ */
+#define HANG_SECONDS		200
+/* Microseconds between two blows, at most */
+#define PAUSE_US		20000
+/*
+ * Percent of the counted cycles that must have been witnessed, for the lower bound to mean something. A counter that stands still
+ * shows with any; the rest is time in which the build machine does not run the emulator.
+ */
+#define LEAST_WITNESSED		1
+
+static const char *const deeds[DEEDS] = {
+	[ROUNDS] = "rounds", [PROGRAMMED] = "times programmed", [INTERRUPTS] = "overflow interrupts", [SAVED] = "times saved and restored",
+	[FRESH_VMS] = "moves to a fresh VM", [RESETS] = "resets of a vCPU", [MOVES] = "moves", [KICKS] = "kicks",
+	[REFUSED] = "entries refused", [VMS] = "VMs", [ABANDONED] = "VMs closed while they ran", [KILLED] = "processes killed",
+	[OFFLINED] = "CPUs taken offline", [PMUS_OFFLINED] = "times that a PMU had no CPU left",
+};
+
+static const char *const claims[CLAIMS] = {
+	[COUNTS] = "no count is lost, made up or taken back",
+	[OVERFLOWS] = "each overflow interrupts once, nothing else does",
+	[STATE] = "userspace reads what the guest programmed, and restores what it saved",
+	[LIFE] = "all vCPUs run, until they are ended",
+};
+
+struct storm *storm;
+
+struct worker {
+	pid_t pid;
+	bool doomed;
+	unsigned long progress;
+	time_t since;
+};
+
+static struct worker workers[WORKERS];
+static uint64_t online;
+
+uint64_t draw(uint64_t *sequence)
+{
+	/* splitmix64: any seed is as good as any other */
+	uint64_t value = *sequence += 0x9e3779b97f4a7c15;
+
+	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+	value = (value ^ value >> 27) * 0x94d049bb133111eb;
+	return value ^ value >> 31;
+}
+
+void broken(enum claim claim, const char *format, ...)
+{
+	va_list arguments;
+
+	if (atomic_exchange(&storm->claims[claim].broken, true))
+		return;
+	va_start(arguments, format);
+	vsnprintf(storm->claims[claim].how, sizeof(storm->claims[claim].how), format, arguments);
+	va_end(arguments);
+	atomic_store(&storm->over, true);
+}
+
+static unsigned long long number_from(const char *name, unsigned long long otherwise)
+{
+	const char *text = getenv(name);
+	char *end;
+	unsigned long long number;
+
+	if (!text || !*text)
+		return otherwise;
+	number = strtoull(text, &end, 0);
+	if (*end)
+		die("%s is '%s'; give a number", name, text);
+	return number;
+}
+
+static time_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
+
+static void check_clocks(void)
+{
+	uint64_t frequency;
+
+	asm("mrs %0, cntfrq_el0" : "=r"(frequency));
+	if (frequency != CNTFRQ)
+		die("the system counter runs at %llu Hz; the storm wants the emulated host", (unsigned long long)frequency);
+}
+
+/* CPUs */
+
+static void set_online(int cpu, bool on)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
+		die("setting CPU %d %s failed", cpu, on ? "online" : "offline");
+	close(fd);
+	online = on ? online | 1ULL << cpu : online & ~(1ULL << cpu);
+	if (!on)
+		did(OFFLINED);
+}
+
+/* First come, then go: there always is one left */
+static void set_all_online(uint64_t cpus)
+{
+	for (int on = 1; on >= 0; on--)
+		for (int cpu = 0; cpu < 64; cpu++)
+			if ((cpus ^ online) >> cpu & 1 && (cpus >> cpu & 1) == (uint64_t)on)
+				set_online(cpu, on);
+}
+
+static void plug(uint64_t *sequence)
+{
+	uint64_t cpus = draw(sequence) & all_cpus;
+
+	/* Often a whole PMU goes */
+	if (one_in(sequence, 2))
+		cpus = all_cpus & ~pmus[draw(sequence) % pmu_count].cpus;
+	set_all_online(cpus ?: all_cpus);
+	for (int i = 0; i < pmu_count; i++)
+		if (!(pmus[i].cpus & online))
+			did(PMUS_OFFLINED);
+}
+
+/* Processes of VMs */
+
+static void start_worker(int number, uint64_t seed)
+{
+	struct worker *worker = &workers[number];
+
+	fflush(stdout);
+	worker->pid = fork();
+	if (worker->pid < 0)
+		die("fork failed");
+	if (!worker->pid)
+		worker_main(number, seed);
+	worker->doomed = false;
+	worker->since = now();
+}
+
+static void reap_worker(struct worker *worker)
+{
+	int status;
+
+	if (waitpid(worker->pid, &status, 0) != worker->pid)
+		die("waiting for a process of VMs failed");
+	if (!worker->doomed && status)
+		broken(LIFE, "a process of VMs ended with status 0x%x", status);
+	worker->pid = 0;
+}
+
+static void kill_worker(struct worker *worker)
+{
+	worker->doomed = true;
+	kill(worker->pid, SIGKILL);
+	reap_worker(worker);
+}
+
+static void watch_worker(int number)
+{
+	struct worker *worker = &workers[number];
+	unsigned long progress = atomic_load(&storm->progress[number]);
+	siginfo_t info = { 0 };
+
+	if (progress != worker->progress) {
+		worker->progress = progress;
+		worker->since = now();
+	}
+	if (now() - worker->since > HANG_SECONDS) {
+		broken(LIFE, "none of the vCPUs of a process got anywhere for %d seconds", HANG_SECONDS);
+		kill_worker(worker);
+	} else if (!waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid && !atomic_load(&storm->over)) {
+		broken(LIFE, "a process of VMs ended by itself");
+	}
+}
+
+/* They end when the storm is over, unless they hang */
+static void end_workers(void)
+{
+	time_t deadline = now() + HANG_SECONDS;
+
+	atomic_store(&storm->over, true);
+	for (int i = 0; i < WORKERS; i++) {
+		siginfo_t info = { 0 };
+
+		while (workers[i].pid && !waitid(P_PID, workers[i].pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid &&
+		       now() < deadline)
+			usleep(PAUSE_US);
+		if (!workers[i].pid)
+			continue;
+		if (info.si_pid) {
+			reap_worker(&workers[i]);
+			continue;
+		}
+		broken(LIFE, "a process of VMs does not end");
+		kill_worker(&workers[i]);
+	}
+}
+
+static bool all_done(void)
+{
+	for (int i = 0; i < DEEDS; i++)
+		if (!atomic_load(&storm->done[i]))
+			return false;
+	return true;
+}
+
+/* A short storm on a slow machine goes on until each kind of thing has happened */
+static void rage(unsigned int seconds, uint64_t sequence)
+{
+	time_t end = now() + seconds, last = end + HANG_SECONDS;
+
+	for (int i = 0; i < WORKERS; i++)
+		start_worker(i, draw(&sequence));
+	while (!atomic_load(&storm->over) && (now() < end || (!all_done() && now() < last))) {
+		int number = draw(&sequence) % WORKERS;
+
+		usleep(draw(&sequence) % PAUSE_US);
+		if (one_in(&sequence, 8))
+			plug(&sequence);
+		if (one_in(&sequence, 16)) {
+			kill_worker(&workers[number]);
+			did(KILLED);
+			start_worker(number, draw(&sequence));
+		}
+		for (int i = 0; i < WORKERS && !atomic_load(&storm->over); i++)
+			watch_worker(i);
+	}
+	set_all_online(all_cpus);
+	end_workers();
+}
+
+/* What came of it */
+
+static void test_claims(void)
+{
+	for (int i = 0; i < CLAIMS; i++) {
+		if (atomic_load(&storm->claims[i].broken))
+			printf("# %s\n", storm->claims[i].how);
+		result(!atomic_load(&storm->claims[i].broken), "%s", claims[i]);
+	}
+}
+
+static void test_deeds(void)
+{
+	unsigned long counted = atomic_load(&storm->counted), witnessed = atomic_load(&storm->witnessed);
+	unsigned long percent = counted ? witnessed * 100 / counted : 0;
+
+	for (int i = 0; i < DEEDS; i++)
+		printf("# %lu %s\n", atomic_load(&storm->done[i]), deeds[i]);
+	result(all_done(), "each kind of thing happened");
+	printf("# of the cycles counted %lu %% were witnessed, wanted %d %% at least\n", percent, LEAST_WITNESSED);
+	result(percent >= LEAST_WITNESSED, "guests saw what their counters had to count");
+}
+
+static void test_storm(void)
+{
+	unsigned int seconds = number_from("STORM_SECONDS", DEFAULT_SECONDS);
+	uint64_t seed = number_from("SEED", time(NULL) ^ (uint64_t)getpid() << 32);
+	struct leaks start;
+
+	check_clocks();
+	printf("# %u seconds with seed %llu; the same again: SEED=%llu\n", seconds, (unsigned long long)seed, (unsigned long long)seed);
+	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (storm == MAP_FAILED)
+		die("mmap failed");
+	online = all_cpus;
+	leaks_measure(&start);
+	rage(seconds, seed);
+	test_claims();
+	test_deeds();
+	leaks_test(&start);
+}
+
+static const struct group groups[] = {
+	{ "all", test_storm, 2 },
+	{ NULL },
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}
