@@ -276,7 +276,7 @@ static void test_all(void)
 	test_running();
 }
 
-/* The hypervisor keeps the PMU from protected VMs. That userspace can configure one nevertheless is so for the whole of the PMU. */
+/* The hypervisor keeps the PMU from protected VMs. That userspace can ask for the feature nevertheless is so for any PMU. */
 static void test_protected_vm(void)
 {
 	struct vm vm;
@@ -286,8 +286,14 @@ static void test_protected_vm(void)
 		die("a protected VM cannot be created; this wants kvm-arm.mode=protected");
 	ok = is_equal("KVM_CAP_ARM_PMU_V3", ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3), 0);
 	ok &= is_equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", capability_of(vm.fd), 0);
-	vm_destroy(&vm);
 	result(ok, "a protected VM has no PMU, and neither capability");
+
+	vcpu_create(&vm, 0);
+	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
+	ok &= is_equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), -ENODEV);
+	ok &= is_equal("get", vcpu_get_attr(&vm, 0, FIXED, NULL), -ENXIO);
+	result(ok, "a protected VM is refused the mode");
+	vm_destroy(&vm);
 }
 
 static void test_protected(void)
