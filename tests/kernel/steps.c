@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 /*
- * When an overflow is near, the emulator goes round its CPUs in the middle of the guest, to be on time. The system counter does not
- * tell all of what others do then.
+ * When an overflow is near or just was, the emulator goes round its CPUs in the middle of the guest, to be on time. The system
+ * counter does not tell all of what others do then.
  */
 #define NEAR		2048
 #define NOISE		50000
@@ -40,9 +40,10 @@ static void count(struct model *model, enum level level, uint64_t cycles)
 
 static uint64_t noise(const struct model *model)
 {
+	uint64_t since = model->pmcr & PMCR_LC ? model->value : (uint32_t)model->value;
 	uint64_t left = model->pmcr & PMCR_LC ? -model->value : (uint32_t)-model->value;
 
-	return left <= NEAR ? NOISE : 0;
+	return left <= NEAR || since <= NEAR ? NOISE : 0;
 }
 
 static void write_pmcr(struct model *model, uint64_t pmcr)

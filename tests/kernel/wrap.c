@@ -33,7 +33,7 @@ static uint64_t anywhere(int run)
 {
 	uint64_t state = run;
 
-	return every_cpu(next_random(&state) % __builtin_popcountll(all_cpus));
+	return every_cpu((next_random(&state) >> 40) % __builtin_popcountll(all_cpus));
 }
 
 static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
