@@ -295,7 +295,7 @@ static void reset_vcpu(struct vcpu *vcpu)
 static void meddle(struct vcpu *vcpu)
 {
 	uint64_t *sequence = &vcpu->sequence;
-	bool fresh = vcpu->machine->vcpus == 1 && one_in(sequence, 8);
+	bool fresh = vcpu->machine->vcpus == 1 && one_in(sequence, 4);
 
 	if (one_in(sequence, 4))
 		check_registers(vcpu);
