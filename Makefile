@@ -19,11 +19,11 @@ bench: all recreate ## what the series costs: a table, build/results/bench.json 
 	bench/bench.py
 
 .PHONY: check
-check: all unit recreate ## the tests that each change must pass; ONLY=PATTERN picks some
+check: all unit recreate debian ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run
 
 .PHONY: check-full
-check-full: all unit recreate ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate debian ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: shell
@@ -83,6 +83,10 @@ host: deps ## emulator, root file system and device trees of the emulated host
 .PHONY: guests
 guests: trees ## bare-metal guests
 	@$(MAKE) -s -C guests
+
+.PHONY: debian
+debian: deps ## Debian's kernel and perf as a guest, for its test
+	guests/debian/build
 
 .PHONY: clean
 clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below ~/.cache/vpmu

@@ -31,7 +31,7 @@ main() {
 	local -a shell python
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
-	mapfile -t shell < <(list_with_shebang '(bash|/sh)'; git ls-files '*.sh')
+	mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
 	mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
 	if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
 		die "found too few programs to check: ${shell[*]} ${python[*]}"

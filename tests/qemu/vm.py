@@ -44,7 +44,7 @@ class Vm:
     """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the block."""
 
     def __init__(self, cpu=HYBRID, *, guest="seconds=2", accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
-                 extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None):
+                 extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None, kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
         self.deadline = time.monotonic() + TIMEOUT
         self.stderr_file = tempfile.TemporaryFile("w+")
         self.console_file = tempfile.TemporaryFile("w+")
@@ -52,10 +52,10 @@ class Vm:
         # not our own affinity: what the kernel leaves of that in a cgroup, it would keep
         pinned = ["taskset", "-c", cpu_list(affinity)] if affinity else []
         command = [*pinned, *wrapper, qemu, "-no-user-config", "-accel", accel, "-M", machine, "-cpu", cpu, "-smp", str(vcpus),
-                   "-m", "64", "-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", GUEST, "-append", guest,
+                   "-m", str(memory), "-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", kernel, "-append", guest,
                    "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
                    "-action", "shutdown=pause", *(["-S"] if paused else []), *extra]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.console_file, stderr=self.stderr_file,
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=self.console_file, stderr=self.stderr_file,
                                         pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})})
         theirs.close()
         self._socket = ours

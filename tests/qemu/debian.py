@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See guests/debian; needs --icount.
+
+There a CPU executes an instruction a cycle, so that a loop of N instructions takes N cycles, and more only as far as the counter
+also sees what is not the loop: the program's start and, as emulated CPUs take turns, what other CPUs do in the loop's time.
+"""
+
+import functools
+import itertools
+import re
+import subprocess
+import time
+
+from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS, TIMEOUT, Vm, each_of, equal, match, only_on
+
+LOOP, LONG_LOOP = 20_000_000, 400_000_000
+# Of the loop, for what is not the loop; seen were 2 % and, with the test itself busy moving threads, 4 %.
+MARGIN = 0.1
+STAY = 0.002
+DRIVER = r"hw perfevents: enabled with armv8_pmuv3 PMU driver, {} counters available\n"
+REFUSED = "<not supported>"
+
+
+class Debian(Vm):
+    """A guest that runs commands; wherever its vCPU threads are initialised, KVM finds the PMU of the small CPUs there."""
+
+    def __init__(self, cpu):
+        super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-debian/vmlinuz", memory=512,
+                         extra=["-initrd", "guests-debian/initrd"], stdin=subprocess.PIPE, affinity=SMALL_CPUS)
+        self._read = 0
+        self.connect().pin(ALL_CPUS)
+        self.cont()
+        self.take_answer()
+        # what is in the log later was not said at boot
+        self.driver = self.run("dmesg -c | grep 'PMU driver'")
+
+    def _ended(self):
+        return re.search(r"^status (\d+)\n", self.console[self._read:], re.M)
+
+    def send(self, command):
+        """Starts it."""
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+        self.deadline = time.monotonic() + TIMEOUT
+
+    def answered(self):
+        """Whether the command has ended."""
+        return self._ended() is not None
+
+    def take_answer(self):
+        """Returns what the command printed, which must succeed."""
+        self.wait_until("the guest's answer", self.answered)
+        end = self._ended()
+        text = self.console[self._read:self._read + end.start()]
+        self._read += end.end()
+        equal(end[1], "0", f"exit status in the guest, where was printed {text!r}")
+        return text
+
+    def run(self, command):
+        """Returns what it prints."""
+        self.send(command)
+        return self.take_answer()
+
+    def place(self, cpu, vcpu=0):
+        """One vCPU there and all others elsewhere: two on a CPU flush the TLB at each switch, which takes the emulator seconds."""
+        elsewhere = set(ALL_CPUS) - {cpu}
+        self.pin(*({cpu} if index == vcpu else elsewhere for index in range(len(self.cpus))))
+
+
+@functools.cache
+def debian(cpu):
+    """The guest with this CPU, booted once; it ends with the host."""
+    return Debian(cpu)
+
+
+def perf_stat(events, loop, vcpu=0):
+    """The command that counts events over a loop on one vCPU."""
+    return f"taskset {1 << vcpu:x} perf stat -x, -e {events} spin {loop}"
+
+
+def read_counts(text):
+    """What perf printed: counts by event, as numbers where they are; each event had a counter all the time."""
+    counts = {}
+    for line in text.splitlines():
+        value, _, event, _, percent = line.split(",")[:5]
+        equal(percent, "100.00", f"percentage of the time in which {event} had a counter")
+        counts[event] = int(value) if value.isdigit() else value
+    return counts
+
+
+def is_loop(count, loop, where):
+    """Neither less nor much more than the loop took."""
+    if not isinstance(count, int) or not loop <= count <= loop * (1 + MARGIN):
+        raise AssertionError(f"{where}: expected {loop} to {loop * (1 + MARGIN):.0f} cycles, got {count!r}")
+
+
+@only_on("patched")
+def test_driver():
+    """the guest's driver finds the cycle counter alone, and no event but cycles"""
+    guest = debian(HYBRID)
+    equal(guest.backends, FIXED, "backend")
+    match(DRIVER.format(1), guest.driver, "the driver's message")
+    equal(guest.run("ls /sys/bus/event_source/devices/armv8_pmuv3/events").split(), ["cpu_cycles"], "events")
+
+
+@only_on("patched")
+@each_of({f"CPU {cpu} ({name})": cpu for name, cpus in PMUS for cpu in cpus})
+def test_counts(cpu):
+    """perf's cycles count, each vCPU's, and its instructions are refused"""
+    guest = debian(HYBRID)
+    for vcpu in range(len(guest.cpus)):
+        guest.place(cpu, vcpu)
+        counts = read_counts(guest.run(perf_stat("cycles,instructions", LOOP, vcpu)))
+        is_loop(counts["cycles"], LOOP, f"vCPU {vcpu}")
+        equal(counts["instructions"], REFUSED, f"instructions on vCPU {vcpu}")
+
+
+@only_on("patched")
+def test_moving():
+    """perf's cycles count on through moves from PMU to PMU in the middle of a loop"""
+    guest = debian(HYBRID)
+    interleaved = [cpu for row in itertools.zip_longest(*(cpus for _, cpus in PMUS)) for cpu in row if cpu is not None]
+    guest.send(perf_stat("cycles:u", LONG_LOOP))
+    moves = 0
+    for cpu in itertools.cycle(interleaved):
+        if guest.answered():
+            break
+        guest.place(cpu)
+        moves += 1
+        time.sleep(STAY)
+    counts = read_counts(guest.take_answer())
+    is_loop(counts["cycles:u"], LONG_LOOP, f"{moves} moves")
+    if moves < 10 * len(interleaved):
+        raise AssertionError(f"expected at least {10 * len(interleaved)} moves, got {moves}")
+
+
+@only_on("patched")
+def test_quiet():
+    """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's stderr"""
+    guest = debian(HYBRID)
+    equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": REFUSED}, "counts")
+    equal(guest.run("dmesg"), "", "kernel log")
+    match(r"\Ainfo: pmu-hybrid: [^\n]*\n\Z", guest.stderr, "QEMU's stderr")
+
+
+@only_on("patched")
+def test_without():
+    """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand still on the others"""
+    guest = debian("host")
+    match(DRIVER.format(7), guest.driver, "the driver's message")
+    counts = {}
+    for name, cpu in (SMALL, SMALL_CPUS[0]), (BIG, BIG_CPUS[0]):
+        guest.place(cpu)
+        counts[name] = read_counts(guest.run(perf_stat("cycles,instructions", LOOP)))
+    is_loop(counts[SMALL]["cycles"], LOOP, SMALL)
+    is_loop(counts[SMALL]["instructions"], LOOP, SMALL)
+    equal(counts[BIG]["cycles"], 0, f"cycles on {BIG}")
