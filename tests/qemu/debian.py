@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See guests/debian; needs --icount.
 
-There a CPU executes an instruction a cycle, so that a loop of N instructions takes N cycles, and more only as far as the counter
-also sees what is not the loop: the program's start and, as emulated CPUs take turns, what other CPUs do in the loop's time.
+There a CPU executes an instruction a cycle of a nanosecond, so that a loop of N instructions takes N cycles, and more only as far
+as the counter also sees what is not the loop: the program's start and, as emulated CPUs take turns, what others do in the meantime.
+More cycles than perf's own clock saw nanoseconds there cannot be.
 """
 
 import functools
@@ -14,10 +15,8 @@ import time
 from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS, TIMEOUT, Vm, each_of, equal, match, only_on
 
 LOOP, LONG_LOOP = 20_000_000, 400_000_000
-# Of the loop, for what is not the loop; seen were 2 % and, with the test itself busy moving threads, 4 %.
-MARGIN = 0.1
 STAY = 0.002
-DRIVER = r"hw perfevents: enabled with armv8_pmuv3 PMU driver, {} counters available\n"
+DRIVER = r"hw perfevents: enabled with armv8_pmuv3 PMU driver, {}( \(.*\))? counters available\n"
 REFUSED = "<not supported>"
 
 
@@ -79,19 +78,20 @@ def perf_stat(events, loop, vcpu=0):
 
 
 def read_counts(text):
-    """What perf printed: counts by event, as numbers where they are; each event had a counter all the time."""
+    """What perf printed: counts by event, as numbers where they are, with the nanoseconds that the event had a counter: all."""
     counts = {}
     for line in text.splitlines():
-        value, _, event, _, percent = line.split(",")[:5]
+        value, _, event, running, percent = line.split(",")[:5]
         equal(percent, "100.00", f"percentage of the time in which {event} had a counter")
-        counts[event] = int(value) if value.isdigit() else value
+        counts[event] = int(value) if value.isdigit() else value, int(running)
     return counts
 
 
-def is_loop(count, loop, where):
-    """Neither less nor much more than the loop took."""
-    if not isinstance(count, int) or not loop <= count <= loop * (1 + MARGIN):
-        raise AssertionError(f"{where}: expected {loop} to {loop * (1 + MARGIN):.0f} cycles, got {count!r}")
+def is_loop(counted, loop, where):
+    """Neither less nor more than the loop can have taken."""
+    count, running = counted
+    if not isinstance(count, int) or not loop <= count <= running:
+        raise AssertionError(f"{where}: expected {loop} to {running}, got {count!r}")
 
 
 @only_on("patched")
@@ -112,7 +112,7 @@ def test_counts(cpu):
         guest.place(cpu, vcpu)
         counts = read_counts(guest.run(perf_stat("cycles,instructions", LOOP, vcpu)))
         is_loop(counts["cycles"], LOOP, f"vCPU {vcpu}")
-        equal(counts["instructions"], REFUSED, f"instructions on vCPU {vcpu}")
+        equal(counts["instructions"], (REFUSED, 0), f"instructions on vCPU {vcpu}")
 
 
 @only_on("patched")
@@ -138,7 +138,7 @@ def test_moving():
 def test_quiet():
     """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's stderr"""
     guest = debian(HYBRID)
-    equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": REFUSED}, "counts")
+    equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": (REFUSED, 0)}, "counts")
     equal(guest.run("dmesg"), "", "kernel log")
     match(r"\Ainfo: pmu-hybrid: [^\n]*\n\Z", guest.stderr, "QEMU's stderr")
 
@@ -154,4 +154,4 @@ def test_without():
         counts[name] = read_counts(guest.run(perf_stat("cycles,instructions", LOOP)))
     is_loop(counts[SMALL]["cycles"], LOOP, SMALL)
     is_loop(counts[SMALL]["instructions"], LOOP, SMALL)
-    equal(counts[BIG]["cycles"], 0, f"cycles on {BIG}")
+    equal(counts[BIG]["cycles"][0], 0, f"cycles on {BIG}")
