@@ -44,7 +44,8 @@ class Vm:
     """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the block."""
 
     def __init__(self, cpu=HYBRID, *, guest="seconds=2", accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
-                 extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None, kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
+                 extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None,
+                 kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
         self.deadline = time.monotonic() + TIMEOUT
         self.stderr_file = tempfile.TemporaryFile("w+")
         self.console_file = tempfile.TemporaryFile("w+")
