@@ -114,7 +114,7 @@ def test_one_pmu():
             vm.pin(cpus)
             equal(vm.cont().backends, name, "backend")
             listed = cpu_list(cpus)
-            match(f"^.*: info: pmu-hybrid: vCPU threads may run on CPUs {listed}; "
+            match(f"^info: pmu-hybrid: vCPU threads may run on CPUs {listed}; "
                   f"the guest's PMU is backed by {name} on CPUs {listed}, with [0-9]+ event counters\n$", vm.stderr, "log")
             equal(vm.human(f"qom-get {vm.cpus[0]['qom-path']} pmu-backend").strip(), f'"{name}"', "HMP's qom-get")
             vm.passes()
