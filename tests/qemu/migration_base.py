@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Without pmu-hybrid streams are those of the QEMU that lacks the series, and each of the two loads the other's.
+
+Beside this file lie qemu-base, built without the series, and QEMU's own analyze-migration.py. Of a VM that never ran the state is
+that of its machine and the same each time, but for clocks.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+from migration import ended, passes_on, save, saved, wait_for
+from unchanged import BASE, CLOCKS
+from vm import HYBRID, QEMU, SMALL_CPUS, Vm, each_of, equal, only_on
+
+MACHINES = ("virt,gic-version=3", "virt-8.2,gic-version=3")
+SUBSECTION = "cpu/pmu-hybrid"
+
+
+def flatten(value, path=""):
+    """(path, leaf) of all that is in nested objects and lists."""
+    if not isinstance(value, (dict, list)):
+        yield path, value
+        return
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from flatten(child, f"{path}/{key}")
+
+
+def without_clocks(state):
+    """Registers that count time, and where the RTC's second zero lies."""
+    for name, section in state.items():
+        if name.startswith("cpu "):
+            for number, index in enumerate(section["cpreg_vmstate_indexes"]):
+                if index.removeprefix("0x") in CLOCKS:
+                    section["cpreg_vmstate_values"][number] = "a clock"
+        if name.startswith("pl031 "):
+            section["tick_offset_vmstate"] = "a clock"
+    return state
+
+
+def analyze(path, what):
+    """What analyze-migration.py tells of a stream."""
+    done = subprocess.run([sys.executable, "analyze-migration.py", "-f", path, "-d", what], check=True, text=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def stream(qemu, options):
+    """Description and contents of the device state of a VM that never ran."""
+    with tempfile.NamedTemporaryFile() as file, Vm(**{"cpu": "host", "qemu": qemu, "affinity": SMALL_CPUS} | options) as vm:
+        save(vm.connect(), file.name)
+        return {**dict(flatten(analyze(file.name, "desc"), "desc")), **dict(flatten(without_clocks(analyze(file.name, "state")), "state"))}
+
+
+def differences(one, other):
+    """Paths at which they differ."""
+    return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+
+
+def loaded(path, cpu, **options):
+    """A VM that waits for the state of one without pmu-hybrid: its affinity decides."""
+    return wait_for(f"file:{path}", cpu, pin=SMALL_CPUS, affinity=SMALL_CPUS, **options)
+
+
+def section_numbers(contents):
+    """Of the vCPUs."""
+    return sorted({int(found[1]) for path in contents if (found := re.match(r"state/cpu \((\d+)\)/", path))})
+
+
+STREAMS = {
+    **{machine.partition(",")[0]: {"machine": machine + ",dtb-randomness=off"} for machine in MACHINES},
+    "pmu=off": {"cpu": "host,pmu=off", "machine": MACHINES[0] + ",dtb-randomness=off"},
+}
+
+
+@only_on("stock")
+@each_of(STREAMS)
+def test_same_stream(options):
+    """without pmu-hybrid, the same sections, fields and values as in the stream of the QEMU without the series"""
+    wanted, got = stream(BASE, options), stream(QEMU, options)
+    equal(differences(wanted, got), [], "what differs")
+
+
+@only_on("stock")
+def test_subsection():
+    """with pmu-hybrid=on a subsection of each vCPU comes to the stream, and nothing else changes"""
+    options = STREAMS["virt"]
+    wanted, got = stream(BASE, options), stream(QEMU, {**options, "cpu": HYBRID})
+    changed = [path for path in differences(wanted, got) if not path.startswith("desc/")]
+    equal(changed, [f"state/cpu ({number})/{SUBSECTION}/{field}" for number in section_numbers(wanted)
+                    for field in ("kvm_pmu_backend", "kvm_pmu_name", "kvm_pmu_nr_counters")], "what differs")
+
+
+@only_on("stock")
+@each_of({f"{machine.partition(',')[0]} {way}": (machine, *qemus) for machine in MACHINES
+          for way, qemus in {"to base": (QEMU, BASE), "from base": (BASE, QEMU)}.items()})
+def test_base(row):
+    """without pmu-hybrid a running guest goes on in the other QEMU"""
+    machine, source, destination = row
+    with saved("host", pin=SMALL_CPUS, qemu=source, machine=machine) as path:
+        with loaded(path, "host", qemu=destination, machine=machine) as vm:
+            equal(ended(vm), ("completed", ""), "migration")
+            passes_on(vm.cont())
+
+
+@only_on("stock")
+@each_of({"after its start": True, "before": False})
+def test_hybrid_to_base(start):
+    """a stream with pmu-hybrid=on is refused by the QEMU that does not know it"""
+    with saved(pin=SMALL_CPUS, start=start) as path, loaded(path, "host", qemu=BASE) as vm:
+        vm.exits(f"load of migration failed: .*{SUBSECTION}")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Migrations from another host to this one: the destination follows the source, or refuses and the source goes on.
+
+The source is migration_source.py on the patched biglittle host; tests/qemu/migration-hosts starts both.
+"""
+
+import json
+import os
+import re
+import socket
+from typing import NamedTuple
+
+from in_host import parse_cpu_list
+from migration import passes_on
+from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
+
+SOURCE, STREAM = os.environ["MIGRATION_SOURCE"], os.environ["MIGRATION_STREAM"]
+A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
+A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
+
+
+class Refused(NamedTuple):
+    """The load is refused, or the first start of a VM that had not started."""
+
+    text: str
+    when: str = "load"
+
+
+SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the host's CPUs {}, which no single PMU covers")
+NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {CAPABILITY}")
+# also of a guest with one PMU, as the kernel lacks what would be its other way out
+NO_CHOICE = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers (the host has {pmu_list()}), and its "
+                    f"kernel lacks {CAPABILITY}")
+LATER = Refused(NO_CHOICE.text, when="start")
+
+
+class Row(NamedTuple):
+    """A destination, and what comes of a guest that has this or that at the source: a backend or a refusal."""
+
+    topology: str
+    kernel: str
+    pinning: str
+    # of each vCPU thread, or one for all
+    threads: tuple
+    fixed: object
+    one_pmu: object
+    never_started: object
+
+
+ROWS = (
+    Row("biglittle", "patched", "none", ("0-3",), FIXED, SPAN, FIXED),
+    Row("biglittle", "patched", "one cluster", ("0-1",), FIXED, A53, A53),
+    Row("biglittle", "patched", "other cluster", ("2-3",), FIXED, A72, A72),
+    Row("biglittle", "patched", "stray", ("2-3", "1"), FIXED, SPAN, FIXED),
+    Row("biglittle", "stock", "none", ("0-3",), NO_MODE, NO_CHOICE, LATER),
+    Row("biglittle", "stock", "one cluster", ("0-1",), NO_MODE, A53, A53),
+    Row("biglittle", "stock", "other cluster", ("2-3",), NO_MODE, A72, A72),
+    Row("biglittle", "stock", "stray", ("2-3", "1"), NO_MODE, NO_CHOICE, LATER),
+    Row("tricluster", "patched", "none", ("0-5",), FIXED, SPAN, FIXED),
+    Row("tricluster", "patched", "one cluster", ("0-1",), FIXED, A55, A55),
+    Row("tricluster", "patched", "middle cluster", ("2", "3"), FIXED, A78, A78),
+    Row("tricluster", "patched", "other cluster", ("4-5",), FIXED, X1, X1),
+    Row("tricluster", "patched", "stray", ("4-5", "1"), FIXED, SPAN, FIXED),
+    Row("homogeneous", "patched", "none", ("0-3",), FIXED, A72, A72),
+    Row("homogeneous", "patched", "one cluster", ("0-1",), FIXED, A72, A72),
+    Row("homogeneous", "patched", "other cluster", ("2-3",), FIXED, A72, A72),
+    Row("homogeneous", "patched", "stray", ("2-3", "1"), FIXED, A72, A72),
+)
+SOURCES = {"fixed counters": "fixed", "one PMU": "one_pmu", "never started": "never_started"}
+
+
+def union(threads):
+    """CPUs that any of them may run on, as messages have them."""
+    return cpu_list(set().union(*map(parse_cpu_list, threads)))
+
+
+def ask_source(wanted):
+    """Has such a guest migrated to here; the status in which that ended at the source, where after a failure the guest passes."""
+    with socket.socket(socket.AF_UNIX) as source, source.makefile("rw") as lines:
+        source.settimeout(2 * TIMEOUT)
+        source.connect(SOURCE)
+        print(wanted, file=lines, flush=True)
+        answer = json.loads(lines.readline())
+    equal("broken" in answer, False, f"the source is well ({answer})")
+    return answer["status"]
+
+
+def refuses_start(vm, pattern):
+    """With the reason, and leaves the VM to be started in another way."""
+    match(pattern, vm.refusal(), "error")
+    equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+
+
+@each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS if (row.topology, row.kernel) == (TOPOLOGY, KERNEL)
+          for source in SOURCES})
+def test_hosts(arguments):
+    """backend; or one message, and a guest that goes on at the source"""
+    row, source = arguments
+    wanted = getattr(row, SOURCES[source])
+    refusal = re.escape(wanted.text.format(union(row.threads))) if isinstance(wanted, Refused) else ""
+    with Vm(HYBRID, extra=["-incoming", "defer"]) as vm:
+        vm.connect().pin(*map(parse_cpu_list, row.threads))
+        vm.qmp.command("migrate-incoming", uri=f"unix:{STREAM}")
+        status = ask_source(source)
+        if refusal and wanted.when == "load":
+            equal(status, "failed", "migration")
+            vm.exits(f"load of migration failed: .*{refusal}")
+            return
+        equal(status, "completed", f"migration ({vm.stderr!r})")
+        if refusal:
+            refuses_start(vm, refusal)
+            return
+        equal(vm.cont().backends, wanted, "backend")
+        passes_on(vm)
