@@ -19,11 +19,11 @@ bench: all recreate ## what the series costs: a table, build/results/bench.json 
 	bench/bench.py
 
 .PHONY: check
-check: all unit recreate debian ## the tests that each change must pass; ONLY=PATTERN picks some
+check: all unit recreate debug debian ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run
 
 .PHONY: check-full
-check-full: all unit recreate debian ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate debug debian ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: shell
@@ -37,7 +37,7 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: all
-all: trees kernels qemu host guests ## build everything that the demo and the tests run
+all: trees kernels qemu host guests ## build everything that the demo runs, and most of what the tests do
 
 .PHONY: deps
 deps: ## install the Debian packages of the build machine (as root; otherwise name them)
@@ -53,14 +53,17 @@ $(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf
 	@mkdir -p $(@D) && touch $@
 
 .PHONY: kernels
-kernels: trees ## the emulated host's kernels: stock, patched, and patched with debugging options
+kernels: trees ## the emulated host's kernels, stock and patched
 	testbed/build-kernel stock
 	testbed/build-kernel patched
-	testbed/build-kernel debug
 
 .PHONY: recreate
 recreate: kernels ## the kernel without the series' last patch, for the bench and its test
 	testbed/build-kernel recreate
+
+.PHONY: debug
+debug: kernels ## the patched kernel with debugging options, for the tests
+	testbed/build-kernel debug
 
 .PHONY: qemu
 qemu: trees venv ## our QEMU, for use inside the emulated host
