@@ -209,47 +209,92 @@ def snapshot(vm, what):
 
 
 @contextlib.contextmanager
-def snapshot_of_one_pmu():
-    """The path of a disk with a snapshot of a VM that counts on the small CPUs."""
+def snapshot_of(cpus, start=True):
+    """The path of a disk with a snapshot of a VM on these CPUs, which has loaded it itself once."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/disk"
         with Vm(guest="seconds=4") as vm:
-            vm.connect().pin(SMALL_CPUS)
+            vm.connect().pin(cpus)
             add_disk(vm, path)
-            vm.cont()
-            vm.wait_for_deltas()
+            if start:
+                vm.cont().wait_for_deltas()
+            backend = vm.backends
             snapshot(vm, "save")
             snapshot(vm, "load")
-            equal(vm.backends, SMALL, "backend")
+            equal(vm.backends, backend, "backend")
         yield path
 
 
+@contextlib.contextmanager
+def vm_with(path, *, pin, start):
+    """A VM with that disk."""
+    with Vm() as vm:
+        vm.connect().pin(pin)
+        add_disk(vm, path)
+        if start:
+            vm.cont()
+        yield vm
+
+
+def loads(path, backend, *, pin, start):
+    """The guest of the snapshot goes on with such counters."""
+    with vm_with(path, pin=pin, start=start) as vm:
+        snapshot(vm, "load")
+        if vm.status != "running":
+            vm.cont()
+        equal(vm.backends, backend, "backend")
+        passes_on(vm)
+
+
+BEFORE_AND_AFTER = {"before the first start": False, "after it": True}
+
+
 @only_on("stock")
-def test_snapshot():
-    """a snapshot of a guest with one PMU loads before the first start and after it, and needs one PMU"""
-    with snapshot_of_one_pmu() as path:
-        for started in (False, True):
-            with Vm(guest="seconds=4") as vm:
-                vm.connect().pin(BIG_CPUS)
-                add_disk(vm, path)
-                if started:
-                    vm.cont()
-                snapshot(vm, "load")
-                if not started:
-                    vm.cont()
-                equal(vm.backends, BIG, "backend")
-                vm.passes()
-        with Vm() as vm:
-            vm.connect().pin(ALL_CPUS)
-            add_disk(vm, path)
-            raises("no single PMU covers", snapshot, vm, "load")
+@each_of(BEFORE_AND_AFTER)
+def test_snapshot(start):
+    """a snapshot of a guest with one PMU loads into a VM with one PMU, even of another kind"""
+    with snapshot_of(SMALL_CPUS) as path:
+        loads(path, BIG, pin=BIG_CPUS, start=start)
 
 
 @only_on("patched")
-def test_snapshot_of_other_backend():
-    """a guest with one PMU cannot be loaded into a VM that has started with fixed counters"""
-    with snapshot_of_one_pmu() as path, Vm() as vm:
-        vm.connect().pin(ALL_CPUS)
-        add_disk(vm, path)
-        vm.cont()
-        raises(f"has started with {FIXED} already", snapshot, vm, "load")
+@each_of(BEFORE_AND_AFTER)
+def test_snapshot_of_fixed(start):
+    """a snapshot of a guest with fixed counters keeps them, also in a VM that would have chosen one PMU"""
+    with snapshot_of(ALL_CPUS) as path:
+        loads(path, FIXED, pin=ALL_CPUS if start else BIG_CPUS, start=start)
+
+
+@only_on("stock")
+@each_of(BEFORE_AND_AFTER)
+def test_snapshot_unstarted(start):
+    """a snapshot of a VM that never ran goes with the choice of the VM that loads it, made before or after"""
+    with snapshot_of(SMALL_CPUS, start=False) as path:
+        loads(path, BIG, pin=BIG_CPUS, start=start)
+
+
+@only_on("stock")
+def test_snapshot_refused():
+    """a snapshot of a guest with one PMU is refused where no single one covers the vCPUs, and the choice stays open"""
+    with snapshot_of(SMALL_CPUS) as path, vm_with(path, pin=ALL_CPUS, start=False) as vm:
+        raises("no single PMU covers", snapshot, vm, "load")
+        equal((vm.status, vm.backends, vm.stderr), ("prelaunch", "", ""), "state after the refusal")
+        vm.pin(BIG_CPUS)
+        vm.qmp.command("system_reset")
+        equal(vm.cont().backends, BIG, "backend")
+        vm.passes()
+
+
+# Affinity of the guest that is saved, that of the VM which has started when it is to load it, and that one's backend
+OTHERS = {"one PMU into fixed counters": (SMALL_CPUS, ALL_CPUS, FIXED), "fixed counters into one PMU": (ALL_CPUS, BIG_CPUS, BIG)}
+
+
+@only_on("patched")
+@each_of(OTHERS)
+def test_snapshot_of_other_backend(row):
+    """a VM that has started cannot get another backend, and stops: half of its state is the snapshot's"""
+    cpus, other_cpus, backend = row
+    with snapshot_of(cpus) as path, vm_with(path, pin=other_cpus, start=True) as vm:
+        raises(f"has started with {backend} already", snapshot, vm, "load")
+        equal(vm.backends, backend, "backend")
+        equal(vm.status, "restore-vm", "run state")
