@@ -26,12 +26,11 @@ class Refused(NamedTuple):
     when: str = "load"
 
 
-SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the host's CPUs {}, which no single PMU covers")
+SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the host's CPUs {}, which no single PMU covers "
+               f"(the host has {pmu_list()}); pin all vCPU threads to the CPUs of one PMU before the migration")
 NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {CAPABILITY}")
-# also of a guest with one PMU, as the kernel lacks what would be its other way out
-NO_CHOICE = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers (the host has {pmu_list()}), and its "
-                    f"kernel lacks {CAPABILITY}")
-LATER = Refused(NO_CHOICE.text, when="start")
+LATER = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers (the host has {pmu_list()}), and its "
+                f"kernel lacks {CAPABILITY}", when="start")
 
 
 class Row(NamedTuple):
@@ -52,10 +51,10 @@ ROWS = (
     Row("biglittle", "patched", "one cluster", ("0-1",), FIXED, A53, A53),
     Row("biglittle", "patched", "other cluster", ("2-3",), FIXED, A72, A72),
     Row("biglittle", "patched", "stray", ("2-3", "1"), FIXED, SPAN, FIXED),
-    Row("biglittle", "stock", "none", ("0-3",), NO_MODE, NO_CHOICE, LATER),
+    Row("biglittle", "stock", "none", ("0-3",), NO_MODE, SPAN, LATER),
     Row("biglittle", "stock", "one cluster", ("0-1",), NO_MODE, A53, A53),
     Row("biglittle", "stock", "other cluster", ("2-3",), NO_MODE, A72, A72),
-    Row("biglittle", "stock", "stray", ("2-3", "1"), NO_MODE, NO_CHOICE, LATER),
+    Row("biglittle", "stock", "stray", ("2-3", "1"), NO_MODE, SPAN, LATER),
     Row("tricluster", "patched", "none", ("0-5",), FIXED, SPAN, FIXED),
     Row("tricluster", "patched", "one cluster", ("0-1",), FIXED, A55, A55),
     Row("tricluster", "patched", "middle cluster", ("2", "3"), FIXED, A78, A78),

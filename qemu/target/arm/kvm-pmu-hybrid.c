@@ -246,7 +246,13 @@ static ArmPMUBackend choose_backend(ArmPMUBackend wanted,
 
     *pmu = NULL;
     if (wanted != ARM_PMU_BACKEND_FIXED_COUNTERS) {
-        return arm_host_pmus_choose(pmus, vcpu_cpus, fixed, pmu, errp);
+        /*
+         * A guest with event counters cannot lose them, so make_choice()
+         * refuses the fixed counters whether or not KVM has them.
+         */
+        return arm_host_pmus_choose(pmus, vcpu_cpus,
+                                    fixed || wanted == ARM_PMU_BACKEND_HOST_PMU,
+                                    pmu, errp);
     }
     if (!fixed) {
         error_setg(errp, "The guest has the fixed counters only, and the "
@@ -282,9 +288,13 @@ static bool make_choice(ArmPMUBackend wanted, Error **errp)
     }
     cpu_list = arm_host_cpu_set_format(&cpus);
     if (wanted != ARM_PMU_BACKEND_NONE && backend != wanted) {
+        g_autofree char *pmu_list = arm_host_pmus_format(pmus);
+
         error_setg(errp, "The guest has the event counters of one PMU, but "
                    "the vCPU threads may run on the host's CPUs %s, which no "
-                   "single PMU covers", cpu_list);
+                   "single PMU covers (the host has %s); pin all vCPU threads "
+                   "to the CPUs of one PMU before the migration", cpu_list,
+                   pmu_list);
         return false;
     }
     if (!apply_backend(pmu, errp) || !read_nr_counters(&nr_counters, errp)) {
