@@ -12,12 +12,12 @@ set -euo pipefail
 SCRATCH=$BUILD/each-commit
 KERNELS=(patched no-kvm no-pmu)
 
-# add_kernel NAME SYMBOL...: the host's kernel without these
+# add_kernel NAME LINE...: one with nothing but these settings
 add_kernel() {
 	local name=$1
 	shift
-	printf 'CONFIG_%s=n\n' "$@" >"$SCRATCH/testbed/$name.config"
-	echo "$name - host.config $name.config" >>"$SCRATCH/testbed/kernels"
+	printf 'CONFIG_%s\n' "$@" >"$SCRATCH/testbed/$name.config"
+	echo "$name - $name.config" >>"$SCRATCH/testbed/kernels"
 }
 
 prepare_scratch() {
@@ -25,8 +25,8 @@ prepare_scratch() {
 	rm -rf "$SCRATCH"
 	mkdir -p "$SCRATCH/build/logs"
 	cp -r "$TOP"/{scripts,testbed,linux,qemu,upstream.conf} "$SCRATCH"
-	add_kernel no-kvm KVM
-	add_kernel no-pmu ARM_PMU ARM_PMUV3 HW_PERF_EVENTS
+	add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
+	add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
 	# What both need and neither changes.
 	for made in venv sysroot apt; do
 		ln -s "$BUILD/$made" "$SCRATCH/build/$made"
