@@ -11,9 +11,9 @@ uint64_t us_to_ticks(uint64_t us)
 	return us * cntfrq() / 1000000;
 }
 
-void lib_boot(const void *fdt)
+void lib_boot(const void *tables)
 {
-	dt_init(fdt);
+	platform_init(tables);
 	output_init();
 	psci_init();
 	smp_init();

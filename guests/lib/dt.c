@@ -38,7 +38,7 @@ static bool read_reg(int node, uint64_t *address)
 	return true;
 }
 
-void dt_init(const void *tree)
+void platform_init(const void *tree)
 {
 	int error = fdt_check_header(tree);
 
@@ -47,7 +47,7 @@ void dt_init(const void *tree)
 	fdt = tree;
 }
 
-uint64_t dt_uart_base(void)
+uint64_t platform_uart_base(void)
 {
 	const char *path = string_property("/chosen", "stdout-path");
 	uint64_t base;
@@ -59,27 +59,27 @@ uint64_t dt_uart_base(void)
 	return node >= 0 && read_reg(node, &base) ? base : DEFAULT_UART;
 }
 
-bool dt_next_virtio(int *node, uint64_t *base)
+bool platform_next_virtio(int *node, uint64_t *base)
 {
 	*node = fdt_node_offset_by_compatible(fdt, *node, "virtio,mmio");
 	return *node >= 0 && read_reg(*node, base);
 }
 
-bool dt_psci_uses_smc(void)
+bool platform_psci_uses_smc(void)
 {
 	const char *method = string_property("/psci", "method");
 
 	return method && !strcmp(method, "smc");
 }
 
-const char *dt_bootargs(void)
+const char *platform_bootargs(void)
 {
 	const char *args = string_property("/chosen", "bootargs");
 
 	return args ? args : "";
 }
 
-unsigned int dt_cpus(uint64_t *mpidr, unsigned int max)
+unsigned int platform_cpus(uint64_t *mpidr, unsigned int max)
 {
 	unsigned int count = 0;
 	int node;

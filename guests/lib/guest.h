@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a guest is given. It defines guest_main(), which runs on vCPU 0 with MMU and caches on, interrupts masked and the
- * device tree read, and which ends with one of the verdicts.
+ * firmware's tables read, and which ends with one of the verdicts.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -13,7 +13,12 @@
 #include "sysreg.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+/* To our printing "l" is 64 bits, as to C but on Windows, whose rules the compiler follows for UEFI; there it cannot check. */
+#ifdef __LP64__
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
+#else
+#define PRINTF(f, a)
+#endif
 #define NORETURN	__attribute__((noreturn))
 
 void guest_main(void);
@@ -34,7 +39,7 @@ void output_hold(void);
 void output_release(void);
 void print_held(const char *fmt, ...) PRINTF(1, 2);
 
-/* smp.c: vCPUs are numbered from 0, the boot vCPU, in the order of the device tree. */
+/* smp.c: vCPUs are numbered from 0, the boot vCPU, in the order of the firmware's tables. */
 unsigned int vcpu_count(void);
 static inline unsigned int vcpu_index(void)
 {
@@ -43,7 +48,7 @@ static inline unsigned int vcpu_index(void)
 /* Starts all other vCPUs in fn(); they must not return from it. Ends with FAIL when one does not come up. */
 void start_secondaries(void (*fn)(void));
 
-/* params.c: NAME=VALUE words of /chosen/bootargs. Anything not in the table, or out of range, ends with FAIL. */
+/* params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of range, ends with FAIL. */
 struct param {
 	const char *name;
 	uint64_t value;			/* the default until read */
@@ -51,6 +56,22 @@ struct param {
 	const char *const *words;	/* instead of a number: NULL-ended list; value is the index */
 };
 void read_params(struct param *params, size_t count);
+
+/*
+ * timing.c: check_pmu() ends with STOP when the vCPU has none. An interval is measured of an enabled counter; one that went back
+ * ends with FAIL, one that stood still with STOP when it is divided by.
+ */
+struct delta {
+	uint64_t cntvct, ticks;		/* at its end; how long it was */
+	uint64_t before, after;		/* PMCCNTR_EL0 */
+};
+void check_pmu(void);
+void enable_cycle_counter(void);
+struct delta measure_interval(uint64_t ticks);
+void divide_by_cycles(struct delta delta);
+/* Deltas are recorded to be printed between intervals, at the end by who holds the output. */
+void record_delta(struct delta delta);
+void print_deltas_held(void);
 
 /* boot.c */
 static inline uint64_t cntvct(void)

@@ -7,18 +7,18 @@
 
 #include "guest.h"
 
-/* start.S */
+/* vcpu.S */
 extern char start_secondary[];
 
-/* dt.c */
-void dt_init(const void *fdt);
-uint64_t dt_uart_base(void);
+/* dt.c from the device tree, uefi/acpi.c from ACPI's tables */
+void platform_init(const void *tables);
+uint64_t platform_uart_base(void);
 /* The base of a virtio-mmio transport: of the first one for node 0, else of the one after *node; false when there is no more. */
-bool dt_next_virtio(int *node, uint64_t *base);
-bool dt_psci_uses_smc(void);
-const char *dt_bootargs(void);
+bool platform_next_virtio(int *node, uint64_t *base);
+bool platform_psci_uses_smc(void);
+const char *platform_bootargs(void);
 /* Fills mpidr[] with the affinity of each CPU, returns their number, which may be more than max. */
-unsigned int dt_cpus(uint64_t *mpidr, unsigned int max);
+unsigned int platform_cpus(uint64_t *mpidr, unsigned int max);
 
 /* smp.c */
 void smp_init(void);
@@ -54,11 +54,11 @@ size_t format(char *buf, size_t size, const char *fmt, va_list ap);
 
 /* psci.c */
 void psci_init(void);
-long psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context);
+int64_t psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context);
 void psci_system_off(void) NORETURN;
 
-/* called by start.S */
-void lib_boot(const void *fdt) NORETURN;
+/* called by start.S or uefi/start.S, and by vcpu.S */
+void lib_boot(const void *tables) NORETURN;
 void lib_secondary(void) NORETURN;
 void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 

@@ -52,7 +52,7 @@ static NORETURN void fail_unknown(const struct param *params, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		add_to_list(&list, params[i].name);
-	fail("unknown parameter in \"%s\"; write NAME=VALUE with a name of %s", dt_bootargs(), list.text);
+	fail("unknown parameter in \"%s\"; write NAME=VALUE with a name of %s", platform_bootargs(), list.text);
 }
 
 static void set_param(struct param *param, const char *text, size_t len)
@@ -75,7 +75,7 @@ static void set_param(struct param *param, const char *text, size_t len)
 
 void read_params(struct param *params, size_t count)
 {
-	const char *args = dt_bootargs();
+	const char *args = platform_bootargs();
 
 	while (*args) {
 		size_t len = strchr(args, ' ') ? (size_t)(strchr(args, ' ') - args) : strlen(args);

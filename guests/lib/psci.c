@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* PSCI 0.2 and later (DEN0022), through the conduit that the device tree names. */
+/* PSCI 0.2 and later (DEN0022), through the conduit that the firmware names. */
 #include "internal.h"
 
 #define PSCI_SYSTEM_OFF	0x84000008
@@ -10,7 +10,7 @@
 
 static bool uses_smc;
 
-static long psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
+static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
 {
 	register uint64_t x0 asm("x0") = function;
 	register uint64_t x1 asm("x1") = a1;
@@ -26,10 +26,10 @@ static long psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
 
 void psci_init(void)
 {
-	uses_smc = dt_psci_uses_smc();
+	uses_smc = platform_psci_uses_smc();
 }
 
-long psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context)
+int64_t psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context)
 {
 	return psci_call(PSCI_CPU_ON, mpidr, entry, context);
 }

@@ -13,8 +13,8 @@ void output_init(void)
 	uint64_t base;
 	int node = 0;
 
-	uart_init(dt_uart_base());
-	while (dt_next_virtio(&node, &base)) {
+	uart_init(platform_uart_base());
+	while (platform_next_virtio(&node, &base)) {
 		if (virtio_console_init(base)) {
 			write_text = virtio_console_write;
 			return;

@@ -10,16 +10,16 @@ static unsigned int count;
 static unsigned int up;
 static void (*secondary_fn)(void);
 
-/* The boot vCPU is index 0 (start.S says so before anybody can know), which QEMU's order agrees with. */
+/* The boot vCPU is index 0 (start-up says so before anybody can know), which QEMU's order agrees with. */
 void smp_init(void)
 {
 	uint64_t self = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
 
-	count = dt_cpus(mpidrs, MAX_VCPUS);
+	count = platform_cpus(mpidrs, MAX_VCPUS);
 	if (count < 1 || count > MAX_VCPUS)
-		fail("the device tree has %u CPUs, 1 to %u are supported", count, MAX_VCPUS);
+		fail("the firmware names %u CPUs, 1 to %u are supported", count, MAX_VCPUS);
 	if (mpidrs[0] != self)
-		fail("booted on the CPU with MPIDR 0x%lx, the first in the device tree has 0x%lx", self, mpidrs[0]);
+		fail("booted on the CPU with MPIDR 0x%lx, the first that the firmware names has 0x%lx", self, mpidrs[0]);
 }
 
 unsigned int vcpu_count(void)
@@ -40,7 +40,7 @@ void start_secondaries(void (*fn)(void))
 
 	secondary_fn = fn;
 	for (unsigned int i = 1; i < count; i++) {
-		long error = psci_cpu_on(mpidrs[i], (uint64_t)start_secondary, i);
+		int64_t error = psci_cpu_on(mpidrs[i], (uint64_t)start_secondary, i);
 
 		if (error)
 			fail("PSCI CPU_ON of vcpu=%u (MPIDR 0x%lx) returned %ld", i, mpidrs[i], error);

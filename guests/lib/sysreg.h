@@ -14,12 +14,14 @@
 #define SCTLR_C		(1 << 2)
 #define SCTLR_I		(1 << 12)
 
-/* 39 bits of VA, 4 KiB granule: the walk starts at level 1, where an entry maps 1 GiB; 32 bits of PA */
+/* 39 bits of VA, 4 KiB granule: the walk starts at level 1, where an entry maps 1 GiB */
 #define TCR_T0SZ_39BIT	25
 #define TCR_IRGN0_WBWA	(1 << 8)
 #define TCR_ORGN0_WBWA	(1 << 10)
 #define TCR_SH0_INNER	(3 << 12)
 #define TCR_EPD1	(1 << 23)
+#define TCR_IPS_SHIFT	32
+#define TCR_IPS_BITS	3
 
 #define MAIR_DEVICE	0x00	/* index 0: Device-nGnRnE */
 #define MAIR_NORMAL	0xff	/* index 1: Normal, write-back */
@@ -29,6 +31,7 @@
 #define DESC_SH_INNER	(3 << 8)
 #define DESC_AF		(1 << 10)
 #define DESC_XN		(3 << 53)
+#define RAM_GIBS	255	/* above are devices again */
 
 #define HCR_RW		(1 << 31)
 #define CPTR_EL2_RES1	0x33ff

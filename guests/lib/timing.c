@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The cycle counter, measured over intervals of the system counter and divided by, and the lines that say what was measured. */
+#include "guest.h"
+
+/*
+ * What a vCPU can measure while another one prints. Small, so that what is read of the guest was measured just now even on a
+ * host too slow for the rate: there the vCPUs wait for the printing instead of running ahead of it.
+ */
+#define RING_SIZE	8
+
+/* Well below the shortest interval on any CPU. */
+#define SPINS_PER_READ	1000
+
+/* Written by its vCPU, emptied by who holds the output. */
+struct ring {
+	struct delta deltas[RING_SIZE];
+	uint64_t written, printed;
+};
+
+static struct ring rings[MAX_VCPUS];
+
+void check_pmu(void)
+{
+	uint64_t version = read_sysreg(id_aa64dfr0_el1) >> ID_DFR0_PMUVER_SHIFT & 0xf;
+
+	if (version == ID_PMUVER_NONE || version == ID_PMUVER_IMPDEF)
+		stop("no PMU vcpu=%u pmuver=0x%lx", vcpu_index(), version);
+}
+
+void enable_cycle_counter(void)
+{
+	write_sysreg(PMCR_E | PMCR_C | PMCR_LC, pmcr_el0);
+	write_sysreg(0, pmccfiltr_el0);
+	write_sysreg(PMCNTEN_C, pmcntenset_el0);
+	isb();
+}
+
+static void print_ring(unsigned int vcpu)
+{
+	struct ring *ring = &rings[vcpu];
+	uint64_t written = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE);
+	uint64_t printed = ring->printed;
+
+	for (; printed < written; printed++) {
+		const struct delta *delta = &ring->deltas[printed % RING_SIZE];
+
+		print_held("delta vcpu=%u cntvct=%lu cycles=%lu ticks=%lu", vcpu, delta->cntvct, delta->after - delta->before,
+			   delta->ticks);
+		__atomic_store_n(&ring->printed, printed + 1, __ATOMIC_RELEASE);
+	}
+}
+
+void print_deltas_held(void)
+{
+	for (unsigned int i = 0; i < vcpu_count(); i++)
+		print_ring(i);
+}
+
+/*
+ * A line costs at least an exit of the vCPU, on the UART one for each character. So the deltas are printed between intervals, by
+ * one vCPU for all; who finds another one at it measures on, and only a full ring makes a vCPU wait.
+ */
+void record_delta(struct delta delta)
+{
+	struct ring *ring = &rings[vcpu_index()];
+
+	ring->deltas[ring->written % RING_SIZE] = delta;
+	__atomic_store_n(&ring->written, ring->written + 1, __ATOMIC_RELEASE);
+	if (output_try_hold()) {
+		print_deltas_held();
+		output_release();
+	}
+	while (ring->written - __atomic_load_n(&ring->printed, __ATOMIC_ACQUIRE) == RING_SIZE) {
+		if (output_try_hold()) {
+			print_deltas_held();
+			output_release();
+		}
+	}
+}
+
+/* Arm's division by zero gives 0 without a trap, so compilers put a check and a BRK in front, as here. */
+void divide_by_cycles(struct delta delta)
+{
+	uint64_t scale;
+
+	if (delta.after == delta.before) {
+		output_hold();
+		print_deltas_held();
+		stop("divide by zero vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
+		     vcpu_index(), cntvct(), delta.before, delta.after);
+	}
+	scale = ((uint64_t)1000000 << 32) / (delta.after - delta.before);
+	asm volatile("" : : "r"(scale));	/* used, as far as the compiler knows */
+}
+
+/* Reads of the system counter are slow on an emulated host, and a wait of nothing else would make it crawl. */
+static void wait_until(uint64_t start, uint64_t ticks)
+{
+	do {
+		for (unsigned int i = 0; i < SPINS_PER_READ; i++)
+			asm volatile("");
+	} while (cntvct() - start < ticks);
+}
+
+/* 64 bits of cycles do not overflow in a guest's life. */
+static uint64_t read_cycles(void)
+{
+	static uint64_t last[MAX_VCPUS];
+	uint64_t before = last[vcpu_index()];
+	uint64_t now = read_sysreg(pmccntr_el0);
+
+	if (now < before)
+		fail("PMCCNTR_EL0 went back vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
+		     vcpu_index(), cntvct(), before, now);
+	last[vcpu_index()] = now;
+	return now;
+}
+
+struct delta measure_interval(uint64_t ticks)
+{
+	uint64_t t0, t1, c0, c1;
+
+	/* the barriers keep both counters' reads, and the wait, in program order */
+	isb();
+	t0 = cntvct();
+	isb();
+	c0 = read_cycles();
+	isb();
+	wait_until(t0, ticks);
+	isb();
+	c1 = read_cycles();
+	isb();
+	t1 = cntvct();
+	return (struct delta){ .cntvct = t1, .ticks = t1 - t0, .before = c0, .after = c1 };
+}
