@@ -26,6 +26,11 @@ check: all unit recreate debug debian ## the tests that each change must pass; O
 check-full: all unit recreate debug debian ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
+.PHONY: check-host
+check-host: all debian ## the Avocado tests on a real board: HOST=user@board make check-host
+	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
+	tests/avocado/run -p host='$(HOST)'
+
 .PHONY: shell
 shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglittle|tricluster|homogeneous
 	testbed/run --kernel $(or $(KERNEL),patched) --topology $(or $(TOPOLOGY),biglittle) \

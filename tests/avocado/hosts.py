@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The arm64 host that a test runs on: emulated for this test alone, or a real one, by `-p host=user@board`. Both are reached by ssh.
+
+A test derives from HostTest and says what it needs of the host:
+
+    with self.host(pmus=2, mode=True) as host:
+        print(host.run("uname", "-r"))
+
+An emulated host is made to fit, unless parameters say otherwise. What the host then lacks, cancels the test.
+"""
+import contextlib
+import functools
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import avocado
+
+TOP = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(TOP / "testbed"), str(TOP / "tests" / "demo")]
+import host as testbed  # noqa: E402
+from in_host import parse_cpu_list  # noqa: E402
+
+ARTIFACTS = testbed.ARTIFACTS
+CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+# Seconds, before VPMU_TIMEOUT_FACTOR: of a test, and of one command on the host
+TEST_TIMEOUT, COMMAND_TIMEOUT = 300, 60
+# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left there: processes are known by their folder.
+KEEPER = """
+folder=$(mktemp -d /var/tmp/vpmu.XXXXXX) && chmod 711 "$folder" && echo "$folder" || exit
+cat >/dev/null
+for process in /proc/[0-9]*; do
+    [ "$process/cwd" -ef "$folder" ] && kill -9 "${process#/proc/}"
+done
+rm -rf "$folder"
+"""
+FACTS = """
+uname -m; uname -r; cat /sys/devices/system/cpu/online; [ -c /dev/kvm ] && echo kvm || echo none
+for file in /sys/bus/event_source/devices/*/cpus; do
+    [ ! -e "$file" ] || echo "$(basename "$(dirname "$file")") $(cat "$file")"
+done
+"""
+
+
+def scaled(seconds):
+    """For slow machines."""
+    return testbed.scale_timeout(seconds)
+
+
+def read_capability():
+    """The capability's number, as the series has it."""
+    for patch in sorted((TOP / "linux" / "patches").glob("*.patch")):
+        if found := re.search(rf"^\+#define {CAPABILITY}\s+(\d+)", patch.read_text(), re.M):
+            return int(found[1])
+    raise LookupError(f"no patch in linux/patches defines {CAPABILITY}")
+
+
+class HostFailed(AssertionError):
+    """The host's kernel found a bug, or the host is gone."""
+
+
+class CommandFailed(AssertionError):
+    """A command on the host ended with another status than 0."""
+
+
+class Host:
+    """What tests see of a host. Commands start in self.folder, where the test's files are, as root."""
+
+    def __init__(self, logs, files):
+        self.logs, self.files = Path(logs), files
+        self.folder = None
+        self._stack = contextlib.ExitStack()
+        self._local = None
+        self._sockets = 0
+
+    def __enter__(self):
+        with self._stack:
+            self._local = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vpmu-"))
+            self._boot()
+            self._start_keeper()
+            self._put_files()
+            self._look()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, kind, *_):
+        with self._stack:
+            try:
+                self._save_log()
+            except (AssertionError, OSError, testbed.HostError):
+                # what went wrong first is what is told
+                if kind is None:
+                    raise
+
+    # what differs
+
+    def _boot(self):
+        raise NotImplementedError
+
+    def _put_files(self):
+        raise NotImplementedError
+
+    def _ssh(self, *options):
+        """The beginning of an ssh command line, which a shell's line ends."""
+        raise NotImplementedError
+
+    def _wait(self, argv, deadline, what, **kwargs):
+        """Runs a command here that uses the host; its exit status."""
+        raise NotImplementedError
+
+    def _save_log(self):
+        """Keeps the kernel's log; fails when it has warnings from since the start."""
+        raise NotImplementedError
+
+    # ssh
+
+    def _connect(self, *options):
+        """All go through the keeper's connection: making one takes an emulated CPU half a second."""
+        return self._ssh("-T", "-o", f"ControlPath={self._local}/ssh", *options)
+
+    def _start_keeper(self):
+        keeper = testbed.start_child([*self._connect("-o", "ControlMaster=yes"), self._line(["sh", "-c", KEEPER], None)],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._stack.callback(self._end_keeper, keeper)
+        self.folder = keeper.stdout.readline().strip()
+        if not self.folder:
+            raise testbed.HostError(testbed.STATUS_DIED, f"no way in by ssh: {keeper.stderr.read().strip()}")
+
+    @staticmethod
+    def _end_keeper(keeper):
+        keeper.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            keeper.wait(scaled(5))
+        testbed.stop_child(keeper)
+        keeper.stdout.close()
+        keeper.stderr.close()
+
+    def _line(self, argv, folder):
+        """For the shell over there."""
+        command = shlex.join(map(str, argv))
+        return f"cd {shlex.quote(folder)} && exec {command}" if folder else command
+
+    # what tests use
+
+    def status(self, *argv, timeout=COMMAND_TIMEOUT, stdin=None):
+        """Runs a command; its exit status, stdout and stderr."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
+            source.write((stdin or "").encode())
+            source.seek(0)
+            status = self._wait([*self._connect(), self._line(argv, self.folder)], time.monotonic() + scaled(timeout),
+                                f"'{shlex.join(map(str, argv))}'", stdin=source, stdout=out, stderr=err)
+            texts = []
+            for file in (out, err):
+                file.seek(0)
+                texts.append(file.read().decode(errors="replace"))
+        return status, *texts
+
+    def run(self, *argv, timeout=COMMAND_TIMEOUT, stdin=None):
+        """Runs a command, which must succeed; what it printed."""
+        status, out, err = self.status(*argv, timeout=timeout, stdin=stdin)
+        if status:
+            raise CommandFailed(f"{shlex.join(map(str, argv))}: expected exit status 0, got {status}; {(err or out).strip()}")
+        return out
+
+    def start(self, name, *argv):
+        """Starts a command that runs beside the test, at most as long as the host is in use. Its stdout and stderr are NAME.out and
+        NAME.err in the test's logs; its stdin is that of the process (ssh) that is returned."""
+        with open(self.logs / f"{name}.out", "ab") as out, open(self.logs / f"{name}.err", "ab") as err:
+            process = testbed.start_child([*self._connect(), self._line(argv, self.folder)],
+                                          stdin=subprocess.PIPE, stdout=out, stderr=err)
+        self._stack.callback(process.stdin.close)
+        self._stack.callback(testbed.stop_child, process)
+        return process
+
+    def forward(self, target):
+        """Path of a socket here that leads to TARGET there: a socket's path, or "127.0.0.1:PORT"."""
+        self._sockets += 1
+        local = f"{self._local}/{self._sockets}"
+        subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True, capture_output=True)
+        return local
+
+    def has_program(self, name):
+        """Whether it is in PATH there."""
+        return self.status("sh", "-c", f"command -v {shlex.quote(name)}")[0] == 0
+
+    @functools.cached_property
+    def fixed_counters(self):
+        """Whether its KVM has the mode."""
+        number = read_capability()
+        script = f"import fcntl, os; print(fcntl.ioctl(os.open('/dev/kvm', os.O_RDWR), 0xae03, {number}))"
+        return self.run("python3", "-IS", "-c", script).strip() == "1"
+
+    def _look(self):
+        """What nearly every test asks for, in one go."""
+        self.arch, self.release, online, kvm, *pmus = self.run("sh", "-c", FACTS).splitlines()
+        self.cpus = parse_cpu_list(online)
+        self.has_kvm = kvm == "kvm"
+        # names and CPUs, by CPU
+        self.pmus = dict(sorted(((name, parse_cpu_list(cpus)) for name, cpus in map(str.split, pmus)), key=lambda pmu: pmu[1]))
+
+    @property
+    def clusters(self):
+        """Sets of CPUs to move between: each PMU's; with one PMU, halves."""
+        if len(self.pmus) > 1:
+            return list(self.pmus.values())
+        middle = len(self.cpus) // 2
+        return [self.cpus[:middle], self.cpus[middle:]]
+
+    def __str__(self):
+        pmus = ", ".join(f"{name} on {len(cpus)} CPUs" for name, cpus in self.pmus.items())
+        return f"Linux {self.release} with {pmus or 'no PMU'}"
+
+
+class EmulatedHost(Host):
+    """Booted for one test. Its kernel panics where others warn."""
+
+    def __init__(self, logs, files, kernel, topology, icount=False, append=()):
+        super().__init__(logs, files)
+        self._machine = testbed.EmulatedHost(kernel, topology, icount, append, files)
+        self._machine.log = self.logs / "host-console.log"
+
+    def _boot(self):
+        self._stack.enter_context(self._machine).start()
+
+    def _ssh(self, *options):
+        return self._machine.connection.command(*options)
+
+    def _put_files(self):
+        # they came with the disk; the folder of a real host has them, too
+        self.run("sh", "-c", 'for file in /root/* ; do ln -s "$file" . ; done')
+
+    def _wait(self, argv, deadline, what, **kwargs):
+        try:
+            return self._machine.run(argv, deadline, what, **kwargs)
+        except testbed.HostError as error:
+            raise HostFailed(str(error)) from error
+
+    def _save_log(self):
+        self.run("true")
+
+
+class Board(Host):
+    """A real one. The user's ssh configuration says how it is reached; who is not root there needs sudo without a password."""
+
+    def __init__(self, logs, files, address):
+        super().__init__(logs, files)
+        self._address = address
+        self._sudo = []
+        self._log_before = []
+
+    def _boot(self):
+        result = subprocess.run([*self._ssh("-T"), "id -u"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise testbed.HostError(testbed.STATUS_BOOT, f"ssh {self._address}: {result.stderr.strip()}")
+        if result.stdout.strip() != "0":
+            self._sudo = ["sudo", "-n"]
+
+    def _ssh(self, *options):
+        return ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", *options, self._address, "--"]
+
+    def _line(self, argv, folder):
+        if not folder:
+            return shlex.join([*self._sudo, *map(str, argv)])
+        return shlex.join([*self._sudo, "sh", "-c", 'cd "$0" && exec "$@"', folder, *map(str, argv)])
+
+    def _put_files(self):
+        with testbed.pack_files(self.files) as archive:
+            archive.seek(0)
+            subprocess.run([*self._connect(), self._line(["tar", "-x"], self.folder)], stdin=archive, check=True)
+        self._log_before = self._read_log()
+
+    def _wait(self, argv, deadline, what, **kwargs):
+        try:
+            with testbed.start_child(argv, **kwargs) as process:
+                try:
+                    return process.wait(max(0, deadline - time.monotonic()))
+                finally:
+                    testbed.stop_child(process)
+        except subprocess.TimeoutExpired as error:
+            raise HostFailed(f"{what} did not end within its deadline") from error
+
+    def _read_log(self):
+        return self.run("dmesg").splitlines()
+
+    def _save_log(self):
+        log = self._read_log()
+        # a full ring buffer loses its oldest lines
+        if self._log_before and self._log_before[-1] in log:
+            log = log[log.index(self._log_before[-1]) + 1:]
+        (self.logs / "host-dmesg.log").write_text("".join(f"{line}\n" for line in log))
+        if trouble := [line for line in log if testbed.TROUBLE.search(line)]:
+            raise HostFailed(f"the host's kernel reported a bug: {trouble[0]}")
+
+
+class HostTest(avocado.Test):
+    """A test that needs a host. Parameters: host, kernel, topology, qemu; see docs/avocado.md."""
+
+    timeout = scaled(TEST_TIMEOUT)
+
+    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False):
+        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either.
+        FILES are copied to its folder, as is our QEMU. Cancels the test where the host lacks something; used with "with"."""
+        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append), pmus, mode, exactly)
+
+    @property
+    def qemu(self):
+        """Path of the QEMU that is tested, here."""
+        path = Path(self.params.get("qemu", default=ARTIFACTS / "qemu-system-aarch64"))
+        if not path.exists():
+            self.error(f"{path} is missing; run 'make qemu', or give another one with -p qemu=PATH")
+        return path
+
+    def _make_host(self, pmus, mode, files, icount, append):
+        address = self.params.get("host", default="")
+        if address:
+            return Board(self.logdir, files, address)
+        kernel = self.params.get("kernel", default="stock" if mode is False else "patched")
+        topology = self.params.get("topology", default=None) or find_topology(pmus)
+        return EmulatedHost(self.logdir, files, kernel, topology, icount, append)
+
+    @contextlib.contextmanager
+    def _checked(self, host, pmus, mode, exactly):
+        with host:
+            self.log.info("host: %s", host)
+            if host.arch != "aarch64" or not host.has_kvm:
+                self.cancel(f"needs an arm64 host with /dev/kvm, and {host} is {host.arch}")
+            if len(host.pmus) < pmus or exactly and len(host.pmus) != pmus:
+                self.cancel(f"needs a host with {'' if exactly else 'at least '}{pmus} PMUs, and this is {host}")
+            if mode is not None and host.fixed_counters != mode:
+                self.cancel(f"needs a KVM {'with' if mode else 'without'} {CAPABILITY}, and this is {host}")
+            yield host
+
+
+def find_topology(pmus):
+    """The emulated host with so many PMUs."""
+    for name in testbed.TOPOLOGIES:
+        nodes = subprocess.run(["fdtget", "-l", ARTIFACTS / f"{name}.dtb", "/"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        if sum(node.startswith("pmu") for node in nodes.split()) == pmus:
+            return name
+    raise LookupError(f"no emulated host has {pmus} PMUs; see testbed/*.dts")
+
+
+def poll(what, condition, timeout, explain=lambda: ""):
+    """Waits until the condition is true, and returns what it is then; fails after so many seconds."""
+    deadline = time.monotonic() + scaled(timeout)
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {scaled(timeout):g} s in vain for {what}. {explain()}".rstrip())
+        time.sleep(0.05)
+    return found
+
+
+def tail(path, size=600):
+    """The end of a log, for messages."""
+    text = Path(path).read_text(errors="replace") if os.path.exists(path) else ""
+    return text[-size:]

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run, chosen as documented; without it all is as it was."""
+from qemu.qmp import ExecuteError
+from vms import FIXED, MOVER, WINLIKE, VmTest
+
+FILES = [WINLIKE, MOVER]
+MOVE_SECONDS = 3
+
+
+class Start(VmTest):
+    """Where vCPU threads may run when the VM starts, decides."""
+
+    def test_fixed_counters(self):
+        """
+        All of a heterogeneous host: fixed counters, and the guest lives while its vCPUs move
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE, append="seconds=3600") as vm:
+            self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
+            vm.wait_for_console("delta vcpu=1")
+            moves = vm.move_for(MOVE_SECONDS)
+            self.log.info("moves: %s", moves)
+            self.check(min(moves) >= 10, f"expected at least 10 moves of each vCPU, got {moves}")
+            before = len(vm.console)
+            vm.wait_for_console("delta vcpu=0", after=before)
+            vm.wait_for_console("delta vcpu=1", after=before)
+
+    def test_one_pmu(self):
+        """
+        The CPUs of one PMU: that PMU with its event counters, which needs nothing of KVM
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=False, files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+            name, cpus = list(host.pmus.items())[-1]
+            vm.pin(cpus)
+            self.check_equal(vm.cont().backends, [name, name], "backends")
+            vm.wait_for_console("PASS: ")
+
+    def test_refusal(self):
+        """
+        All of a heterogeneous host whose KVM lacks the mode: the start is refused and the VM waits for another pinning
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=False, files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+            with self.assertRaisesRegex(ExecuteError, "no single PMU covers"):
+                vm.cont()
+            self.check_equal(vm.status, "prelaunch", "status after the refusal")
+            vm.pin(host.clusters[0])
+            vm.cont().wait_for_console("PASS: ")
+
+    def test_off(self):
+        """
+        Without pmu-hybrid: no word of it, a guest that lives on the CPUs of its PMU and stops on others
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, files=FILES) as host:
+            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=2", affinity=host.clusters[0], name="stays") as vm:
+                vm.cont().wait_for_console("PASS: ")
+                self.check_equal(vm.stderr, "", "QEMU's stderr")
+            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=3600", affinity=host.clusters[0], name="moves") as vm:
+                vm.cont().wait_for_console("delta vcpu=1")
+                vm.pin(host.clusters[-1])
+                vm.wait_for_console("STOP: divide by zero")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A QEMU on the test host: its monitor (qemu.qmp, through ssh), its vCPU threads, its console. See hosts.py."""
+import contextlib
+import logging
+import time
+from pathlib import Path
+
+from hosts import ARTIFACTS, HostTest, poll, scaled, tail
+from qemu.qmp import QMPError
+from qemu.qmp.legacy import QEMUMonitorProtocol
+
+HYBRID = "host,pmu-hybrid=on"
+FIXED = "fixed-counters"
+WINLIKE = ARTIFACTS / "guests" / "winlike.bin"
+MOVER = Path(__file__).with_name("mover.py")
+# What must not happen to a VM that is well.
+BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG", "MEMORY_FAILURE", "POWERDOWN"}
+# Seconds, before VPMU_TIMEOUT_FACTOR
+START_TIMEOUT, QMP_TIMEOUT = 30, 30
+# It tells each byte and each state of its own; what matters is logged here.
+logging.getLogger("qemu.qmp").setLevel(logging.INFO)
+
+
+class VmTest(HostTest):
+    """A test that has VMs; used with "with", as hosts are:
+
+    with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER]) as host, self.vm(host, kernel=WINLIKE, append="seconds=2") as vm:
+        vm.cont()
+        vm.wait_for_console("PASS: ")
+    """
+
+    def vm(self, host, *options, name="vm", **kwargs):
+        """A Vm; see there. Its logs are NAME.out (console), NAME.err (QEMU's stderr) in the test's folder."""
+        return Vm(host, self.qemu, *options, name=name, log=self.log, **kwargs)
+
+    def check(self, condition, message):
+        """Fails with the message, which says what was expected and what is."""
+        if not condition:
+            self.fail(message)
+
+    def check_equal(self, got, wanted, what):
+        """Fails with both."""
+        if got != wanted:
+            self.fail(f"{what}: expected {wanted!r}, got {got!r}")
+
+    def check_in(self, text, whole, what):
+        """Fails with both."""
+        if text not in whole:
+            self.fail(f"{what}: expected {text!r} in it, got {whole!r}")
+
+
+class Vm:
+    """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is the serial port, both ways.
+
+    cpu, machine, vcpus, memory (MiB), kernel and append (of a direct boot): None leaves the option out. affinity: a set of CPUs that QEMU
+    is started on. wrapper: a command in front of it. connect=False: QEMU is to end by itself; see ended().
+    """
+
+    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=3", vcpus=2, memory=64, kernel=None,
+                 append=None, affinity=None, wrapper=(), paused=True, connect=True):
+        self.host, self.name, self.log = host, name, log
+        self.console_log, self.error_log = host.logs / f"{name}.out", host.logs / f"{name}.err"
+        self._connect = connect
+        self._stack = contextlib.ExitStack()
+        self.qmp = self.process = None
+        self.events = []
+        self.cpus = []
+        pinned = ["taskset", "-c", ",".join(map(str, sorted(affinity)))] if affinity else []
+        direct = [] if kernel is None else ["-kernel", Path(kernel).name, "-append", append or ""]
+        self.command = [*pinned, *wrapper, f"./{qemu.name}", "-no-user-config", "-nodefaults", "-name", name, "-accel", "kvm",
+                        "-M", machine, *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory, "-display", "none",
+                        "-pidfile", f"{name}.pid", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                        "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off", "-mon", "chardev=qmp,mode=control",
+                        "-action", "shutdown=pause,panic=pause", *(["-S"] if paused else []), *direct, *options]
+
+    def __enter__(self):
+        with self._stack:
+            self.log.info("%s: %s", self.name, " ".join(map(str, self.command)))
+            self.process = self.host.start(self.name, *self.command)
+            self._stack.callback(self._end)
+            if self._connect:
+                self._open_monitor()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _end(self):
+        if self.process.poll() is None:
+            if self.qmp:
+                with contextlib.suppress(QMPError, OSError, TimeoutError):
+                    self.qmp.cmd("quit")
+            else:
+                self.kill()
+            with contextlib.suppress(AssertionError):
+                poll("QEMU's end", lambda: self.process.poll() is not None, 10)
+        if self.qmp:
+            with contextlib.suppress(Exception):  # whatever its connection died of is told elsewhere
+                self.qmp.close()
+
+    def _open_monitor(self):
+        # the socket exists once QEMU listens
+        script = f"while [ ! -S {self.name}.qmp ]; do sleep 0.05; done"
+        waiter = self.host.start(f"{self.name}-wait", "sh", "-c", script)
+        poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None, START_TIMEOUT, self.explain)
+        if self.process.poll() is not None:
+            raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
+        self.qmp = self.open_qmp(f"{self.name}.qmp")
+        self.cpus = self.qmp.cmd("query-cpus-fast")
+
+    def open_qmp(self, path, negotiate=True):
+        """A connection to a socket of QEMU: a monitor, or with negotiate=False the guest's agent."""
+        qmp = QEMUMonitorProtocol(self.host.forward(f"{self.host.folder}/{path}"))
+        qmp.settimeout(scaled(QMP_TIMEOUT))
+        qmp.connect(negotiate=negotiate)
+        return qmp
+
+    def explain(self):
+        """What is known of it, for messages."""
+        return f"QEMU's stderr ends: {tail(self.error_log)!r}; the console: {tail(self.console_log)!r}"
+
+    # the life of a VM
+
+    def cont(self):
+        """Starts it, or lets it go on; raises ExecuteError if QEMU refuses."""
+        self.qmp.cmd("cont")
+        return self
+
+    def kill(self):
+        """QEMU, as kill -9 does."""
+        self.host.run("sh", "-c", f"kill -9 $(cat {self.name}.pid)")
+
+    def ended(self, timeout=START_TIMEOUT):
+        """QEMU's exit status, once it has ended by itself."""
+        poll("QEMU's end", lambda: self.process.poll() is not None, timeout, self.explain)
+        return self.process.returncode
+
+    @property
+    def status(self):
+        """The run state."""
+        return self.qmp.cmd("query-status")["status"]
+
+    @property
+    def stderr(self):
+        """All that QEMU has said."""
+        return self.error_log.read_text(errors="replace")
+
+    @property
+    def console(self):
+        """All that the guest has said."""
+        return self.console_log.read_text(errors="replace")
+
+    def send(self, line):
+        """Types a line at the console."""
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
+
+    def wait_for_console(self, text, timeout=60, after=0):
+        """Until the console, from such a position on, has the text; returns the position behind it."""
+        def find():
+            self.check_alive()
+            position = self.console.find(text, after)
+            return position + len(text) if position >= 0 else 0
+        return poll(f"{text!r} on the console", find, timeout, self.explain)
+
+    def check_alive(self):
+        """Fails if QEMU has ended."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
+
+    # the PMU, and where vCPUs run
+
+    @property
+    def backends(self):
+        """pmu-backend of each vCPU."""
+        return [self.qmp.cmd("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus]
+
+    @property
+    def threads(self):
+        """The vCPUs' thread ids."""
+        return [cpu["thread-id"] for cpu in self.cpus]
+
+    def pin(self, *sets):
+        """One set of CPUs for each vCPU thread, or one for all."""
+        sets = sets * len(self.threads) if len(sets) == 1 else sets
+        script = "; ".join(f"taskset -pc {','.join(map(str, sorted(cpus)))} {thread}"
+                           for thread, cpus in zip(self.threads, sets, strict=True))
+        self.host.run("sh", "-ec", script)
+
+    def take_events(self):
+        """The events that came since the last call; all stay in self.events."""
+        new = self.qmp.get_events()
+        self.events += new
+        for event in new:
+            self.log.info("%s: event %s", self.name, event)
+        return new
+
+    def check_well(self):
+        """Fails if it has stopped, reset, panicked or ended."""
+        self.check_alive()
+        bad = [event for event in self.take_events() if event["event"] in BAD_EVENTS]
+        if bad:
+            told = "; ".join(f"{event['event']} {event.get('data', '')}".strip() for event in bad)
+            raise AssertionError(f"expected a VM that goes on, got {told}. {self.explain()}")
+        if (status := self.status) != "running":
+            raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
+
+    def move_for(self, seconds, stay=0.02, clusters=None, check=lambda: None):
+        """Moves each vCPU thread from cluster to cluster of the host, so many seconds of the host's clock, and watches that the VM is
+        well and check() content meanwhile. Returns how often each thread was moved. MOVER has to be among the host's files."""
+        clusters = clusters or self.host.clusters
+        groups = ":".join(",".join(map(str, cpus)) for cpus in clusters)
+        name = f"{self.name}-mover"
+        self.take_events()
+        out = self.host.logs / f"{name}.out"
+        out.unlink(missing_ok=True)
+        mover = self.host.start(name, "python3", MOVER.name, seconds, stay, groups, *self.threads)
+        deadline = time.monotonic() + seconds + scaled(60)
+        while mover.poll() is None:
+            self.check_well()
+            check()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the threads were not moved within {seconds:g} s + {scaled(60):g} s. {self.explain()}")
+            time.sleep(0.2)
+        self.check_well()
+        if mover.returncode:
+            raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; {tail(self.host.logs / f'{name}.err')}")
+        return [int(word) for word in out.read_text().split()]
