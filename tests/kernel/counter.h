@@ -8,7 +8,6 @@
 
 /* Turns of the guest's inner loop: a lap long enough to be told from a counter that stands still, short enough to do many */
 #define LAP_TURNS	64
-#define LAPS		200
 /* A lap is two instructions a turn, and less than this many around them */
 #define LAP_OVERHEAD	16
 

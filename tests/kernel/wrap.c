@@ -43,6 +43,13 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
 	{ "anywhere", anywhere },
 };
 
+/* PMCR_EL0 when the counter is written, from the step after that on, and what that makes of 2^32 */
+static const struct { const char *name; uint64_t before, after; int interrupts; } changes[] = {
+	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 0 },
+	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 0 },
+	{ "one interrupt at 2^32 when PMCR_EL0.LC gets clear", PMCR_E | PMCR_LC, PMCR_E, 1 },
+};
+
 static void create(struct stepper *stepper, const struct width *width)
 {
 	pin_to(pmus[0].cpus & -pmus[0].cpus);
@@ -125,8 +132,8 @@ static bool interrupts_are(const struct stepper *stepper, int expected, const ch
 	return stepper->interrupts == expected;
 }
 
-/* Disables something when the wrap is near, but not when others had so much to do that the wrap was there before */
-static bool disable_before_wrap(struct stepper *stepper, const struct width *width, enum operation operation, uint64_t operand)
+/* Changes something when the wrap is near, but not when others had so much to do that the wrap was there before */
+static bool change_before_wrap(struct stepper *stepper, const struct width *width, enum operation operation, uint64_t operand)
 {
 	create(stepper, width);
 	stepper->where = every_pmu;
@@ -149,7 +156,7 @@ static void test_disabled(const struct width *width, enum operation operation, u
 	bool ok = false;
 
 	for (int i = 0; !ok && i < ATTEMPTS; i++)
-		ok = disable_before_wrap(&stepper, width, operation, operand);
+		ok = change_before_wrap(&stepper, width, operation, operand);
 	if (!ok)
 		die("%d times", ATTEMPTS);
 	for (int i = 0; i < DUE_STEPS; i++)
@@ -164,6 +171,35 @@ static void test_disabled(const struct width *width, enum operation operation, u
 	ok &= interrupts_are(&stepper, 1, "in the end");
 	stepper_destroy(&stepper);
 	result(ok, "no interrupt at the wrap of %s when %s", width->name, name);
+}
+
+/* How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not right */
+static int64_t late_after_change(int change)
+{
+	const struct width width = { .pmcr = changes[change].before, .wrap = widths[0].wrap };
+	struct stepper stepper;
+	int64_t value;
+	bool ok;
+
+	if (!change_before_wrap(&stepper, &width, OP_PMCR, changes[change].after))
+		return INT64_MAX;
+	for (int i = 0; i < DUE_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	ok = interrupts_are(&stepper, changes[change].interrupts, "after the wrap");
+	ok &= !vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
+	value = stepper.interrupts ? stepper.interrupted_at - width.wrap : 0;
+	stepper_destroy(&stepper);
+	return ok ? value : -1;
+}
+
+static void test_change(int change)
+{
+	int64_t value = late_after_change(change);
+
+	for (int i = 1; i < ATTEMPTS && value > GUEST_LATE; i++)
+		value = late_after_change(change);
+	printf("# %lld cycles late\n", (long long)value);
+	result(value >= 0 && value <= GUEST_LATE, "%s", changes[change].name);
 }
 
 /* A flag that is set does not interrupt while PMCR_EL0.E is clear */
@@ -236,6 +272,8 @@ static void test_all(void)
 		test_disabled(&widths[i], OP_PMCR, widths[i].pmcr & ~PMCR_E, OP_PMCR, widths[i].pmcr, "PMCR_EL0.E is clear");
 		test_stopped(&widths[i]);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+		test_change(i);
 }
 
 static const struct group groups[] = {
