@@ -184,6 +184,10 @@ class Host:
         subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True, capture_output=True)
         return local
 
+    def offer(self, local, path):
+        """The other way round: the socket LOCAL here can be reached there, as PATH."""
+        subprocess.run([*self._connect("-O", "forward", "-R", f"{path}:{local}")], check=True, capture_output=True)
+
     def has_program(self, name):
         """Whether it is in PATH there."""
         return self.status("sh", "-c", f"command -v {shlex.quote(name)}")[0] == 0
@@ -302,10 +306,11 @@ class HostTest(avocado.Test):
 
     timeout = scaled(TEST_TIMEOUT)
 
-    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False):
-        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either.
+    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False, kernel=None):
+        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either; an
+        emulated one by default with such a KERNEL.
         FILES are copied to its folder, as is our QEMU. Cancels the test where the host lacks something; used with "with"."""
-        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append), pmus, mode, exactly)
+        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel), pmus, mode, exactly)
 
     @property
     def qemu(self):
@@ -315,11 +320,11 @@ class HostTest(avocado.Test):
             self.error(f"{path} is missing; run 'make qemu', or give another one with -p qemu=PATH")
         return path
 
-    def _make_host(self, pmus, mode, files, icount, append):
+    def _make_host(self, pmus, mode, files, icount, append, kernel):
         address = self.params.get("host", default="")
         if address:
             return Board(self.logdir, files, address)
-        kernel = self.params.get("kernel", default="stock" if mode is False else "patched")
+        kernel = self.params.get("kernel", default=kernel or ("stock" if mode is False else "patched"))
         topology = self.params.get("topology", default=None) or find_topology(pmus)
         return EmulatedHost(self.logdir, files, kernel, topology, icount, append)
 
