@@ -48,6 +48,13 @@ static inline unsigned int vcpu_index(void)
 /* Starts all other vCPUs in fn(); they must not return from it. Ends with FAIL when one does not come up. */
 void start_secondaries(void (*fn)(void));
 
+/* vcpu.S: where EL0 may read and execute what EL1 has in the first GiB of RAM. */
+#define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
+
+/* exception.c: a register of the PMU by its SYSREG_ID(); for a vector table of the guest's own, the report of what it did not expect. */
+const char *register_name(unsigned int id);
+void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
+
 /* params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of range, ends with FAIL. */
 struct param {
 	const char *name;

@@ -60,6 +60,5 @@ void psci_system_off(void) NORETURN;
 /* called by start.S or uefi/start.S, and by vcpu.S */
 void lib_boot(const void *tables) NORETURN;
 void lib_secondary(void) NORETURN;
-void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 
 #endif

@@ -110,7 +110,10 @@ exception:
 	bl	lib_exception
 	b	.
 
-/* Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. */
+/*
+ * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then the alias of its first GiB for EL0:
+ * EL1 executes nothing that EL0 may write to, so code for both needs two mappings.
+ */
 	.section .rodata, "a"
 	.balign	4096
 page_table:
@@ -120,4 +123,6 @@ page_table:
 	.quad	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER
 	.set	gib, gib + 1
 	.endr
-	.fill	511 - RAM_GIBS, 8, 0
+	.quad	0
+	.quad	(1 << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER | DESC_EL0_RO | DESC_PXN
+	.fill	509 - RAM_GIBS, 8, 0

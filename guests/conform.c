@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: the PMU is what the architecture says a PMUv3 is, one with no event counters included.
+ *
+ * Why it matters: guests rely on the architecture and not on a hypervisor. Arm ARM (DDI 0487), chapter "The Performance Monitors
+ * Extension", and the descriptions of the registers, which the comments name.
+ *
+ * How it can tell: each check asks for what the ID registers and PMCR_EL0.N make the architecture ask for, so that the same binary
+ * runs anywhere. Where behaviour is CONSTRAINED UNPREDICTABLE, all that is permitted passes and nothing else. RES0 bits may keep
+ * what was written, but have no effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is.
+ */
+#include "conform/conform.h"
+
+#define ID_FIELD(reg, shift)	(read_sysreg(reg) >> (shift) & 0xf)
+#define ID_PFR0_EL0_SHIFT	0
+#define ID_PFR0_EL2_SHIFT	8
+#define ID_PFR0_EL3_SHIFT	12
+#define ID_MMFR0_FGT_SHIFT	56
+#define ID_PFR0_AARCH32		2
+
+static const struct check {
+	const char *name;
+	void (*run)(void);
+} checks[] = {
+	/* first: nothing has been written yet */
+	{ "reset", check_reset },
+	{ "version", check_version },
+	{ "pmcr_read_only_fields", check_read_only_fields },
+	{ "pmcr_write_only_bits", check_write_only_bits },
+	{ "pmcr_writable_bits", check_writable_bits },
+	{ "pmcnten_bits", check_enable_bits },
+	{ "pminten_bits", check_interrupt_bits },
+	{ "pmovs_bits", check_overflow_bits },
+	{ "pmccntr_64_bits", check_cycle_counter_64 },
+	{ "pmccfiltr_bits", check_filter_bits },
+	{ "pmuserenr_bits", check_user_enable_bits },
+	{ "pmceid", check_event_ids },
+	{ "pmmir", check_pmmir },
+	{ "no_such_access", check_no_such_access },
+	{ "pmswinc", check_software_increment },
+	{ "pmselr", check_selection },
+	{ "pmxevtyper_31", check_selected_filter },
+	{ "pmxevcntr_31", check_selected_cycle_counter },
+	{ "pmxev_beyond_n", check_selected_beyond },
+	{ "pmev_beyond_n", check_direct_beyond },
+	{ "pmev_below_n", check_event_counters },
+	{ "counts", check_counts },
+	{ "pmcr_e", check_global_enable },
+	{ "stopped", check_stopped },
+	{ "write_while_counting", check_write_while_counting },
+	{ "monotonic", check_monotonic },
+	{ "pmcr_c", check_reset_cycle_counter },
+	{ "pmcr_p", check_reset_event_counters },
+	{ "pmcr_d", check_divider },
+	{ "pmcr_d_with_lc", check_divider_long },
+	{ "pmcr_dp", check_prohibited },
+	{ "pmccfiltr_p_u", check_filters },
+	{ "pmccfiltr_res0", check_filter_res0 },
+	{ "wfi", check_wfi },
+	{ "overflow_64", check_overflow_64 },
+	{ "overflow_32", check_overflow_32 },
+	{ "no_overflow", check_no_overflow },
+	{ "no_overflow_63", check_no_overflow_63 },
+	{ "overflow_stays", check_overflow_stays },
+	{ "write_is_no_overflow", check_write_is_no_overflow },
+	{ "interrupt_once", check_interrupt },
+	{ "interrupt_level", check_interrupt_level },
+	{ "interrupt_pminten", check_interrupt_enable },
+	{ "interrupt_pmcr_e", check_interrupt_global_enable },
+	{ "interrupt_by_pmovsset", check_interrupt_by_software },
+	{ "interrupt_at_el0", check_interrupt_at_el0 },
+	{ "el0_access", check_user_access },
+	{ "el0_access_sw_cr_er", check_user_own_access },
+	{ "el0_trap", check_user_trap },
+	{ "el0_cycle_counter", check_user_cycle_counter },
+};
+
+enum { ROUNDS };
+
+static struct param params[] = {
+	[ROUNDS] = { .name = "rounds", .value = 1, .min = 1, .max = 100000 },
+};
+
+struct pmu pmu;
+const char *check_name;
+static bool failed;
+
+bool first_failure(void)
+{
+	bool first = !failed;
+
+	failed = true;
+	return first;
+}
+
+void expect_equal(const char *what, uint64_t expected, uint64_t got)
+{
+	expect(got == expected, "%s: expected 0x%lx, got 0x%lx", what, expected, got);
+}
+
+void reset_pmu(void)
+{
+	write_sysreg(PMCR_LC, pmcr_el0);
+	write_sysreg(~0UL, pmcntenclr_el0);
+	write_sysreg(~0UL, pmintenclr_el1);
+	write_sysreg(~0UL, pmovsclr_el0);
+	write_sysreg(0, pmccfiltr_el0);
+	write_sysreg(0, pmccntr_el0);
+	write_sysreg(CYCLE_COUNTER, pmselr_el0);
+	write_sysreg(0, pmuserenr_el0);
+	isb();
+}
+
+static void identify(void)
+{
+	pmu.version = ID_FIELD(id_aa64dfr0_el1, ID_DFR0_PMUVER_SHIFT);
+	if (pmu.version == ID_PMUVER_NONE || pmu.version == ID_PMUVER_IMPDEF)
+		stop("no PMU pmuver=0x%x", pmu.version);
+	pmu.counters = read_sysreg(pmcr_el0) >> PMCR_N_SHIFT & ((1 << PMCR_N_BITS) - 1);
+	pmu.fgt = ID_FIELD(id_aa64mmfr0_el1, ID_MMFR0_FGT_SHIFT);
+	/* A level may only use AArch32 if all below may */
+	pmu.aarch32 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL0_SHIFT) == ID_PFR0_AARCH32;
+	pmu.el2 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL2_SHIFT);
+	pmu.el3 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL3_SHIFT);
+	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u rounds=%lu", pmu.version, pmu.counters, pmu.fgt, pmu.aarch32,
+	      pmu.el2, pmu.el3, params[ROUNDS].value);
+}
+
+static bool passes(const struct check *check)
+{
+	failed = false;
+	check_name = check->name;
+	for (uint64_t round = 0; round < params[ROUNDS].value && !failed; round++) {
+		check->run();
+		reset_pmu();
+	}
+	if (!failed)
+		print("PASS %s", check->name);
+	return !failed;
+}
+
+void guest_main(void)
+{
+	unsigned int failures = 0;
+
+	read_params(params, ARRAY_SIZE(params));
+	write_sysreg(vectors_of_conform, vbar_el1);
+	isb();
+	identify();
+	overflow_init();
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		failures += !passes(&checks[i]);
+	if (failures)
+		fail("%u of %lu checks failed", failures, ARRAY_SIZE(checks));
+	pass("%lu checks", ARRAY_SIZE(checks));
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the conformance guest are to each other. */
+#ifndef CONFORM_H
+#define CONFORM_H
+
+#include "guest.h"
+
+#define CYCLE_COUNTER	31			/* in PMSELR_EL0.SEL */
+#define CYCLE_BIT	(1UL << CYCLE_COUNTER)	/* in the registers that have a bit for each counter */
+#define LOW_32_BITS	0xffffffffUL
+
+#define PMCCFILTR_P	(1UL << 31)		/* not at EL1 */
+#define PMCCFILTR_U	(1UL << 30)		/* not at EL0 */
+
+#define PMUSERENR_EN	(1 << 0)
+#define PMUSERENR_SW	(1 << 1)
+#define PMUSERENR_CR	(1 << 2)
+#define PMUSERENR_ER	(1 << 3)
+#define PMUSERENR_ALL	0xf
+
+/* What the ID registers and PMCR_EL0.N say, on which it depends what the architecture asks for. */
+struct pmu {
+	unsigned int version;			/* ID_AA64DFR0_EL1.PMUVer */
+	unsigned int counters;			/* PMCR_EL0.N */
+	bool fgt;				/* FEAT_FGT */
+	bool aarch32;				/* at some exception level */
+	bool el2, el3;
+};
+extern struct pmu pmu;
+
+#define PMUV3P1		4
+#define PMUV3P4		5
+#define PMUV3P5		6
+#define PMUV3P7		7
+#define PMUV3P9		9
+
+/* conform.c: expectations of the running check, of which the first that is not met is reported. */
+bool first_failure(void);
+extern const char *check_name;
+#define expect(ok, fmt, ...) ({							\
+	if (!(ok) && first_failure())						\
+		print("FAIL %s: " fmt, check_name, ##__VA_ARGS__);		\
+})
+void expect_equal(const char *what, uint64_t expected, uint64_t got);
+
+/* run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC for one. */
+struct outcome {
+	uint64_t value;				/* x0 by then */
+	uint64_t vector;			/* place in the vector table */
+	uint64_t esr;				/* of a synchronous exception */
+};
+void run(struct outcome *outcome, uint64_t address, uint64_t operand, uint64_t spsr);
+extern char vectors_of_conform[];
+
+/* run.S: pieces of code for either level. They end with a SVC. */
+extern char code_spin[];			/* for a while */
+extern char code_count[];			/* sets PMCNTENSET_EL0.C, spins, clears it */
+
+#define VECTOR_IRQ_EL1	5
+#define VECTOR_IRQ_EL0	9
+
+/* access.c */
+enum level { AT_EL1, AT_EL0 };
+enum result { DONE, UNDEFINED, TRAPPED, OTHER_EXCEPTION };
+
+struct access {
+	enum result result;
+	uint64_t value;				/* SENTINEL if nothing was read */
+	uint64_t esr;
+};
+#define SENTINEL	0x5e5e5e5e5e5e5e5eUL
+extern const char *const result_names[];
+struct outcome run_at(enum level level, const void *code, uint64_t operand, bool interrupts);
+struct access read_at(enum level level, unsigned int id);
+struct access write_at(enum level level, unsigned int id, uint64_t value);
+
+/* conform.c: cycle counter 0 and stopped, 64 bits wide, no filter, no interrupt, nothing for EL0, PMSELR_EL0.SEL = 31 */
+void reset_pmu(void);
+/* Waits for a condition that must come. Time alone is no measure of patience: a vCPU may not have run for most of it. */
+#define WAIT_US		20000
+#define WAIT_TRIES	10000
+#define wait_for(condition) ({							\
+	uint64_t deadline_ = cntvct() + us_to_ticks(WAIT_US);			\
+	bool met_;								\
+	for (int tries_ = 0; !(met_ = (condition)); tries_++)			\
+		if (tries_ >= WAIT_TRIES && cntvct() > deadline_)		\
+			break;							\
+	met_;									\
+})
+
+/* registers.c */
+void check_version(void);
+void check_reset(void);
+void check_read_only_fields(void);
+void check_write_only_bits(void);
+void check_writable_bits(void);
+void check_enable_bits(void);
+void check_interrupt_bits(void);
+void check_overflow_bits(void);
+void check_cycle_counter_64(void);
+void check_filter_bits(void);
+void check_user_enable_bits(void);
+void check_event_ids(void);
+void check_pmmir(void);
+void check_no_such_access(void);
+void check_software_increment(void);
+
+/* selection.c */
+void check_selection(void);
+void check_selected_filter(void);
+void check_selected_cycle_counter(void);
+void check_selected_beyond(void);
+void check_direct_beyond(void);
+void check_event_counters(void);
+
+/* counting.c */
+void check_counts(void);
+void check_global_enable(void);
+void check_stopped(void);
+void check_write_while_counting(void);
+void check_monotonic(void);
+void check_reset_cycle_counter(void);
+void check_reset_event_counters(void);
+void check_divider(void);
+void check_divider_long(void);
+void check_prohibited(void);
+void check_filters(void);
+void check_filter_res0(void);
+void check_wfi(void);
+
+/* overflow.c */
+void overflow_init(void);
+void check_overflow_64(void);
+void check_overflow_32(void);
+void check_no_overflow(void);
+void check_no_overflow_63(void);
+void check_overflow_stays(void);
+void check_write_is_no_overflow(void);
+void check_interrupt(void);
+void check_interrupt_level(void);
+void check_interrupt_enable(void);
+void check_interrupt_global_enable(void);
+void check_interrupt_by_software(void);
+void check_interrupt_at_el0(void);
+
+/* user.c */
+void check_user_access(void);
+void check_user_own_access(void);
+void check_user_trap(void);
+void check_user_cycle_counter(void);
+
+#endif

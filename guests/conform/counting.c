@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the cycle counter counts, and what it does not. Code enables it, spins and disables it at one level, so that a count is
+ * exactly 0 when nothing is to be counted.
+ */
+#include "conform.h"
+
+#define PMCCFILTR_NSK	(1UL << 29)
+#define PMCCFILTR_NSU	(1UL << 28)
+#define PMCCFILTR_NSH	(1UL << 27)
+#define PMCCFILTR_M	(1UL << 26)
+#define PMCCFILTR_EVENT	0xffffUL
+
+#define CNTV_CTL_ENABLE	1
+#define CNTV_CTL_ISTATUS 4
+
+#define READS		1000
+/* Of which the shortest is taken: what comes between makes others longer. */
+#define ATTEMPTS	20
+/* More than CPUs, moves between them and tools differ, and less than 64 */
+#define FACTOR		4
+#define DIVISOR		64
+
+static uint64_t count_with(uint64_t pmcr, enum level level, uint64_t filter)
+{
+	reset_pmu();
+	write_sysreg(PMUSERENR_EN, pmuserenr_el0);
+	write_sysreg(filter, pmccfiltr_el0);
+	write_sysreg(pmcr, pmcr_el0);
+	isb();
+	run_at(level, code_count, 0, false);
+	return read_sysreg(pmccntr_el0);
+}
+
+static uint64_t count(enum level level, uint64_t filter)
+{
+	return count_with(PMCR_LC | PMCR_E, level, filter);
+}
+
+static uint64_t shortest_count(uint64_t pmcr)
+{
+	uint64_t shortest = ~0UL;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		uint64_t cycles = count_with(pmcr, AT_EL1, 0);
+
+		if (cycles < shortest)
+			shortest = cycles;
+	}
+	return shortest;
+}
+
+static void start_at(uint64_t value)
+{
+	reset_pmu();
+	write_sysreg(value, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+}
+
+static void spin(void)
+{
+	run_at(AT_EL1, code_spin, 0, false);
+}
+
+static uint64_t cycles_now(void)
+{
+	isb();
+	return read_sysreg(pmccntr_el0);
+}
+
+void check_counts(void)
+{
+	expect(count(AT_EL1, 0), "PMCCNTR_EL0 after code at EL1: expected more than 0, got 0");
+	expect(count(AT_EL0, 0), "PMCCNTR_EL0 after code at EL0: expected more than 0, got 0");
+}
+
+/* PMCR_EL0.E = 0: all counters are disabled. */
+void check_global_enable(void)
+{
+	expect_equal("PMCCNTR_EL0 after code at EL1 with PMCR_EL0.E = 0", 0, count_with(PMCR_LC, AT_EL1, 0));
+	expect_equal("PMCCNTR_EL0 after code at EL0 with PMCR_EL0.E = 0", 0, count_with(PMCR_LC, AT_EL0, 0));
+	start_at(0);
+	spin();
+	write_sysreg(PMCR_LC, pmcr_el0);
+	isb();
+	expect_equal("PMCNTENSET_EL0 with PMCR_EL0.E = 0", CYCLE_BIT, read_sysreg(pmcntenset_el0));
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	spin();
+	expect(cycles_now(), "PMCCNTR_EL0 after PMCR_EL0.E became 1 again: expected more than 0, got 0");
+}
+
+/* A counter that is stopped keeps its value, and goes on from there. */
+void check_stopped(void)
+{
+	uint64_t counted, stopped;
+
+	start_at(0);
+	spin();
+	counted = cycles_now();
+	write_sysreg(CYCLE_BIT, pmcntenclr_el0);
+	stopped = cycles_now();
+	expect(stopped >= counted, "PMCCNTR_EL0 after PMCNTENCLR_EL0: expected at least 0x%lx, got 0x%lx", counted, stopped);
+	spin();
+	expect_equal("PMCCNTR_EL0 after a while with PMCNTENSET_EL0.C = 0", stopped, cycles_now());
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	isb();
+	spin();
+	expect(cycles_now() > stopped, "PMCCNTR_EL0 after PMCNTENSET_EL0: expected more than 0x%lx, got 0x%lx", stopped, cycles_now());
+}
+
+/* Far enough from 0, and from where it was, not to be taken for these. */
+void check_write_while_counting(void)
+{
+	static const uint64_t value = 1UL << 48;
+	uint64_t now;
+
+	start_at(0);
+	spin();
+	write_sysreg(value, pmccntr_el0);
+	now = cycles_now();
+	expect(now >= value && now < 2 * value, "PMCCNTR_EL0 after 0x%lx was written while it counts: expected no less, got 0x%lx",
+	       value, now);
+	spin();
+	expect(cycles_now() > now, "PMCCNTR_EL0 after a while: expected more than 0x%lx, got 0x%lx", now, cycles_now());
+}
+
+void check_monotonic(void)
+{
+	uint64_t before, now;
+
+	start_at(0);
+	before = cycles_now();
+	for (int i = 0; i < READS; i++, before = now) {
+		now = cycles_now();
+		expect(now >= before, "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", before, now);
+	}
+}
+
+/* PMCR_EL0.C resets the cycle counter when it is 1 that is written, and does not clear the overflow flag. */
+void check_reset_cycle_counter(void)
+{
+	static const uint64_t value = 1UL << 48;
+
+	reset_pmu();
+	write_sysreg(value, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmovsset_el0);
+	write_sysreg(PMCR_LC, pmcr_el0);
+	expect_equal("PMCCNTR_EL0 after PMCR_EL0 was written with C = 0", value, cycles_now());
+	write_sysreg(PMCR_LC | PMCR_C, pmcr_el0);
+	expect_equal("PMCCNTR_EL0 after PMCR_EL0.C", 0, cycles_now());
+	expect_equal("PMOVSSET_EL0 after PMCR_EL0.C", CYCLE_BIT, read_sysreg(pmovsset_el0));
+	start_at(value);
+	write_sysreg(PMCR_LC | PMCR_E | PMCR_C, pmcr_el0);
+	spin();
+	expect(cycles_now() > 0 && cycles_now() < value, "PMCCNTR_EL0 after PMCR_EL0.C while it counts: expected little, got 0x%lx",
+	       cycles_now());
+}
+
+/* PMCR_EL0.P: "Resetting the event counters does not" reset PMCCNTR_EL0. */
+void check_reset_event_counters(void)
+{
+	static const uint64_t value = 0x123456789;
+
+	reset_pmu();
+	write_sysreg(value, pmccntr_el0);
+	write_sysreg(PMCR_LC | PMCR_P, pmcr_el0);
+	expect_equal("PMCCNTR_EL0 after PMCR_EL0.P", value, cycles_now());
+	if (!pmu.counters)
+		return;
+	write_sysreg(0, pmselr_el0);
+	isb();
+	write_sysreg(value, pmxevcntr_el0);
+	write_sysreg(PMCR_LC | PMCR_P, pmcr_el0);
+	isb();
+	expect_equal("PMEVCNTR0_EL0 after PMCR_EL0.P", 0, read_sysreg(pmxevcntr_el0));
+}
+
+static void expect_divided(const char *what, uint64_t divided, uint64_t undivided, uint64_t divisor)
+{
+	uint64_t times = divided * divisor;
+
+	expect(times > undivided / FACTOR && times < undivided * FACTOR, "%s: expected 0x%lx / %lu or so, got 0x%lx", what, undivided,
+	       divisor, divided);
+}
+
+/* PMCR_EL0.D with LC = 0: "counts once every 64 clock cycles"; both bits only exist where AArch32 does. */
+void check_divider(void)
+{
+	uint64_t undivided = shortest_count(PMCR_E), divided = shortest_count(PMCR_E | PMCR_D);
+
+	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", divided, undivided, pmu.aarch32 ? DIVISOR : 1);
+}
+
+/* PMCR_EL0.D: "If PMCR_EL0.LC == 1, this bit is ignored". */
+void check_divider_long(void)
+{
+	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC), divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);
+
+	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", divided, undivided, 1);
+}
+
+/* PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with nothing secure. */
+void check_prohibited(void)
+{
+	expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, AT_EL1, 0), "PMCCNTR_EL0 after EL1 with PMCR_EL0.DP = 1: expected more than 0, got 0");
+	expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, AT_EL0, 0), "PMCCNTR_EL0 after EL0 with PMCR_EL0.DP = 1: expected more than 0, got 0");
+}
+
+static void expect_counted(enum level level, uint64_t filter, bool counted)
+{
+	uint64_t cycles = count(level, filter);
+
+	expect(!cycles == !counted, "PMCCNTR_EL0 after EL%u with PMCCFILTR_EL0 0x%lx: expected %s, got 0x%lx",
+	       level == AT_EL1, filter, counted ? "more than 0" : "0", cycles);
+}
+
+/* PMCCFILTR_EL0.{P, U} filter EL1 and EL0. */
+void check_filters(void)
+{
+	expect_counted(AT_EL1, 0, true);
+	expect_counted(AT_EL0, 0, true);
+	expect_counted(AT_EL1, PMCCFILTR_P, false);
+	expect_counted(AT_EL0, PMCCFILTR_P, true);
+	expect_counted(AT_EL1, PMCCFILTR_U, true);
+	expect_counted(AT_EL0, PMCCFILTR_U, false);
+	expect_counted(AT_EL1, PMCCFILTR_P | PMCCFILTR_U, false);
+	expect_counted(AT_EL0, PMCCFILTR_P | PMCCFILTR_U, false);
+}
+
+/* PMCCFILTR_EL0.{NSK, NSU, M} are RES0 without EL3, NSH without EL2 and of no effect at other levels, the event always. */
+void check_filter_res0(void)
+{
+	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH | (pmu.el3 ? 0 : PMCCFILTR_NSK | PMCCFILTR_NSU | PMCCFILTR_M);
+
+	expect_counted(AT_EL1, none, true);
+	expect_counted(AT_EL0, none, true);
+	expect_counted(AT_EL1, none | PMCCFILTR_P, false);
+	expect_counted(AT_EL0, none | PMCCFILTR_U, false);
+}
+
+/* Whether the counter counts in WFI is IMPLEMENTATION DEFINED. It does not go back, and counts afterwards. */
+void check_wfi(void)
+{
+	uint64_t before, after;
+
+	start_at(0);
+	spin();
+	before = cycles_now();
+	write_sysreg(us_to_ticks(1000), cntv_tval_el0);
+	write_sysreg(CNTV_CTL_ENABLE, cntv_ctl_el0);
+	isb();
+	while (!(read_sysreg(cntv_ctl_el0) & CNTV_CTL_ISTATUS))
+		asm volatile("wfi");
+	write_sysreg(0, cntv_ctl_el0);
+	after = cycles_now();
+	expect(after >= before, "PMCCNTR_EL0 after WFI: expected at least 0x%lx, got 0x%lx", before, after);
+	spin();
+	expect(cycles_now() > after, "PMCCNTR_EL0 a while after WFI: expected more than 0x%lx, got 0x%lx", after, cycles_now());
+}

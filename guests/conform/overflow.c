@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Overflows of the cycle counter, and the interrupt they ask for. */
+#include "conform.h"
+
+/* QEMU's virt machine; the first redistributor is the boot vCPU's */
+#define GICD_CTLR	0x08000000UL
+#define GICD_CTLR_ARE_G1 0x12
+#define GICR		0x080a0000UL
+#define GICR_WAKER	(GICR + 0x14)
+#define GICR_WAKER_SLEEP 2			/* ProcessorSleep */
+#define GICR_WAKER_ASLEEP 4			/* ChildrenAsleep */
+#define GICR_SGI	(GICR + 0x10000)
+#define GICR_IGROUPR0	(GICR_SGI + 0x80)
+#define GICR_ISENABLER0	(GICR_SGI + 0x100)
+#define GICR_ISPENDR0	(GICR_SGI + 0x200)
+#define ICC_PMR_EL1	s3_0_c4_c6_0
+#define ICC_IAR1_EL1	s3_0_c12_c12_0
+#define ICC_EOIR1_EL1	s3_0_c12_c12_1
+#define ICC_IGRPEN1_EL1	s3_0_c12_c12_7
+
+#define INTID_PMU	23			/* of the virt machine, as the SBSA asks for */
+#define INTID_TIMER	27			/* CNTV, which ends a WFI */
+#define INTID_NONE	1023
+
+#define NEAR		1000UL			/* cycles */
+#define BEYOND_32	(1UL << 32)
+
+static uint32_t read_device(uint64_t address)
+{
+	return *(volatile uint32_t *)address;
+}
+
+static void write_device(uint64_t address, uint32_t value)
+{
+	*(volatile uint32_t *)address = value;
+}
+
+/* Interrupts stay masked in PSTATE but for one check: they are asked for. */
+void overflow_init(void)
+{
+	uint32_t interrupts = 1 << INTID_PMU | 1 << INTID_TIMER;
+
+	write_device(GICD_CTLR, GICD_CTLR_ARE_G1);
+	write_device(GICR_WAKER, read_device(GICR_WAKER) & ~GICR_WAKER_SLEEP);
+	while (read_device(GICR_WAKER) & GICR_WAKER_ASLEEP)
+		;
+	write_device(GICR_IGROUPR0, interrupts);
+	write_device(GICR_ISENABLER0, interrupts);
+	write_sysreg(0xff, ICC_PMR_EL1);
+	write_sysreg(1, ICC_IGRPEN1_EL1);
+	isb();
+	reset_pmu();
+}
+
+static void start_at(uint64_t value, uint64_t pmcr)
+{
+	reset_pmu();
+	write_sysreg(value, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	write_sysreg(pmcr | PMCR_E, pmcr_el0);
+	isb();
+}
+
+static void spin(void)
+{
+	run_at(AT_EL1, code_spin, 0, false);
+}
+
+static bool overflowed(void)
+{
+	isb();
+	return read_sysreg(pmovsset_el0) & CYCLE_BIT;
+}
+
+static bool interrupt_pending(void)
+{
+	return read_device(GICR_ISPENDR0) >> INTID_PMU & 1;
+}
+
+/* The interrupt that is taken, INTID_NONE when there is none. */
+static uint64_t acknowledge(void)
+{
+	uint64_t interrupt;
+
+	isb();
+	interrupt = read_sysreg(ICC_IAR1_EL1);
+	asm volatile("dsb sy" : : : "memory");
+	return interrupt;
+}
+
+static void end_interrupt(uint64_t interrupt)
+{
+	write_sysreg(interrupt, ICC_EOIR1_EL1);
+	isb();
+}
+
+static void clear_overflow(void)
+{
+	write_sysreg(CYCLE_BIT, pmovsclr_el0);
+	isb();
+}
+
+/* PMCR_EL0.LC = 1: overflow is that of 64 bits. */
+void check_overflow_64(void)
+{
+	start_at(-NEAR, PMCR_LC);
+	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after an overflow of 64 bits: expected 1, got 0");
+	write_sysreg(0, pmcr_el0);
+	isb();
+	expect(read_sysreg(pmccntr_el0) < -2 * NEAR, "PMCCNTR_EL0 after its overflow: expected little, got 0x%lx",
+	       read_sysreg(pmccntr_el0));
+}
+
+/* PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1 without AArch32. */
+void check_overflow_32(void)
+{
+	start_at(BEYOND_32 - NEAR, 0);
+	if (pmu.aarch32) {
+		expect(wait_for(overflowed()), "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC = 0: expected 1, got 0");
+	} else {
+		spin();
+		expect(!overflowed(), "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC RES1: expected 0, got 1");
+	}
+	expect(read_sysreg(pmccntr_el0) >= BEYOND_32, "PMCCNTR_EL0 after an overflow of 32 bits: expected at least 0x%lx, got 0x%lx",
+	       BEYOND_32, read_sysreg(pmccntr_el0));
+}
+
+static void expect_no_overflow(uint64_t carry, uint64_t pmcr)
+{
+	start_at(carry - NEAR, pmcr);
+	expect(wait_for(read_sysreg(pmccntr_el0) >= carry), "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", carry,
+	       read_sysreg(pmccntr_el0));
+	spin();
+	expect(!overflowed(), "PMOVSSET_EL0.C after a carry into 0x%lx, PMCR_EL0 0x%lx: expected 0, got 1", carry, pmcr);
+}
+
+/* No other carry is an overflow. */
+void check_no_overflow(void)
+{
+	expect_no_overflow(BEYOND_32, PMCR_LC);
+	expect_no_overflow(BEYOND_32 / 2, PMCR_LC);
+	expect_no_overflow(BEYOND_32 / 2, 0);
+}
+
+/* Nor is the sign of 64 bits, of its own as implementations use signed numbers. */
+void check_no_overflow_63(void)
+{
+	expect_no_overflow(1UL << 63, PMCR_LC);
+}
+
+/* The flag stays until PMOVSCLR_EL0 clears it, and the counter then overflows again. */
+void check_overflow_stays(void)
+{
+	start_at(-NEAR, PMCR_LC);
+	wait_for(overflowed());
+	write_sysreg(0, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenclr_el0);
+	write_sysreg(0, pmovsclr_el0);
+	expect(overflowed(), "PMOVSSET_EL0.C after all but PMOVSCLR_EL0: expected 1, got 0");
+	clear_overflow();
+	expect(!overflowed(), "PMOVSSET_EL0.C after PMOVSCLR_EL0: expected 0, got 1");
+	write_sysreg(-NEAR, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after another overflow: expected 1, got 0");
+}
+
+/* Only counting overflows. */
+void check_write_is_no_overflow(void)
+{
+	start_at(~0UL << 40, PMCR_LC);
+	write_sysreg(0, pmccntr_el0);
+	expect(!overflowed(), "PMOVSSET_EL0.C after 0 was written to PMCCNTR_EL0: expected 0, got 1");
+	start_at(~0UL << 40, PMCR_LC);
+	write_sysreg(PMCR_LC | PMCR_E | PMCR_C, pmcr_el0);
+	expect(!overflowed(), "PMOVSSET_EL0.C after PMCR_EL0.C: expected 0, got 1");
+}
+
+/* An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler clears the flag. */
+void check_interrupt(void)
+{
+	reset_pmu();
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	write_sysreg(-NEAR, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+	expect(wait_for(interrupt_pending()), "interrupt after an overflow: expected one, got none");
+	expect_equal("ICC_IAR1_EL1 after an overflow", INTID_PMU, acknowledge());
+	expect_equal("ICC_IAR1_EL1 while the interrupt is active", INTID_NONE, acknowledge());
+	clear_overflow();
+	end_interrupt(INTID_PMU);
+	spin();
+	expect_equal("ICC_IAR1_EL1 after the flag was cleared", INTID_NONE, acknowledge());
+	expect(!interrupt_pending(), "GICR_ISPENDR0 after the flag was cleared: expected 0, got 1");
+}
+
+/* The request is a level: as long as the flag is set, the interrupt comes again. */
+void check_interrupt_level(void)
+{
+	reset_pmu();
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	write_sysreg(-NEAR, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+	for (int i = 0; i < 3; i++) {
+		uint64_t interrupt = INTID_NONE;
+
+		expect(wait_for((interrupt = acknowledge()) != INTID_NONE), "interrupt with the flag set: expected one, got none");
+		if (interrupt != INTID_NONE)
+			end_interrupt(interrupt);
+	}
+	clear_overflow();
+	spin();
+	expect_equal("ICC_IAR1_EL1 after the flag was cleared", INTID_NONE, acknowledge());
+}
+
+/* PMINTENSET_EL1.C = 0: the flag alone. It asks for an interrupt as soon as C becomes 1. */
+void check_interrupt_enable(void)
+{
+	start_at(-NEAR, PMCR_LC);
+	wait_for(overflowed());
+	spin();
+	expect(!interrupt_pending(), "interrupt with PMINTENSET_EL1.C = 0: expected none, got one");
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	isb();
+	expect(wait_for(interrupt_pending()), "interrupt once PMINTENSET_EL1.C is 1: expected one, got none");
+	write_sysreg(CYCLE_BIT, pmintenclr_el1);
+	isb();
+	expect(wait_for(!interrupt_pending()), "interrupt after PMINTENCLR_EL1.C: expected none, got one");
+}
+
+/* PMCR_EL0.E = 0: no "overflow interrupt requests". */
+void check_interrupt_global_enable(void)
+{
+	reset_pmu();
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	write_sysreg(CYCLE_BIT, pmovsset_el0);
+	isb();
+	spin();
+	expect(!interrupt_pending(), "interrupt with PMCR_EL0.E = 0: expected none, got one");
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+	expect(wait_for(interrupt_pending()), "interrupt once PMCR_EL0.E is 1: expected one, got none");
+	write_sysreg(PMCR_LC, pmcr_el0);
+	isb();
+	expect(wait_for(!interrupt_pending()), "interrupt once PMCR_EL0.E is 0 again: expected none, got one");
+}
+
+/* A flag that software sets is as good as any. */
+void check_interrupt_by_software(void)
+{
+	reset_pmu();
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	write_sysreg(CYCLE_BIT, pmovsset_el0);
+	isb();
+	expect(wait_for(interrupt_pending()), "interrupt after PMOVSSET_EL0: expected one, got none");
+	clear_overflow();
+	expect(wait_for(!interrupt_pending()), "interrupt after PMOVSCLR_EL0: expected none, got one");
+}
+
+/* Taken from EL0, to EL1, in the middle of what is counted. */
+void check_interrupt_at_el0(void)
+{
+	struct outcome outcome = { .vector = 0 };
+
+	reset_pmu();
+	write_sysreg(CYCLE_BIT, pmintenset_el1);
+	write_sysreg(PMCCFILTR_P, pmccfiltr_el0);
+	write_sysreg(-NEAR, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+	expect(!overflowed(), "PMOVSSET_EL0.C before anything ran at EL0: expected 0, got 1");
+	wait_for((outcome = run_at(AT_EL0, code_spin, 0, true)).vector == VECTOR_IRQ_EL0);
+	expect_equal("vector after an overflow at EL0", VECTOR_IRQ_EL0, outcome.vector);
+	expect_equal("ICC_IAR1_EL1 after an overflow at EL0", INTID_PMU, acknowledge());
+	clear_overflow();
+	end_interrupt(INTID_PMU);
+}

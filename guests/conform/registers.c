@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What registers hold, at EL1. */
+#include "conform.h"
+
+#define PMCR_LOW_BITS	0x3ff			/* IMP, IDCODE and N are above */
+#define PMUVER_RESERVED	(1 << 2 | 1 << 3 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14)
+#define EVENT_SW_INCR	0x00
+#define EVENT_CPU_CYCLES 0x11
+#define EVENT_STALL_SLOT 0x3f
+#define PMMIR_SLOTS	0xff
+#define PMMIR_RES0	0xfffffffff0000000UL
+#define SYS_PMEVCNTR0	SYSREG_ID(3, 3, 14, 8, 0)
+#define SYS_PMEVTYPER0	SYSREG_ID(3, 3, 14, 12, 0)
+
+/* A bit for each counter there is; those from N on are RAZ/WI. */
+static uint64_t counter_bits(void)
+{
+	return CYCLE_BIT | ((1UL << pmu.counters) - 1);
+}
+
+/* ID_AA64DFR0_EL1.PMUVer: "All other values are reserved". */
+void check_version(void)
+{
+	expect(!(PMUVER_RESERVED >> pmu.version & 1), "ID_AA64DFR0_EL1.PMUVer: expected a version, got 0x%x, which is reserved",
+	       pmu.version);
+}
+
+/* PMCR_EL0.E: 0 on a Warm reset. All else that is of interest here is UNKNOWN then. */
+void check_reset(void)
+{
+	expect_equal("PMCR_EL0.E after reset", 0, read_sysreg(pmcr_el0) & PMCR_E);
+}
+
+/* PMCR_EL0.{IMP, IDCODE, N}: "Access to this field is RO". */
+void check_read_only_fields(void)
+{
+	uint64_t before = read_sysreg(pmcr_el0) & LOW_32_BITS & ~PMCR_LOW_BITS;
+
+	for (unsigned int n = 0; n <= 31; n++) {
+		write_sysreg(PMCR_LC | n << PMCR_N_SHIFT | n << 16 | (uint64_t)n << 24, pmcr_el0);
+		isb();
+		expect_equal("PMCR_EL0[31:10] after another value was written", before,
+			     read_sysreg(pmcr_el0) & LOW_32_BITS & ~PMCR_LOW_BITS);
+	}
+}
+
+/* PMCR_EL0.{C, P}: "This bit is RAZ" */
+void check_write_only_bits(void)
+{
+	write_sysreg(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
+	isb();
+	expect_equal("PMCR_EL0.{C, P} after 1 was written", 0, read_sysreg(pmcr_el0) & (PMCR_C | PMCR_P));
+}
+
+/* PMCR_EL0: bits that are RW; where there are conditions for that, the bit is RES0 or RES1 otherwise. */
+void check_writable_bits(void)
+{
+	const struct { const char *name; uint64_t bit; bool writable; } bits[] = {
+		{ "PMCR_EL0.E", PMCR_E, true },
+		{ "PMCR_EL0.D", PMCR_D, pmu.aarch32 },
+		{ "PMCR_EL0.DP", PMCR_DP, pmu.el3 || (pmu.el2 && pmu.version >= PMUV3P1) },
+		{ "PMCR_EL0.LC", PMCR_LC, pmu.aarch32 },
+		{ "PMCR_EL0.LP", PMCR_LP, pmu.version >= PMUV3P5 },
+		{ "PMCR_EL0.FZO", PMCR_FZO, pmu.version >= PMUV3P7 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+		if (!bits[i].writable)
+			continue;
+		write_sysreg(bits[i].bit, pmcr_el0);
+		isb();
+		expect_equal(bits[i].name, bits[i].bit, read_sysreg(pmcr_el0) & bits[i].bit);
+		write_sysreg(0, pmcr_el0);
+		isb();
+		expect_equal(bits[i].name, 0, read_sysreg(pmcr_el0) & bits[i].bit);
+	}
+}
+
+/* Bits that one register sets and another clears; each reads both. "Bits [30:N] are RAZ/WI". */
+#define check_bit_registers(set, clr) ({							\
+	uint64_t all_ = counter_bits();								\
+												\
+	write_sysreg(~0UL, clr);								\
+	isb();											\
+	expect_equal(#set " after all was cleared", 0, read_sysreg(set) & LOW_32_BITS);		\
+	write_sysreg(~0UL, set);								\
+	isb();											\
+	expect_equal(#set " after all was set", all_, read_sysreg(set) & LOW_32_BITS);		\
+	expect_equal(#clr " after all was set", all_, read_sysreg(clr) & LOW_32_BITS);		\
+	write_sysreg(0, set);									\
+	write_sysreg(0, clr);									\
+	isb();											\
+	expect_equal(#set " after zeros were written", all_, read_sysreg(set) & LOW_32_BITS);	\
+	write_sysreg(CYCLE_BIT, clr);								\
+	isb();											\
+	expect_equal(#set " after C was cleared", all_ & ~CYCLE_BIT, read_sysreg(set) & LOW_32_BITS); \
+	expect_equal(#clr " after C was cleared", all_ & ~CYCLE_BIT, read_sysreg(clr) & LOW_32_BITS); \
+})
+
+void check_enable_bits(void)
+{
+	check_bit_registers(pmcntenset_el0, pmcntenclr_el0);
+}
+
+void check_interrupt_bits(void)
+{
+	check_bit_registers(pmintenset_el1, pmintenclr_el1);
+}
+
+void check_overflow_bits(void)
+{
+	check_bit_registers(pmovsset_el0, pmovsclr_el0);
+}
+
+/* PMCCNTR_EL0.CCNT is 64 bits, whatever PMCR_EL0.LC says about its overflow. */
+void check_cycle_counter_64(void)
+{
+	static const uint64_t values[] = { ~0UL, 0x0123456789abcdef, 0xfedcba9876543210, 1, 1UL << 63, 0 };
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(values); i++) {
+		write_sysreg(i % 2 ? PMCR_LC : 0, pmcr_el0);
+		write_sysreg(values[i / 2], pmccntr_el0);
+		isb();
+		expect_equal("PMCCNTR_EL0 as written", values[i / 2], read_sysreg(pmccntr_el0));
+	}
+}
+
+/* PMCCFILTR_EL0.{P, U}: RW. The others are for levels there may not be. */
+void check_filter_bits(void)
+{
+	static const uint64_t values[] = { PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U, 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		write_sysreg(values[i], pmccfiltr_el0);
+		isb();
+		expect_equal("PMCCFILTR_EL0.{P, U} as written", values[i], read_sysreg(pmccfiltr_el0) & (PMCCFILTR_P | PMCCFILTR_U));
+	}
+}
+
+/* PMUSERENR_EL0.{ER, CR, SW, EN}: RW at EL1. */
+void check_user_enable_bits(void)
+{
+	for (uint64_t value = PMUSERENR_ALL; value <= PMUSERENR_ALL; value--) {
+		write_sysreg(value, pmuserenr_el0);
+		isb();
+		expect_equal("PMUSERENR_EL0.{ER, CR, SW, EN} as written", value, read_sysreg(pmuserenr_el0) & PMUSERENR_ALL);
+	}
+}
+
+/* PMCEID<n>_EL0: CPU_CYCLES is among the events that PMUv3 requires, SW_INCR where it can be counted. IDhi are of FEAT_PMUv3p1. */
+void check_event_ids(void)
+{
+	uint64_t low = read_sysreg(pmceid0_el0), high = read_sysreg(pmceid1_el0);
+
+	expect_equal("PMCEID0_EL0 for CPU_CYCLES", 1, low >> EVENT_CPU_CYCLES & 1);
+	if (pmu.counters)
+		expect_equal("PMCEID0_EL0 for SW_INCR", 1, low >> EVENT_SW_INCR & 1);
+	if (pmu.version < PMUV3P1) {
+		expect_equal("PMCEID0_EL0.IDhi before PMUv3p1", 0, low >> 32);
+		expect_equal("PMCEID1_EL0.IDhi before PMUv3p1", 0, high >> 32);
+	}
+}
+
+/* PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS "might read as zero" only when STALL_SLOT is not implemented. */
+void check_pmmir(void)
+{
+	struct access got = read_at(AT_EL1, SYS_PMMIR_EL1);
+	bool stall_slot = read_sysreg(pmceid1_el0) >> (EVENT_STALL_SLOT - 32) & 1;
+
+	if (pmu.version < PMUV3P4) {
+		expect(got.result == UNDEFINED, "read of PMMIR_EL1 before PMUv3p4: expected %s, got %s", result_names[UNDEFINED],
+		       result_names[got.result]);
+		return;
+	}
+	expect(got.result == DONE, "read of PMMIR_EL1: expected %s, got %s", result_names[DONE], result_names[got.result]);
+	expect_equal("PMMIR_EL1, RES0 bits", 0, got.value & PMMIR_RES0);
+	expect(!stall_slot || got.value & PMMIR_SLOTS, "PMMIR_EL1.SLOTS with STALL_SLOT: expected more than 0, got 0x%lx", got.value);
+}
+
+/* There are no such encodings, with MSR or with MRS. */
+void check_no_such_access(void)
+{
+	static const unsigned int read_only[] = { SYS_PMCEID0_EL0, SYS_PMCEID1_EL0, SYS_PMMIR_EL1 };
+	struct access got;
+
+	for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
+		got = write_at(AT_EL1, read_only[i], 0);
+		expect(got.result == UNDEFINED, "write of %s: expected %s, got %s", register_name(read_only[i]),
+		       result_names[UNDEFINED], result_names[got.result]);
+	}
+	got = read_at(AT_EL1, SYS_PMSWINC_EL0);
+	expect(got.result == UNDEFINED, "read of PMSWINC_EL0: expected %s, got %s", result_names[UNDEFINED],
+	       result_names[got.result]);
+}
+
+/* PMSWINC_EL0: increments event counters that count SW_INCR, and nothing else. */
+void check_software_increment(void)
+{
+	static const uint64_t start = 1000;
+
+	reset_pmu();
+	write_sysreg(start, pmccntr_el0);
+	if (pmu.counters) {
+		write_at(AT_EL1, SYS_PMEVTYPER0, EVENT_SW_INCR);
+		write_at(AT_EL1, SYS_PMEVCNTR0, start);
+		write_sysreg(1, pmcntenset_el0);
+	}
+	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
+	isb();
+	for (int i = 0; i < 3; i++)
+		expect_equal("result of a write of PMSWINC_EL0", DONE, write_at(AT_EL1, SYS_PMSWINC_EL0, ~0UL).result);
+	if (pmu.counters)
+		expect_equal("PMEVCNTR0_EL0 after three increments", start + 3, read_at(AT_EL1, SYS_PMEVCNTR0).value);
+	expect_equal("PMCCNTR_EL0, disabled, after PMSWINC_EL0", start, read_sysreg(pmccntr_el0));
+	expect_equal("PMOVSSET_EL0 after PMSWINC_EL0", 0, read_sysreg(pmovsset_el0));
+}
