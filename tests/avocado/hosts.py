@@ -184,6 +184,12 @@ class Host:
         subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True, capture_output=True)
         return local
 
+    def fetch(self, name):
+        """Copies a file of its folder to the test's logs."""
+        with open(self.logs / name, "wb") as file:
+            subprocess.run([*self._connect(), self._line(["cat", name], self.folder)], stdin=subprocess.DEVNULL, stdout=file,
+                           timeout=scaled(COMMAND_TIMEOUT), check=True)
+
     def offer(self, local, path):
         """The other way round: the socket LOCAL here can be reached there, as PATH."""
         subprocess.run([*self._connect("-O", "forward", "-R", f"{path}:{local}")], check=True, capture_output=True)
@@ -273,9 +279,12 @@ class Board(Host):
         return shlex.join([*self._sudo, "sh", "-c", 'cd "$0" && exec "$@"', folder, *map(str, argv)])
 
     def _put_files(self):
-        with testbed.pack_files(self.files) as archive:
+        there = [path for path in self.files if self.status("test", "-e", path)[0] == 0]
+        for path in there:
+            self.run("ln", "-s", path, ".")
+        with testbed.pack_files([path for path in self.files if path not in there]) as archive:
             archive.seek(0)
-            subprocess.run([*self._connect(), self._line(["tar", "-x"], self.folder)], stdin=archive, check=True)
+            subprocess.run([*self._connect(), self._line(["tar", "-x", "--no-same-owner"], self.folder)], stdin=archive, check=True)
         self._log_before = self._read_log()
 
     def _wait(self, argv, deadline, what, **kwargs):
@@ -308,17 +317,14 @@ class HostTest(avocado.Test):
 
     def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False, kernel=None):
         """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either; an
-        emulated one by default with such a KERNEL.
-        FILES are copied to its folder, as is our QEMU. Cancels the test where the host lacks something; used with "with"."""
+        emulated one by default with such a KERNEL. FILES go into its folder, as does QEMU: copied, or linked if a board itself has a
+        file of that path. Cancels the test where the host lacks something; used with "with"."""
         return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel), pmus, mode, exactly)
 
     @property
     def qemu(self):
-        """Path of the QEMU that is tested, here."""
-        path = Path(self.params.get("qemu", default=ARTIFACTS / "qemu-system-aarch64"))
-        if not path.exists():
-            self.error(f"{path} is missing; run 'make qemu', or give another one with -p qemu=PATH")
-        return path
+        """Path of the QEMU that is tested, here or on a board."""
+        return Path(self.params.get("qemu", default=ARTIFACTS / "qemu-system-aarch64"))
 
     def _make_host(self, pmus, mode, files, icount, append, kernel):
         address = self.params.get("host", default="")
@@ -350,13 +356,13 @@ def find_topology(pmus):
     raise LookupError(f"no emulated host has {pmus} PMUs; see testbed/*.dts")
 
 
-def poll(what, condition, timeout, explain=lambda: ""):
+def poll(what, condition, timeout, explain=lambda: "", interval=0.05):
     """Waits until the condition is true, and returns what it is then; fails after so many seconds."""
     deadline = time.monotonic() + scaled(timeout)
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {scaled(timeout):g} s in vain for {what}. {explain()}".rstrip())
-        time.sleep(0.05)
+        time.sleep(interval)
     return found
 
 

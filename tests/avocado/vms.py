@@ -56,7 +56,7 @@ class Vm:
     is started on. wrapper: a command in front of it. connect=False: QEMU is to end by itself; see ended().
     """
 
-    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=3", vcpus=2, memory=64, kernel=None,
+    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host", vcpus=2, memory=64, kernel=None,
                  append=None, affinity=None, wrapper=(), paused=True, connect=True):
         self.host, self.name, self.log = host, name, log
         self.console_log, self.error_log = host.logs / f"{name}.out", host.logs / f"{name}.err"
@@ -151,10 +151,16 @@ class Vm:
         """All that the guest has said."""
         return self.console_log.read_text(errors="replace")
 
-    def send(self, line):
+    def send(self, line, end="\n"):
         """Types a line at the console."""
-        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.write(f"{line}{end}".encode())
         self.process.stdin.flush()
+
+    def screenshot(self):
+        """Keeps what the screen shows as NAME.ppm in the test's logs, for who looks into a failure."""
+        with contextlib.suppress(QMPError, OSError, TimeoutError, AssertionError):
+            self.qmp.cmd("screendump", filename=f"{self.host.folder}/{self.name}.ppm")
+            self.host.fetch(f"{self.name}.ppm")
 
     def wait_for_console(self, text, timeout=60, after=0):
         """Until the console, from such a position on, has the text; returns the position behind it."""
@@ -196,10 +202,10 @@ class Vm:
             self.log.info("%s: event %s", self.name, event)
         return new
 
-    def check_well(self):
-        """Fails if it has stopped, reset, panicked or ended."""
+    def check_well(self, allowed=()):
+        """Fails if it has stopped, reset, panicked or ended, unless such events are allowed."""
         self.check_alive()
-        bad = [event for event in self.take_events() if event["event"] in BAD_EVENTS]
+        bad = [event for event in self.take_events() if event["event"] in BAD_EVENTS.difference(allowed)]
         if bad:
             told = "; ".join(f"{event['event']} {event.get('data', '')}".strip() for event in bad)
             raise AssertionError(f"expected a VM that goes on, got {told}. {self.explain()}")
