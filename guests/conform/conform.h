@@ -36,10 +36,10 @@ extern struct pmu pmu;
 
 /* conform.c: expectations of the running check, of which the first that is not met is reported. */
 bool first_failure(void);
-extern const char *check_name;
+const char *check_name(void);
 #define expect(ok, fmt, ...) ({							\
 	if (!(ok) && first_failure())						\
-		print("FAIL %s: " fmt, check_name, ##__VA_ARGS__);		\
+		print("FAIL %s: " fmt, check_name(), ##__VA_ARGS__);		\
 })
 void expect_equal(const char *what, uint64_t expected, uint64_t got);
 

@@ -204,8 +204,9 @@ void check_divider_long(void)
 /* PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with nothing secure. */
 void check_prohibited(void)
 {
-	expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, AT_EL1, 0), "PMCCNTR_EL0 after EL1 with PMCR_EL0.DP = 1: expected more than 0, got 0");
-	expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, AT_EL0, 0), "PMCCNTR_EL0 after EL0 with PMCR_EL0.DP = 1: expected more than 0, got 0");
+	for (enum level level = AT_EL1; level <= AT_EL0; level++)
+		expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, level, 0),
+		       "PMCCNTR_EL0 after EL%u with PMCR_EL0.DP = 1: expected more than 0, got 0", level == AT_EL1);
 }
 
 static void expect_counted(enum level level, uint64_t filter, bool counted)

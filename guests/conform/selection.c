@@ -53,8 +53,8 @@ void check_selected_filter(void)
 }
 
 /*
- * PMSELR_EL0.SEL = 31: accesses to PMXEVCNTR_EL0 are CONSTRAINED UNPREDICTABLE. They are UNDEFINED, do nothing, are RAZ/WI, or are as
- * if SEL was UNKNOWN, which is some event counter, or a case below. The cycle counter is none of these; PMUSERENR_EL0.ER, for event
+ * PMSELR_EL0.SEL = 31: accesses to PMXEVCNTR_EL0 are CONSTRAINED UNPREDICTABLE. They are UNDEFINED, do nothing, are RAZ/WI, or as if
+ * SEL was UNKNOWN, which is some event counter, or a case below. The cycle counter is none of these; PMUSERENR_EL0.ER, for event
  * counters, would give it to EL0.
  */
 void check_selected_cycle_counter(void)
@@ -71,20 +71,21 @@ void check_selected_cycle_counter(void)
 	       "read of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31, PMCCNTR_EL0 0x%lx: expected UNDEFINED, 0 or no effect, got %s and 0x%lx",
 	       PATTERN, result_names[got.result], got.value);
 	got = write_at(AT_EL1, SYS_PMXEVCNTR_EL0, ~PATTERN);
-	expect(got.result == UNDEFINED || got.result == DONE, "write of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31: expected UNDEFINED or %s, got %s",
-	       result_names[DONE], result_names[got.result]);
+	expect(got.result == UNDEFINED || got.result == DONE,
+	       "write of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31: expected UNDEFINED or %s, got %s", result_names[DONE],
+	       result_names[got.result]);
 	expect_equal("PMCCNTR_EL0 after a write of PMXEVCNTR_EL0 with PMSELR_EL0.SEL 31", PATTERN, read_sysreg(pmccntr_el0));
 	write_sysreg(PATTERN, pmccntr_el0);
 	write_sysreg(PMUSERENR_ER, pmuserenr_el0);
 	isb();
 	got = read_at(AT_EL0, SYS_PMXEVCNTR_EL0);
-	expect(got.value != PATTERN, "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x, PMSELR_EL0.SEL 31: expected anything but the cycle counter, got 0x%lx",
+	expect(got.value != PATTERN, "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x: expected no cycle counter, got 0x%lx",
 	       PMUSERENR_ER, got.value);
 }
 
 /*
- * With FEAT_FGT, accesses to event counters that are not implemented are UNDEFINED. Without, they are CONSTRAINED UNPREDICTABLE:
- * UNDEFINED, without effect or RAZ/WI.
+ * PMEVCNTR<n>_EL0, PMEVTYPER<n>_EL0, PMXEVCNTR_EL0, PMXEVTYPER_EL0, "Accessing": with FEAT_FGT, accesses to event counters that
+ * are not implemented are UNDEFINED. Without, they are CONSTRAINED UNPREDICTABLE: UNDEFINED, without effect or RAZ/WI.
  */
 static bool read_is_permitted(struct access got, uint64_t also)
 {

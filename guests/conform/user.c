@@ -122,8 +122,9 @@ static void judge_trap(const struct user_access *access, bool is_write, uint64_t
 	if (rule == NEVER || rule & (bits | ALWAYS))
 		return;
 	got = try(access, is_write, bits);
-	expect(got.esr == syndrome(access->id, is_write), "ESR_EL1 after a %s of %s at EL0, PMUSERENR_EL0 0x%lx: expected 0x%lx, got 0x%lx",
-	       is_write ? "write" : "read", register_name(access->id), bits, syndrome(access->id, is_write), got.esr);
+	expect(got.esr == syndrome(access->id, is_write),
+	       "ESR_EL1 after a %s of %s at EL0, PMUSERENR_EL0 0x%lx: expected 0x%lx, got 0x%lx", is_write ? "write" : "read",
+	       register_name(access->id), bits, syndrome(access->id, is_write), got.esr);
 }
 
 /* PMUSERENR_EL0: what is not allowed is "trapped to EL1", "reported using an ESR_ELx.EC value of 0x18". */

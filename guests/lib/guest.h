@@ -51,7 +51,7 @@ void start_secondaries(void (*fn)(void));
 /* vcpu.S: where EL0 may read and execute what EL1 has in the first GiB of RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
 
-/* exception.c: a register of the PMU by its SYSREG_ID(); for a vector table of the guest's own, the report of what it did not expect. */
+/* exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report of what it did not expect. */
 const char *register_name(unsigned int id);
 void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 

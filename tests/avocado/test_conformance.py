@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: KVM's PMU is what the Arm ARM says a PMUv3 is: the cycle counter of one PMU, and fixed counters while the vCPU moves. By
+guests/conform.c; what is known of KVM and of the emulated host is in tests/conformance-known."""
+import re
+
+from hosts import ARTIFACTS, TOP, EmulatedHost, scaled
+from vms import MOVER, VmTest
+
+CONFORM = ARTIFACTS / "guests" / "conform.bin"
+FILES = [CONFORM, MOVER]
+KNOWN = TOP / "tests" / "conformance-known"
+MOVE_SECONDS = 3
+# The guest has to outlast the moves, whose first comes some time after it.
+GUEST_SECONDS = int(MOVE_SECONDS + scaled(4))
+
+
+def known_failures(implementations):
+    """Names of the checks that fail there."""
+    rows = [re.split(r" *\| *", line) for line in KNOWN.read_text().splitlines() if not line.startswith("#")]
+    return sorted(check for implementation, check, _ in rows if implementation in implementations)
+
+
+class Conformance(VmTest):
+    """The guest checks for itself, and names what is not as it should be."""
+
+    def judge(self, host, console):
+        """All checks ran, and those that failed are those that are known to."""
+        implementations = {"kvm"} | ({"under-tcg"} if isinstance(host, EmulatedHost) else set())
+        if not host.fixed_counters:
+            implementations.add("kvm-stock")
+        lines = console.splitlines()
+        failures = [line for line in lines if line.startswith("FAIL ")]
+        ran = len(failures) + len([line for line in lines if line.startswith("PASS ")])
+        failed = sorted(re.match("FAIL ([^:]*)", line)[1] for line in failures)
+        self.check_equal(lines[-1], f"FAIL: {len(failed)} of {ran} checks" if failed else f"PASS: {ran} checks", "verdict")
+        self.check_equal(failed, known_failures(implementations), "failed checks\n" + "\n".join(failures))
+
+    def test_one_pmu(self):
+        """
+        The oracle: KVM with the event counters of one PMU, on its CPUs, needing nothing of the series
+
+        :avocado: tags=core
+        """
+        with self.host(files=FILES, kernel="stock") as host, \
+                self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
+            vm.cont().wait_for_console(" checks\n")
+            self.judge(host, vm.console)
+
+    def test_fixed_counters(self):
+        """
+        Fixed counters, on all CPUs of a heterogeneous host, while the vCPU moves between its PMUs
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=True, files=FILES) as host, \
+                self.vm(host, kernel=CONFORM, append=f"seconds={GUEST_SECONDS}", vcpus=1) as vm:
+            vm.cont()
+            moves = vm.move_for(MOVE_SECONDS)
+            self.check(moves[0] >= 10, f"expected at least 10 moves of the vCPU, got {moves}")
+            vm.wait_for_console(" checks\n")
+            self.judge(host, vm.console)

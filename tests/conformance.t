@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: guests/conform.c is right about PMUs: those that the emulator gives its CPUs pass, but for what is known of them. They have
+# event counters, with and without later features; KVM's PMUs are the subject of tests/avocado/test_conformance.py.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
+KNOWN=$TOP/tests/conformance-known
+# Takes 1 s alone on the machine.
+TIMEOUT=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
+
+# judge OUTPUT IMPLEMENTATION...: all checks ran, and those that failed are those that are known to
+judge() {
+	local output=$1 known all failed
+	shift
+	cat "$output"
+	known=$(for implementation; do awk -F ' *[|] *' -v wanted="$implementation" '$1 == wanted { print $2 }' "$KNOWN"; done | sort -u)
+	failed=$(sed -n 's/^FAIL \([a-z0-9_]*\): .*/\1/p' "$output" | sort)
+	all=$(grep -cE '^(PASS|FAIL) ' "$output")
+	tail -n 1 "$output" | grep -qxE "PASS: $all checks|FAIL: $(grep -c . <<<"$failed") of $all checks" || return 1
+	diff -U 0 --label known <(printf '%s\n' "$known") --label failed <(printf '%s\n' "$failed")
+}
+
+# Counted by instructions: what takes how long is the same each time.
+conforms() {
+	local machine=$1 cpu=$2
+	shift 2
+	timeout "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "$cpu" -icount shift=0 -m 256 -nodefaults -display none \
+		-serial stdio -kernel "$ARTIFACTS/guests/conform.bin" </dev/null | tr -d '\r' >"$TMP/console"
+	judge "$TMP/console" "$@"
+}
+
+# finds IMPLEMENTATION LINE...: such an output is not right
+finds() {
+	local implementation=$1
+	shift
+	printf '%s\n' "$@" >"$TMP/made-up"
+	! judge "$TMP/made-up" "$implementation"
+}
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
+make -s -C "$TOP/guests" >&2
+check "PMUv3p5 at EL1" conforms virt max tcg tcg-fgt
+check "PMUv3p5 at EL1 below an EL2" conforms virt,virtualization=on max tcg tcg-fgt
+check "PMUv3 of a Cortex-A72" conforms virt cortex-a72 tcg
+check "PMUv3 of a Cortex-A53" conforms virt cortex-a53 tcg
+check "a failure that is not known is found" finds none "PASS a" "FAIL b: c" "FAIL: 1 of 2 checks"
+check "a known failure that is gone is found" finds tcg "PASS interrupt_pmcr_e" "PASS: 1 checks"
+check "a check that did not run is found" finds none "PASS a" "PASS: 2 checks"
+finish
