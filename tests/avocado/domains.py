@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libvirt on the test host, its domains by virsh, and what docs/libvirt.md says of them: tests use the XML of that page."""
+import contextlib
+import os
+import re
+import xml.etree.ElementTree as ET
+from typing import NamedTuple
+
+from hosts import TOP, EmulatedHost, poll
+from vms import FIXED, WINLIKE, VmTest
+
+PAGE = (TOP / "docs" / "libvirt.md").read_text()
+PATCHES = sorted((TOP / "libvirt" / "patches").glob("*.patch"))
+FEATURES = "/usr/share/libvirt/cpu_map/arm_features.xml"
+NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+EMULATOR = "/usr/local/bin/qemu-system-aarch64"
+# Debian's, which libvirt's packages depend on
+OTHER_QEMU = "/usr/bin/qemu-system-aarch64"
+IMAGES, LOGS = "/var/lib/libvirt/images", "/var/log/libvirt/qemu"
+# Seconds, before VPMU_TIMEOUT_FACTOR
+VIRSH_TIMEOUT = 60
+ET.register_namespace("qemu", NAMESPACE)
+
+# As packages and udev would have it.
+START_DAEMONS = """
+chgrp kvm /dev/kvm && chmod 660 /dev/kvm
+[ -z "$1" ] || hostname "$1"
+virtlogd -d && libvirtd -d
+"""
+# As at boot where AppArmor is installed
+LOAD_PROFILES = """
+mount -t securityfs securityfs /sys/kernel/security
+apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper
+"""
+RESTART = "kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"
+# Its stdin ends with this side, however that ends.
+CLEANER = """
+cd / && cat >/dev/null
+for name in $(virsh list --all --name | grep "^$1-"); do
+    virsh destroy "$name"
+    virsh undefine "$name" --managed-save
+    rm -f "$2/$name.log" "$2/$name-console.log"
+done
+rm -f "$3"
+"""
+
+
+def find_example(tag):
+    """The element that has this tag in an example of the page, with all below it."""
+    for block in re.findall(r"^```xml\n(.*?)^```$", PAGE, re.M | re.S):
+        for element in ET.fromstring(f"<page>{block}</page>").iter(tag):
+            return element
+    raise LookupError(f"docs/libvirt.md has no example of {tag}")
+
+
+class Pinning(NamedTuple):
+    """A row of the page's table; LITTLE and big stand for CPUs."""
+
+    xml: tuple
+    cpus: str
+    hybrid: str
+    hybrid_stock: str
+    off: str
+
+
+def read_pinnings():
+    """The table, by its first column."""
+    rows = re.findall(r"^\| (`<vcpu.*) \|$", PAGE, re.M)
+    table = {}
+    for row in rows:
+        xml, *rest = (cell.strip() for cell in row.split("|"))
+        table[xml.replace("`", "")] = Pinning(tuple(re.findall("`(.*?)`", xml)), *rest)
+    if not table:
+        raise LookupError("docs/libvirt.md has no table of pinnings")
+    return table
+
+
+class Libvirt:
+    """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless feature=False."""
+
+    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None, emulator=EMULATOR):
+        self.test, self.host, self.emulator = test, host, emulator
+        self._feature, self._apparmor, self._hostname = feature, apparmor, hostname
+        self.prefix = prefix or f"vpmu{host.folder.rpartition('.')[2]}"
+        self.kernel = f"{IMAGES}/{self.prefix}.bin"
+
+    def __enter__(self):
+        if isinstance(self.host, EmulatedHost):
+            self._set_up()
+        elif self.host.status("sh", "-ec", f"virsh list && test -x {self.emulator} && grep -q pmu-hybrid {FEATURES}")[0]:
+            self.test.cancel(f"needs a running libvirt that knows the feature, and our QEMU as {self.emulator}; see docs/libvirt.md")
+        self.host.run("install", "-m", "644", WINLIKE.name, self.kernel)
+        self.host.start("libvirt-cleaner", "sh", "-c", CLEANER, "sh", self.prefix, LOGS, self.kernel)
+        return self
+
+    def __exit__(self, kind, *_):
+        with contextlib.suppress(AssertionError):
+            for log in self.host.run("sh", "-c", f"ls {LOGS}/{self.prefix}-*.log").split():
+                (self.host.logs / os.path.basename(log)).write_text(self.host.run("cat", log))
+
+    def _set_up(self):
+        self.host.run("install", "-m", "755", self.test.qemu.name, self.emulator)
+        if self._feature:
+            self.teach()
+        if self._apparmor:
+            self.host.run("sh", "-ec", LOAD_PROFILES)
+        self.host.run("sh", "-ec", START_DAEMONS, "sh", self._hostname)
+        self._wait()
+
+    def _wait(self):
+        poll("libvirtd", lambda: self.host.status("virsh", "list")[0] == 0, VIRSH_TIMEOUT)
+
+    def teach(self):
+        """Applies our patch to the installed file."""
+        for patch in PATCHES:
+            self.host.run("patch", "-d", os.path.dirname(FEATURES), "-p3", stdin=patch.read_text())
+
+    def restart(self):
+        """The daemon alone, under running domains."""
+        self.host.run("sh", "-ec", RESTART)
+        self._wait()
+
+    def virsh(self, *words, stdin=None):
+        """What it prints."""
+        self.test.log.info("virsh %s", " ".join(words))
+        return self.host.run("virsh", "-q", *words, timeout=VIRSH_TIMEOUT, stdin=stdin)
+
+    def refusal(self, *words, stdin=None):
+        """The error that virsh has to end with."""
+        status, out, err = self.host.status("virsh", "-q", *words, timeout=VIRSH_TIMEOUT, stdin=stdin)
+        message = " ".join(err.split())
+        self.test.log.info("virsh %s: %s", " ".join(words), message)
+        self.test.check(status, f"virsh {' '.join(words)}: expected a refusal, got {out!r}")
+        return message
+
+    @contextlib.contextmanager
+    def domain(self, name, **kwargs):
+        """A defined domain, gone with the block."""
+        domain = Domain(self, f"{self.prefix}-{name}", **kwargs)
+        self.virsh("define", "/dev/stdin", stdin=domain.text)
+        try:
+            yield domain
+        finally:
+            # it may have ended itself, or left for another host
+            for words in ("destroy",), ("undefine", "--managed-save"):
+                self.host.status("virsh", "-q", words[0], domain.name, *words[1:], timeout=VIRSH_TIMEOUT)
+
+
+class Domain:
+    """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or None; pinning: XML of <vcpu>
+    and of what is in <cputune>; words: LITTLE and big, and what to put in their place."""
+
+    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None):
+        self.libvirt, self.host, self.test, self.name = libvirt, libvirt.host, libvirt.test, name
+        self.console_path = f"{LOGS}/{name}-console.log"
+        self.xml = find_example("domain")
+        self._ask(ask)
+        self._pin(pinning, words or {})
+        self._set("name", name)
+        self._set("os/kernel", libvirt.kernel)
+        self._set("devices/emulator", emulator or libvirt.emulator)
+        self.xml.find("devices/serial/source").set("path", self.console_path)
+
+    def _set(self, path, text):
+        self.xml.find(path).text = text
+
+    def _ask(self, how):
+        if how == "feature":
+            return
+        cpu = self.xml.find("cpu")
+        cpu.remove(cpu.find("feature"))
+        if how == "commandline":
+            self.xml.append(find_example(f"{{{NAMESPACE}}}commandline"))
+
+    def _pin(self, pinning, words):
+        tune = ET.SubElement(self.xml, "cputune")
+        for element in map(ET.fromstring, pinning):
+            if "cpuset" in element.attrib:
+                element.set("cpuset", words[element.get("cpuset")])
+            if element.tag == "vcpu":
+                self.xml.remove(self.xml.find("vcpu"))
+                self.xml.append(element)
+            else:
+                tune.append(element)
+
+    @property
+    def vcpus(self):
+        """Their numbers."""
+        return range(int(self.xml.find("vcpu").text))
+
+    @property
+    def text(self):
+        """Its XML."""
+        return ET.tostring(self.xml, encoding="unicode")
+
+    def virsh(self, command, *words):
+        """A command on it."""
+        return self.libvirt.virsh(command, self.name, *map(str, words))
+
+    def refusal(self, command="start", *words):
+        """Of a command on it."""
+        return self.libvirt.refusal(command, self.name, *words)
+
+    def start(self):
+        """Returns self, running."""
+        self.virsh("start")
+        return self
+
+    @property
+    def state(self):
+        """As libvirt calls it."""
+        return self.virsh("domstate").strip()
+
+    @property
+    def reason(self):
+        """Its state with the reason."""
+        return self.virsh("domstate", "--reason").strip()
+
+    @property
+    def backend(self):
+        """As the page says how to ask for it."""
+        command = re.search(r"^virsh qemu-monitor-command NAME --hmp '(.*)'$", PAGE, re.M)[1]
+        return self.virsh("qemu-monitor-command", "--hmp", command).strip().strip('"')
+
+    @property
+    def uuid(self):
+        """By which its AppArmor profile is named."""
+        return self.virsh("domuuid").strip()
+
+    @property
+    def pid(self):
+        """QEMU's."""
+        return self.host.run("cat", f"/run/libvirt/qemu/{self.name}.pid").strip()
+
+    @property
+    def log(self):
+        """What QEMU and libvirt wrote about it."""
+        return self.host.run("cat", f"{LOGS}/{self.name}.log")
+
+    @property
+    def console(self):
+        """Complete lines of the guest's."""
+        return self.host.run("cat", self.console_path).rpartition("\n")[0]
+
+    def check_alive(self, deltas=2):
+        """The guest sees its counter count on each vCPU, from now on."""
+        before = len(self.console)
+
+        def seen():
+            new = self.console[before:]
+            if "STOP:" in new or "FAIL:" in new:
+                raise AssertionError(f"{self.name}: expected a guest that lives, got {new[-300:]!r}")
+            return all(new.count(f"delta vcpu={vcpu} ") >= deltas for vcpu in self.vcpus)
+        poll("a guest that goes on", seen, 30, self.explain, interval=0.5)
+
+    def stops(self):
+        """Whether the guest found its counter standing still."""
+        return "STOP: divide by zero" in self.console
+
+    def move(self, cpus):
+        """All vCPU threads, for the time that the domain runs."""
+        self.libvirt.virsh("; ".join(f"vcpupin {self.name} {vcpu} {cpus} --live" for vcpu in self.vcpus))
+
+    def explain(self):
+        """What is known of it, for messages."""
+        return f"{self.name} is {self.reason}; console: {self.console[-300:]!r}; log: {self.log[-600:]!r}"
+
+
+class DomainTest(VmTest):
+    """A test that has domains."""
+
+    @contextlib.contextmanager
+    def libvirt(self, pmus=2, mode=None, kernel=None, **kwargs):
+        """A Libvirt on a host."""
+        with self.host(pmus=pmus, mode=mode, files=[WINLIKE], kernel=kernel) as host, \
+                Libvirt(self, host, **kwargs) as libvirt:
+            yield libvirt
+
+    @staticmethod
+    def words(host):
+        """What the page's words for CPUs mean on this host."""
+        first, *_, last = host.clusters
+        return {"all": cpu_list(host.cpus), "LITTLE": cpu_list(first), "big": cpu_list(last)}
+
+    @staticmethod
+    def backend(host, text):
+        """pmu-backend where the page has this text."""
+        names = list(host.pmus)
+        return {"fixed counters": FIXED, "PMU of LITTLE": names[0], "PMU of big": names[-1]}[text]
+
+    def check_told(self, text, message):
+        """That the message has the text, and the page, too."""
+        self.check_in(text, message, "message")
+        self.check_in(text, " ".join(PAGE.split()), "docs/libvirt.md")
+
+
+def cpu_list(cpus):
+    """As libvirt takes it and as QEMU prints it where CPUs are in a row."""
+    cpus = sorted(cpus)
+    return f"{cpus[0]}-{cpus[-1]}" if len(cpus) == cpus[-1] - cpus[0] + 1 and len(cpus) > 1 else ",".join(map(str, cpus))

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: what docs/libvirt.md says. libvirt asks for pmu-hybrid in two ways, places the VM in any way, and the guest's PMU fits.
+
+Why it matters: libvirt, which most users have, pins vCPUs after they were made; without pmu-hybrid it is luck which PMU they get.
+"""
+import contextlib
+
+from domains import OTHER_QEMU, DomainTest, read_pinnings
+from hosts import CommandFailed, EmulatedHost, poll
+
+UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
+NO_PROPERTY = "can't apply global host-arm-cpu.pmu-hybrid=on: Property 'host-arm-cpu.pmu-hybrid' not found"
+NO_PMU_COVERS, NO_MODE = "which no single PMU covers", "and its kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+# Where vCPUs are moved that may run on these
+ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
+
+
+class Pinning(DomainTest):
+    """Each row of the page's table, and cgroups."""
+
+    def check_rows(self, libvirt, check, **kwargs):
+        """Runs check(domain, row, words) on a domain of each row, and tells of all that fail."""
+        failures = []
+        words = self.words(libvirt.host)
+        for number, (name, row) in enumerate(read_pinnings().items()):
+            self.log.info("row %d: %s", number, name)
+            try:
+                with libvirt.domain(f"row{number}", pinning=row.xml, words=words, **kwargs) as domain:
+                    check(domain, row, words)
+            except AssertionError as error:
+                failures.append(f"{name}: {error}")
+        self.check(not failures, "\n".join(failures))
+
+    def check_row(self, domain, row, words, wanted):
+        """With pmu-hybrid."""
+        if wanted == "refused":
+            message = domain.refusal()
+            self.check_told(NO_PMU_COVERS, message)
+            self.check_told(NO_MODE, message)
+            self.check_equal(domain.state, "shut off", "state after the refusal")
+            return
+        domain.start()
+        self.check_equal(domain.backend, self.backend(domain.host, wanted), "backend")
+        self.check_in(f"vCPU threads may run on CPUs {words[row.cpus]};", domain.log, "log of the domain")
+        self.check_everywhere(domain, row, words)
+
+    @staticmethod
+    def check_everywhere(domain, row, words):
+        """The guest lives on all CPUs that it may run on."""
+        for cpus in ROAM[row.cpus]:
+            domain.move(words[cpus])
+            domain.check_alive()
+
+    def check_row_without(self, domain, row, words):
+        """Without pmu-hybrid."""
+        domain.start()
+        if row.off == "runs":
+            self.check_everywhere(domain, row, words)
+        elif row.off == "stops":
+            # a guest that stops takes the domain with it
+            with contextlib.suppress(CommandFailed):
+                for cpus in ROAM[row.cpus]:
+                    domain.move(words[cpus])
+            poll("a guest that stops", domain.stops, 30, domain.explain, interval=0.5)
+        else:
+            self.check_equal(row.off, "luck", "last column of docs/libvirt.md")
+
+    def test_pinned(self):
+        """
+        Each way of pinning gives the PMU that the page says, and the guest lives wherever it is allowed to run
+
+        :avocado: tags=core
+        """
+        with self.libvirt(mode=True) as libvirt:
+            self.check_rows(libvirt, lambda domain, row, words: self.check_row(domain, row, words, row.hybrid))
+
+    def test_stock(self):
+        """On a kernel without the mode: a PMU that covers all vCPUs, or a refusal that says what to do"""
+        with self.libvirt(mode=False) as libvirt:
+            self.check_rows(libvirt, lambda domain, row, words: self.check_row(domain, row, words, row.hybrid_stock))
+
+    def test_without(self):
+        """Without pmu-hybrid the guest stops where the page says so: nothing has changed for those who do not ask"""
+        with self.libvirt() as libvirt:
+            self.check_rows(libvirt, self.check_row_without, ask=None)
+
+    def test_cpuset(self):
+        """A cpuset of the slice, as a partition or not; widened, it pauses a VM that it alone had kept within a cluster"""
+        with self.libvirt(mode=True) as libvirt:
+            if not isinstance(libvirt.host, EmulatedHost):
+                self.cancel("sets the cpuset of all VMs: on emulated hosts only")
+            words = self.words(libvirt.host)
+            for partition in "member", "root":
+                self.set_cpuset(libvirt.host, words["big"], partition)
+                with libvirt.domain(partition) as domain:
+                    self.check_equal(domain.start().backend, self.backend(libvirt.host, "PMU of big"), "backend")
+                    domain.check_alive()
+                    self.set_cpuset(libvirt.host, words["all"], "member")
+                    poll("a VM that is paused", lambda: domain.state == "paused", 30, domain.explain, interval=0.5)
+                    self.check_told("which does not support its configuration: its PMU is", domain.log)
+
+    @staticmethod
+    def set_cpuset(host, cpus, partition):
+        """Of the slice that libvirt puts VMs into."""
+        host.run("sh", "-ec", 'cd /sys/fs/cgroup && mkdir -p machine && echo +cpuset >cgroup.subtree_control && cd machine && '
+                              'echo member >cpuset.cpus.partition && echo "$1" >cpuset.cpus && echo "$2" >cpuset.cpus.partition && '
+                              'grep -qx "$2" cpuset.cpus.partition', "sh", cpus, partition)
+
+
+class Asking(DomainTest):
+    """The two ways to ask for it, and what they need."""
+
+    def test_ways(self):
+        """
+        The feature, which libvirt's list has to know, and the option of QEMU's, which needs no list
+
+        :avocado: tags=core
+        """
+        with self.libvirt(mode=True, feature=False) as libvirt:
+            emulated = isinstance(libvirt.host, EmulatedHost)
+            with libvirt.domain("option", ask="commandline") as domain:
+                self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
+                domain.check_alive()
+                self.check_in("tainted: custom-argv", domain.log, "log of the domain")
+            with libvirt.domain("feature") as domain:
+                if emulated:
+                    self.check_told(UNKNOWN, domain.refusal())
+                    libvirt.teach()
+                    libvirt.restart()
+                self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
+                domain.check_alive()
+
+    def test_other_qemu(self):
+        """A QEMU without the series: either way is refused, and a domain that does not ask starts"""
+        with self.libvirt() as libvirt:
+            # 1: it is there and has no such word
+            if libvirt.host.status("grep", "-q", "pmu-hybrid", OTHER_QEMU)[0] != 1:
+                self.cancel(f"needs a QEMU without pmu-hybrid as {OTHER_QEMU}")
+            for ask in "feature", "commandline":
+                with libvirt.domain(ask, ask=ask, emulator=OTHER_QEMU) as domain:
+                    self.check_told(NO_PROPERTY, domain.refusal())
+            with libvirt.domain("off", ask=None, emulator=OTHER_QEMU, pinning=["<vcpu cpuset='big'>2</vcpu>"],
+                                words=self.words(libvirt.host)) as domain:
+                domain.start().check_alive()
+
+    def test_confined(self):
+        """libvirt's seccomp filter, mount namespace and user are in place, and QEMU reads what it needs"""
+        with self.libvirt(mode=True) as libvirt, libvirt.domain("confined") as domain:
+            self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
+            status = dict(line.split(":\t", 1) for line in libvirt.host.run("cat", f"/proc/{domain.pid}/status").splitlines())
+            self.check_equal(status["Seccomp"], "2", "seccomp mode of QEMU")
+            self.check(status["Uid"].split()[0] != "0", "expected another user than root")
+            namespaces = libvirt.host.run("readlink", f"/proc/{domain.pid}/ns/mnt", "/proc/1/ns/mnt").split()
+            self.check_equal(len(set(namespaces)), 2, "number of mount namespaces")
+
+
+class Life(DomainTest):
+    """What happens to a domain later."""
+
+    BOTH = (("all", "fixed counters"), ("big", "PMU of big"))
+
+    def start_on(self, libvirt, cpus):
+        """A domain that may run on these, to be used with "with"."""
+        return libvirt.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"], words=self.words(libvirt.host))
+
+    def test_managed_save(self):
+        """
+        A VM that was saved goes on with the PMU it had
+
+        :avocado: tags=core
+        """
+        with self.libvirt(mode=True) as libvirt:
+            words = self.words(libvirt.host)
+            for cpus, wanted in self.BOTH:
+                with self.start_on(libvirt, cpus) as domain:
+                    domain.start().check_alive()
+                    domain.virsh("managedsave")
+                    self.check_equal(domain.state, "shut off", "state")
+                    self.check_equal(domain.start().backend, self.backend(libvirt.host, wanted), "backend")
+                    domain.check_alive()
+                    if cpus == "all":
+                        domain.move(words["big"])
+                        domain.check_alive()
+
+    def test_leaves_pmu(self):
+        """
+        vCPUs pinned out of their PMU pause the VM with a message; pinned back, it goes on; the fixed counters go anywhere
+
+        :avocado: tags=core
+        """
+        with self.libvirt(mode=True) as libvirt:
+            words = self.words(libvirt.host)
+            with self.start_on(libvirt, "big") as domain:
+                domain.start().check_alive()
+                domain.virsh("vcpupin", 0, words["LITTLE"], "--live")
+                poll("a VM that is paused", lambda: domain.state == "paused", 30, domain.explain, interval=0.5)
+                self.check_told("paused (unknown)", domain.reason)
+                self.check_told("which does not support its configuration: its PMU is", domain.log)
+                self.check_told("the VM is paused", domain.log)
+                domain.virsh("vcpupin", 0, words["big"], "--live")
+                domain.virsh("resume")
+                domain.check_alive()
+
+    def test_restart(self):
+        """The daemon is restarted under a running domain, which neither stops nor changes"""
+        with self.libvirt(mode=True) as libvirt, self.start_on(libvirt, "all") as domain:
+            if not isinstance(libvirt.host, EmulatedHost):
+                self.cancel("restarts libvirtd: on emulated hosts only")
+            domain.start().check_alive()
+            before = domain.pid
+            libvirt.restart()
+            self.check_equal((domain.state, domain.pid), ("running", before), "state and process")
+            self.check_equal(domain.backend, self.backend(libvirt.host, "fixed counters"), "backend")
+            for cpus in "LITTLE", "big":
+                domain.move(self.words(libvirt.host)[cpus])
+                domain.check_alive()
