@@ -19,11 +19,11 @@ bench: all recreate ## what the series costs: a table, build/results/bench.json 
 	bench/bench.py
 
 .PHONY: check
-check: all unit recreate debug debian ## the tests that each change must pass; ONLY=PATTERN picks some
+check: all unit recreate debug debian uefi ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run
 
 .PHONY: check-full
-check-full: all unit recreate debug debian ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate debug debian uefi ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: check-host
@@ -95,6 +95,10 @@ guests: trees ## bare-metal guests
 .PHONY: debian
 debian: deps ## Debian's kernel and perf as a guest, for its test
 	guests/debian/build
+
+.PHONY: uefi
+uefi: guests ## UEFI firmware, and the disk of the UEFI guest
+	guests/uefi/build
 
 .PHONY: clean
 clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below ~/.cache/vpmu

@@ -52,30 +52,19 @@ static void secondary_main(void)
 		asm volatile("wfi");
 }
 
-/* An overcommitted host may be slow, but a vCPU that never finishes must not go for a hang of the guest as a whole. */
-static void wait_for_all(void)
-{
-	uint64_t deadline = end_time + us_to_ticks((60 + 10 * params[SECONDS].value) * 1000000);
-
-	while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) < vcpu_count())
-		if (cntvct() > deadline)
-			fail("only %u of %u vCPUs finished their measurement", finished, vcpu_count());
-}
-
 void guest_main(void)
 {
 	read_params(params, ARRAY_SIZE(params));
 	check_pmu();
-	interval = us_to_ticks(params[INTERVAL_US].value);
-	if (!interval)
-		fail("an interval of %lu us is less than a tick of CNTFRQ_EL0, %lu Hz", params[INTERVAL_US].value, cntfrq());
+	interval = interval_ticks(params[INTERVAL_US].value);
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value);
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
 	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);
 	measure();
-	wait_for_all();
+	/* an overcommitted host may be slow */
+	wait_for_vcpus(&finished, 60 + 10 * params[SECONDS].value, "finished their measurement");
 	output_hold();
 	print_deltas_held();
 	pass("%lu deltas, none zero", measured);

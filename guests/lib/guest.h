@@ -47,6 +47,8 @@ static inline unsigned int vcpu_index(void)
 }
 /* Starts all other vCPUs in fn(); they must not return from it. Ends with FAIL when one does not come up. */
 void start_secondaries(void (*fn)(void));
+/* Until all have counted themselves done; ends with FAIL when they have not by then, so that it does not go for a hang. */
+void wait_for_vcpus(const unsigned int *done, uint64_t seconds, const char *what);
 
 /* vcpu.S: where EL0 may read and execute what EL1 has in the first GiB of RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
@@ -65,13 +67,14 @@ struct param {
 void read_params(struct param *params, size_t count);
 
 /*
- * timing.c: check_pmu() ends with STOP when the vCPU has none. An interval is measured of an enabled counter; one that went back
- * ends with FAIL, one that stood still with STOP when it is divided by.
+ * timing.c: interval_ticks() ends with FAIL when that is less than one, check_pmu() with STOP when the vCPU has none. An interval is
+ * measured of an enabled counter; one that went back ends with FAIL, one that stood still with STOP when it is divided by.
  */
 struct delta {
 	uint64_t cntvct, ticks;		/* at its end; how long it was */
 	uint64_t before, after;		/* PMCCNTR_EL0 */
 };
+uint64_t interval_ticks(uint64_t us);
 void check_pmu(void);
 void enable_cycle_counter(void);
 struct delta measure_interval(uint64_t ticks);

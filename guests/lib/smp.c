@@ -7,7 +7,7 @@
 
 static uint64_t mpidrs[MAX_VCPUS];
 static unsigned int count;
-static unsigned int up;
+static unsigned int up = 1;
 static void (*secondary_fn)(void);
 
 /* The boot vCPU is index 0 (start-up says so before anybody can know), which QEMU's order agrees with. */
@@ -27,6 +27,15 @@ unsigned int vcpu_count(void)
 	return count;
 }
 
+void wait_for_vcpus(const unsigned int *done, uint64_t seconds, const char *what)
+{
+	uint64_t deadline = cntvct() + us_to_ticks(seconds * 1000000);
+
+	while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < count)
+		if (cntvct() > deadline)
+			fail("only %u of %u vCPUs %s within %lu s", *done, count, what, seconds);
+}
+
 void lib_secondary(void)
 {
 	__atomic_add_fetch(&up, 1, __ATOMIC_RELEASE);
@@ -36,8 +45,6 @@ void lib_secondary(void)
 
 void start_secondaries(void (*fn)(void))
 {
-	uint64_t deadline = cntvct() + us_to_ticks(UP_TIMEOUT_S * 1000000UL);
-
 	secondary_fn = fn;
 	for (unsigned int i = 1; i < count; i++) {
 		int64_t error = psci_cpu_on(mpidrs[i], (uint64_t)start_secondary, i);
@@ -45,7 +52,5 @@ void start_secondaries(void (*fn)(void))
 		if (error)
 			fail("PSCI CPU_ON of vcpu=%u (MPIDR 0x%lx) returned %ld", i, mpidrs[i], error);
 	}
-	while (__atomic_load_n(&up, __ATOMIC_ACQUIRE) < count - 1)
-		if (cntvct() > deadline)
-			fail("only %u of %u vCPUs came up within %u s", up + 1, count, UP_TIMEOUT_S);
+	wait_for_vcpus(&up, UP_TIMEOUT_S, "came up");
 }

@@ -18,6 +18,16 @@ struct ring {
 };
 
 static struct ring rings[MAX_VCPUS];
+static uint64_t last_cycles[MAX_VCPUS];
+
+uint64_t interval_ticks(uint64_t us)
+{
+	uint64_t ticks = us_to_ticks(us);
+
+	if (!ticks)
+		fail("an interval of %lu us is less than a tick of CNTFRQ_EL0, %lu Hz", us, cntfrq());
+	return ticks;
+}
 
 void check_pmu(void)
 {
@@ -33,6 +43,7 @@ void enable_cycle_counter(void)
 	write_sysreg(0, pmccfiltr_el0);
 	write_sysreg(PMCNTEN_C, pmcntenset_el0);
 	isb();
+	last_cycles[vcpu_index()] = 0;
 }
 
 static void print_ring(unsigned int vcpu)
@@ -105,14 +116,13 @@ static void wait_until(uint64_t start, uint64_t ticks)
 /* 64 bits of cycles do not overflow in a guest's life. */
 static uint64_t read_cycles(void)
 {
-	static uint64_t last[MAX_VCPUS];
-	uint64_t before = last[vcpu_index()];
+	uint64_t before = last_cycles[vcpu_index()];
 	uint64_t now = read_sysreg(pmccntr_el0);
 
 	if (now < before)
 		fail("PMCCNTR_EL0 went back vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
 		     vcpu_index(), cntvct(), before, now);
-	last[vcpu_index()] = now;
+	last_cycles[vcpu_index()] = now;
 	return now;
 }
 

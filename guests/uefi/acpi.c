@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the guests need of ACPI's tables (ACPI 6.5, by its own names); the counterpart of lib/dt.c. */
+#include <string.h>
+
+#include "uefi.h"
+
+#define PACKED	__attribute__((packed))
+
+/* 5.2.5.3 */
+struct PACKED rsdp {
+	char Signature[8];
+	uint8_t Checksum;
+	char OEMID[6];
+	uint8_t Revision;
+	uint32_t RsdtAddress, Length;
+	uint64_t XsdtAddress;
+};
+
+/* 5.2.6 */
+struct PACKED header {
+	char Signature[4];
+	uint32_t Length;
+	uint8_t Revision, Checksum;
+	char OEMID[6], OEMTableID[8];
+	uint32_t OEMRevision, CreatorID, CreatorRevision;
+};
+
+/* 5.2.8 */
+struct PACKED xsdt {
+	struct header header;
+	uint64_t Entry[];
+};
+
+/* 5.2.9 */
+#define PSCI_COMPLIANT	(1 << 0)
+#define PSCI_USE_HVC	(1 << 1)
+struct PACKED fadt {
+	struct header header;
+	uint8_t of_other_machines[93];
+	uint16_t ARM_BOOT_ARCH;
+};
+
+/* 5.2.12, 5.2.12.14 */
+#define GICC		0xb
+#define GICC_ENABLED	(1 << 0)
+struct PACKED madt {
+	struct header header;
+	uint32_t LocalInterruptControllerAddress, Flags;
+	uint8_t structures[];
+};
+struct PACKED gicc {
+	uint8_t Type, Length;
+	uint16_t Reserved;
+	uint32_t CPUInterfaceNumber, ACPIProcessorUID, Flags, ParkingProtocolVersion, PerformanceInterruptGSIV;
+	uint64_t ParkedAddress, PhysicalBaseAddress, GICV, GICH;
+	uint32_t VGICMaintenanceInterrupt;
+	uint64_t GICRBaseAddress, MPIDR;
+};
+
+/* Microsoft's Serial Port Console Redirection Table; interface types of its DBG2 table */
+#define SPCR_PL011	3
+struct PACKED spcr {
+	struct header header;
+	uint8_t InterfaceType, Reserved[3];
+	struct PACKED {
+		uint8_t AddressSpaceID, RegisterBitWidth, RegisterBitOffset, AccessSize;
+		uint64_t Address;
+	} BaseAddress;
+};
+
+static const struct xsdt *xsdt;
+
+static const void *find_table(const char *signature)
+{
+	size_t count = (xsdt->header.Length - sizeof(*xsdt)) / sizeof(xsdt->Entry[0]);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct header *table = (const void *)xsdt->Entry[i];
+
+		if (!memcmp(table->Signature, signature, sizeof(table->Signature)))
+			return table;
+	}
+	return NULL;
+}
+
+static const void *need_table(const char *signature)
+{
+	const void *table = find_table(signature);
+
+	if (!table)
+		fail("the firmware has no ACPI table %s", signature);
+	return table;
+}
+
+void platform_init(const void *tables)
+{
+	const struct rsdp *rsdp = tables;
+
+	if (!rsdp || memcmp(rsdp->Signature, "RSD PTR ", sizeof(rsdp->Signature)) || !rsdp->XsdtAddress)
+		fail("the firmware has no ACPI tables; start the VM with ACPI");
+	xsdt = (const void *)rsdp->XsdtAddress;
+}
+
+uint64_t platform_uart_base(void)
+{
+	const struct spcr *spcr = find_table("SPCR");
+
+	return spcr && spcr->InterfaceType == SPCR_PL011 ? spcr->BaseAddress.Address : DEFAULT_UART;
+}
+
+/* Those are in the DSDT, which is a program; the UART has to do. */
+bool platform_next_virtio(int *node, uint64_t *base)
+{
+	(void)node;
+	(void)base;
+	return false;
+}
+
+bool platform_psci_uses_smc(void)
+{
+	const struct fadt *fadt = need_table("FACP");
+
+	if (!(fadt->ARM_BOOT_ARCH & PSCI_COMPLIANT))
+		fail("the firmware has no PSCI, FADT.ARM_BOOT_ARCH is 0x%x", fadt->ARM_BOOT_ARCH);
+	return !(fadt->ARM_BOOT_ARCH & PSCI_USE_HVC);
+}
+
+/* The enabled CPU at *offset of the MADT or after it, which leads to the next one; NULL when there is none. */
+static const struct gicc *next_cpu(size_t *offset)
+{
+	const struct madt *madt = need_table("APIC");
+
+	while (*offset + sizeof(struct gicc) <= madt->header.Length - sizeof(*madt)) {
+		const struct gicc *gicc = (const void *)(madt->structures + *offset);
+
+		if (gicc->Length < 2)
+			fail("a structure of the MADT has length %u", gicc->Length);
+		*offset += gicc->Length;
+		if (gicc->Type == GICC && gicc->Flags & GICC_ENABLED)
+			return gicc;
+	}
+	return NULL;
+}
+
+unsigned int platform_cpus(uint64_t *mpidr, unsigned int max)
+{
+	const struct gicc *cpu;
+	unsigned int count = 0;
+	size_t offset = 0;
+
+	while ((cpu = next_cpu(&offset))) {
+		if (count < max)
+			mpidr[count] = cpu->MPIDR;
+		count++;
+	}
+	return count;
+}
+
+uint32_t acpi_pmu_interrupt(void)
+{
+	size_t offset = 0;
+	const struct gicc *cpu = next_cpu(&offset);
+
+	return cpu ? cpu->PerformanceInterruptGSIV : 0;
+}

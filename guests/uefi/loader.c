@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From the firmware's call to where the firmware is gone: parameters, tables, then a kernel's own page table, stack and vectors. */
+#include <string.h>
+
+#include "efi.h"
+#include "uefi.h"
+
+#define PARAMETERS	u"\\EFI\\BOOT\\winlike.txt"
+
+#define CTR_DMINLINE_SHIFT	16
+#define CTR_DMINLINE_MASK	0xf
+
+static char parameters[256];
+
+const char *platform_bootargs(void)
+{
+	return parameters;
+}
+
+static void *need_protocol(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle, EFI_GUID guid)
+{
+	void *interface;
+	EFI_STATUS status = system->BootServices->HandleProtocol(handle, &guid, &interface);
+
+	if (status != EFI_SUCCESS)
+		fail("HandleProtocol of %x-... returned 0x%lx", guid.data1, status);
+	return interface;
+}
+
+/* Of the file system that the program itself came from. Without the file, all parameters are the defaults. */
+static void read_parameters(const EFI_SYSTEM_TABLE *system, const EFI_LOADED_IMAGE_PROTOCOL *image)
+{
+	EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *volume =
+		need_protocol(system, image->DeviceHandle, (EFI_GUID)EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID);
+	EFI_FILE_PROTOCOL *root, *file;
+	uint64_t size = sizeof(parameters);
+	EFI_STATUS status = volume->OpenVolume(volume, &root);
+
+	if (status != EFI_SUCCESS)
+		fail("OpenVolume returned 0x%lx", status);
+	if (root->Open(root, &file, PARAMETERS, EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
+		return;
+	status = file->Read(file, &size, parameters);
+	if (status != EFI_SUCCESS || size == sizeof(parameters))
+		fail("cannot read the parameters (status 0x%lx); the limit is %u bytes", status, (unsigned int)sizeof(parameters) - 1);
+	for (size_t i = 0; i < size; i++)
+		if (parameters[i] < ' ')
+			parameters[i] = ' ';
+}
+
+static const void *find_rsdp(const EFI_SYSTEM_TABLE *system)
+{
+	static const EFI_GUID guid = EFI_ACPI_20_TABLE_GUID;
+
+	for (uint64_t i = 0; i < system->NumberOfTableEntries; i++)
+		if (!memcmp(&system->ConfigurationTable[i].VendorGuid, &guid, sizeof(guid)))
+			return system->ConfigurationTable[i].VendorTable;
+	return NULL;
+}
+
+/* The map may change while it is asked for, by an event of the firmware; then it refuses the key, and has no more events after that. */
+static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle)
+{
+	static uint64_t map[4096];
+	uint64_t key, descriptor_size;
+	uint32_t descriptor_version;
+	EFI_STATUS status = EFI_SUCCESS;
+
+	for (int tries = 0; tries < 2; tries++) {
+		uint64_t size = sizeof(map);
+
+		status = system->BootServices->GetMemoryMap(&size, map, &key, &descriptor_size, &descriptor_version);
+		if (status != EFI_SUCCESS)
+			fail("GetMemoryMap returned 0x%lx", status);
+		status = system->BootServices->ExitBootServices(handle, key);
+		if (status == EFI_SUCCESS)
+			return;
+	}
+	fail("ExitBootServices returned 0x%lx", status);
+}
+
+/* vCPUs start with their MMU off, and so read what is in memory and not in a cache. */
+static void clean_image(const EFI_LOADED_IMAGE_PROTOCOL *image)
+{
+	uint64_t line = 4 << (read_sysreg(ctr_el0) >> CTR_DMINLINE_SHIFT & CTR_DMINLINE_MASK);
+	uint64_t start = (uint64_t)image->ImageBase;
+
+	for (uint64_t address = start & -line; address < start + image->ImageSize; address += line)
+		asm volatile("dc cvac, %0" : : "r"(address) : "memory");
+	asm volatile("dsb sy" : : : "memory");
+}
+
+EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
+{
+	const void *rsdp = find_rsdp(system);
+	const EFI_LOADED_IMAGE_PROTOCOL *image;
+
+	/* nothing has said yet which vCPU this is */
+	write_sysreg(0, tpidr_el1);
+	platform_init(rsdp);
+	output_init();
+	psci_init();
+	image = need_protocol(system, handle, (EFI_GUID)EFI_LOADED_IMAGE_PROTOCOL_GUID);
+	read_parameters(system, image);
+	if (read_sysreg(CurrentEL) == CURRENTEL_EL2)
+		fail("the firmware runs at EL2, where the counter would have to be set up in another way; give the VM no EL2");
+	loader_main();
+	exit_boot_services(system, handle);
+	clean_image(image);
+	start_kernel(rsdp);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the UEFI guest are to each other. */
+#ifndef UEFI_H
+#define UEFI_H
+
+#include "internal.h"
+
+/* winlike.c: what is done before ExitBootServices; then comes guest_main() */
+void loader_main(void);
+
+/* loader.c: called by start.S when the firmware's translation is off */
+void start_kernel(const void *rsdp) NORETURN;
+
+/* acpi.c: of the boot CPU, as the firmware has it */
+uint32_t acpi_pmu_interrupt(void);
+
+#endif

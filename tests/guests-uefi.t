@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: the UEFI guest boots through Debian's firmware with ACPI as Windows does, says READY once all vCPUs are calibrated, keeps
+# timing, and stops with a visible error in each phase where Windows would die.
+# Under the emulator itself, without KVM: its emulated PMU always counts, so that a counter at fault is the guest's own doing.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
+GUEST=$ARTIFACTS/guests-uefi
+# The slowest case takes 3 s alone on the machine.
+TIMEOUT=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
+DISK=(-device "virtio-blk-pci,drive=disk")
+PASSES='PASS: [0-9]+ intervals, none without cycles'
+
+#name | parameters | last line, as a regular expression | first words of the lines before it | CPU, number of vCPUs
+CASES="
+passes on 4 vCPUs|seconds=1 every=10|$PASSES|loader winlike READY delta|max 4
+passes on a Cortex-A72|seconds=1 every=10|$PASSES|loader winlike READY delta|cortex-a72 1
+stops in the loader without a PMU||STOP: no PMU vcpu=0 pmuver=0x0||max,pmu=off 2
+stops in the loader by a counter that stands still|fault=loader|STOP: divide by zero vcpu=0 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1||max 2
+stops as kernel by a counter that stands still|fault=still every=10|STOP: divide by zero vcpu=1 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1|loader winlike READY delta|max 2
+fails as kernel by a counter that goes back|fault=back every=10|FAIL: PMCCNTR_EL0 went back vcpu=1 .*|loader winlike READY delta|max 2
+fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,fault||max 1
+"
+
+# boot CPU VCPUS: what the guest prints; nothing is written to image or variables
+boot() {
+	exec timeout "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
+		-drive "if=pflash,format=raw,readonly=on,file=$GUEST/AAVMF_CODE.fd" \
+		-drive "if=pflash,format=raw,snapshot=on,file=$GUEST/AAVMF_VARS.fd" \
+		-drive "if=none,id=disk,format=raw,snapshot=on,file=$IMAGE" "${DISK[@]}" </dev/null 2>&1
+}
+
+# Lines of the guest alone: the firmware's are before its first one.
+guest_lines() {
+	tr -d '\r' | grep -E '^(loader|winlike|READY|delta|PASS:|STOP:|FAIL:)'
+}
+
+set_parameters() {
+	IMAGE=$TMP/winlike.img
+	cp --sparse=always "$GUEST/winlike.img" "$IMAGE"
+	"$TOP/guests/uefi/set-parameters" "$IMAGE" "$1"
+}
+
+# check_lines VCPUS: well formed, of each vCPU, the PMU's interrupt as ACPI has it
+check_lines() {
+	local vcpu
+	grep -xE 'loader cntfrq=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]* pmu_interrupt=23' "$TMP/lines"
+	grep -xE "winlike vcpus=$1 cntfrq=[0-9]+ seconds=1 interval_us=10000 every=10" "$TMP/lines"
+	for ((vcpu = 0; vcpu < $1; vcpu++)); do
+		grep -q "^delta vcpu=$vcpu " "$TMP/lines"
+	done
+	! grep '^delta' "$TMP/lines" | grep -vxE 'delta vcpu=[0-9]+ cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*'
+}
+
+check_end() {
+	local parameters=$1 expected=$2 before=$3 cpu=$4 vcpus=$5
+	[ -z "$parameters" ] || set_parameters "$parameters"
+	(boot "$cpu" "$vcpus") >"$TMP/console" || echo "QEMU ended with status $?"
+	tail -n 5 "$TMP/console"
+	guest_lines <"$TMP/console" >"$TMP/lines"
+	echo "expected last line: $expected"
+	tail -n 1 "$TMP/lines" | grep -qxE "$expected"
+	[ "$(sed '$d' "$TMP/lines" | cut -d ' ' -f 1 | uniq | xargs)" = "$before" ]
+	[[ $expected != "$PASSES" ]] || check_lines "$vcpus"
+}
+
+# Of the image as it is built: no verdict, and lines of each vCPU come and come.
+check_for_ever() {
+	local line pid seen=
+	exec 3< <(boot max 2)
+	pid=$!
+	while read -r -u 3 line; do
+		echo "$line"
+		case ${line%$'\r'} in
+		READY) seen=ready ;;
+		'delta vcpu=0 '*) seen+=0 ;;
+		'delta vcpu=1 '*) seen+=1 ;;
+		'PASS:'* | 'STOP:'* | 'FAIL:'*) seen= ;;
+		esac
+		[[ $seen != ready*0*1*0* ]] || break
+	done
+	kill "$pid"
+	[[ $seen = ready*0*1*0* ]]
+}
+
+# As virt-install attaches a disk for Windows, whose loader is found on any.
+check_usb() {
+	DISK=(-device qemu-xhci -device "usb-storage,drive=disk")
+	check_end "seconds=1 every=10" "$PASSES" "loader winlike READY delta" max 2
+}
+
+# The same bits from the same program, with nothing of the time or the place
+check_reproducible() {
+	TZ=Asia/Tokyo "$TOP/guests/uefi/build" --image "$TMP/again.img"
+	cmp "$GUEST/winlike.img" "$TMP/again.img"
+}
+
+main() {
+	local name parameters expected before machine cpu vcpus
+	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	"$TOP/guests/uefi/build"
+	IMAGE=$GUEST/winlike.img
+	while IFS='|' read -r name parameters expected before machine; do
+		[ -n "$name" ] || continue
+		read -r cpu vcpus <<<"$machine"
+		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus"
+	done <<<"$CASES"
+	check "goes on for ever without parameters" check_for_ever
+	check "boots from a USB disk" check_usb
+	check "the image is reproducible" check_reproducible
+	finish
+}
+
+main
