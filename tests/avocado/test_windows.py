@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows installed, see docs/windows.md.
+
+The machine is what virt-install makes for Windows 11 on Arm. tests/windows.t tries the test itself, on the image of guests/uefi, which
+measures the cycle counter and stops as Windows does.
+"""
+import contextlib
+import json
+import re
+import shlex
+import socket
+from pathlib import Path
+
+from hosts import ARTIFACTS, poll, scaled
+from vms import HYBRID, MOVER, VmTest
+
+FIRMWARE = ARTIFACTS / "guests-uefi"
+NO_IMAGE = "needs an image of Windows on Arm: -p windows_image=PATH; docs/windows.md has the other parameters"
+NO_SWTPM = "needs swtpm for the TPM, and the host has none; install it there, or do without a TPM: -p tpm=off"
+FORMATS = {"QFI": "qcow2", "vhdx": "vhdx"}
+DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=windows"}
+# What the firmware, and Windows with its emergency console, say on the serial port when they die
+DEAD = re.compile(r"Synchronous Exception at .*|\bSTOP: .*|\bASSERT(_EFI_ERROR)? .*")
+# What a service needs to hear before it answers: Remote Desktop's first packet; a line of HTTP for others
+RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
+HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
+# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster
+ANSWER, INTERVAL, STAY = 60, 0.5, 0.05
+
+
+class Serial:
+    """Ready when such a text was on the serial port; answers a return key with whatever."""
+
+    def __init__(self, test, vm):
+        self.vm, self.text = vm, test.ready_detail
+        self.start = 0
+
+    @staticmethod
+    def options(_test):
+        """The console is there in any case."""
+        return []
+
+    def answers(self):
+        """Whether it has come."""
+        new = self.vm.console[self.start:]
+        return new and self.text in new
+
+    def ask_again(self):
+        """An answer is what comes from now on."""
+        self.text, self.start = "", len(self.vm.console)
+        self.vm.send("", end="\r")
+
+
+class Agent:
+    """Ready when QEMU's guest agent answers."""
+
+    def __init__(self, _test, vm):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(vm.host.forward(f"{vm.host.folder}/agent"))
+        self.socket.setblocking(False)
+        self.number = 1
+        self.heard = b""
+
+    @staticmethod
+    def options(_test):
+        """As libvirt has it."""
+        return ["-device", "virtio-serial-pci", "-chardev", "socket,id=agent,path=agent,server=on,wait=off",
+                "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
+
+    def answers(self):
+        """Asks, and looks for an answer to this or an earlier time of asking."""
+        with contextlib.suppress(BlockingIOError):
+            self.socket.send(json.dumps({"execute": "guest-sync", "arguments": {"id": self.number}}).encode() + b"\n")
+        with contextlib.suppress(BlockingIOError):
+            self.heard += self.socket.recv(65536)
+        return re.search(rb'"return": *%d\b' % self.number, self.heard)
+
+    def ask_again(self):
+        """Another number: answers to the last one do not count."""
+        self.number += 1
+
+
+class Tcp:
+    """Ready when a service on a TCP port answers; QEMU's user network leads to it."""
+
+    def __init__(self, test, vm):
+        table = vm.qmp.cmd("human-monitor-command", **{"command-line": "info usernet"})
+        port = next(row.split()[3] for row in table.splitlines() if "HOST_FORWARD" in row)
+        self.path = vm.host.forward(f"127.0.0.1:{port}")
+        self.greeting = RDP if int(test.ready_detail) == RDP_PORT else HTTP
+
+    @staticmethod
+    def options(test):
+        """Windows has a driver for this card."""
+        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device", "usb-net,netdev=net"]
+
+    def answers(self):
+        """Being connected is no answer: QEMU accepts for the guest."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(scaled(5))
+            sock.connect(self.path)
+            sock.send(self.greeting)
+            return sock.recv(1) != b""
+
+    def ask_again(self):
+        """Each question is a new connection."""
+
+
+SIGNALS = {"serial": Serial, "agent": Agent, "tcp": Tcp}
+
+
+class Windows(VmTest):
+    """The parameters are in docs/windows.md."""
+
+    # booting and moving have deadlines of their own, which are parameters
+    timeout = None
+
+    def setUp(self):
+        """Reads the parameters."""
+        image = self.params.get("windows_image", default="")
+        if not image:
+            self.cancel(NO_IMAGE)
+        self.image = Path(image).absolute()
+        self.firmware = Path(self.params.get("firmware", default=FIRMWARE / "AAVMF_CODE.fd")).absolute()
+        self.vars = Path(self.params.get("vars", default=FIRMWARE / "AAVMF_VARS.fd")).absolute()
+        self.tpm = self.params.get("tpm", default="new")
+        self.disk = self.params.get("disk", default="usb")
+        self.ready, _, self.ready_detail = self.params.get("ready", default="agent").partition(":")
+        self.boot_seconds = float(self.params.get("boot_seconds", default=600))
+        self.move_seconds = float(self.params.get("move_seconds", default=300))
+        for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS)):
+            if value not in table:
+                self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
+
+    def test_lives(self):
+        """It comes up, goes on while all its vCPUs move between the clusters, and still answers"""
+        files = [self.image, self.firmware, self.vars, MOVER, *([] if self.tpm in ("new", "off") else [self.tpm])]
+        with self.host(pmus=2, files=files) as host, self.vm(host, *self.make_machine(host), name="windows", paused=True,
+                                                             cpu=self.params.get("cpu", default=HYBRID),
+                                                             vcpus=int(self.params.get("vcpus", default=len(host.cpus))),
+                                                             memory=int(self.params.get("memory", default=4096)),
+                                                             wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
+            signal = SIGNALS[self.ready](self, vm)
+            try:
+                self.follow(vm.cont(), signal)
+            except AssertionError:
+                vm.screenshot()
+                raise
+
+    def make_machine(self, host):
+        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name, the variables and the TPM's state
+        are copies."""
+        host.run("cp", self.vars.name, "vars")
+        image = f"if=none,id=disk,snapshot=on,format={self.find_format(host)},file={self.image.name}"
+        return ["-rtc", "base=localtime", "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
+                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device", "pvpanic-pci", "-device", "qemu-xhci",
+                "-device", "usb-kbd", "-device", "usb-tablet", "-drive", image, "-device", f"{DISKS[self.disk]},drive=disk,bootindex=0",
+                *self.make_tpm(host), *SIGNALS[self.ready].options(self), *shlex.split(self.params.get("options", default=""))]
+
+    def find_format(self, host):
+        """The image's, by its first bytes."""
+        start = host.run("head", "-c", "4", self.image.name)
+        return next((name for magic, name in FORMATS.items() if start.startswith(magic)), "raw")
+
+    def make_tpm(self, host):
+        """Starts one, fresh or with a copy of the state in a folder; QEMU's options."""
+        if self.tpm == "off":
+            return []
+        if not host.has_program("swtpm"):
+            self.cancel(NO_SWTPM)
+        host.run(*(["mkdir", "tpm"] if self.tpm == "new" else ["cp", "-rL", Path(self.tpm).name, "tpm"]))
+        host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", "type=unixio,path=tpm.sock", "--terminate")
+        host.run("sh", "-c", "while [ ! -S tpm.sock ]; do sleep 0.05; done")
+        return ["-chardev", "socket,id=tpm,path=tpm.sock", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis-device,tpmdev=tpm"]
+
+    def follow(self, vm, signal):
+        """From its start to its last answer."""
+        def wait(what, seconds, **kwargs):
+            poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), seconds, vm.explain, INTERVAL)
+
+        # a Windows that was updated restarts
+        wait("Windows to be up", self.boot_seconds, allowed={"RESET"})
+        self.log.info("up; %d vCPUs move between clusters for %g s", len(vm.cpus), self.move_seconds)
+        moves = vm.move_for(self.move_seconds, STAY, check=lambda: self.check_lives(vm))
+        self.log.info("moves of each vCPU: %s", moves)
+        signal.ask_again()
+        wait("an answer after the moves", ANSWER)
+
+    def check_lives(self, vm, allowed=()):
+        """Fails if not."""
+        if found := DEAD.search(vm.console):
+            self.fail(f"expected a Windows that lives, got {found[0]!r} on its console. {vm.explain()}")
+        vm.check_well(allowed)
