@@ -42,7 +42,7 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: all
-all: trees kernels qemu host guests ## build everything that the demo runs, and most of what the tests do
+all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do
 
 .PHONY: deps
 deps: ## install the Debian packages of the build machine (as root; otherwise name them)
@@ -73,6 +73,10 @@ debug: kernels ## the patched kernel with debugging options, for the tests
 .PHONY: qemu
 qemu: trees venv ## our QEMU, for use inside the emulated host
 	scripts/build-qemu
+
+.PHONY: tool
+tool: deps venv ## pmu-hybrid-check, for use inside the emulated host
+	scripts/build-tool
 
 .PHONY: unit
 unit: trees venv ## QEMU's unit tests of our code, for this machine

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "check.h"
+
+#ifdef __aarch64__
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#define DEVICE	"/dev/kvm"
+
+/* Kernel headers with the fixed-counters mode are new. */
+#ifndef KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
+#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
+#define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
+#endif
+
+#define PMCR_EL0	ARM64_SYS_REG(3, 3, 9, 12, 0)
+#define PMCR_N(pmcr)	((pmcr) >> 11 & 0x1f)
+
+static bool has_extension(int fd, int extension)
+{
+	return ioctl(fd, KVM_CHECK_EXTENSION, extension) > 0;
+}
+
+/* Where the CPU has fewer bits of address than 40, as Apple's, the default size is refused. */
+static int create_vm(int kvm)
+{
+	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	return ioctl(kvm, KVM_CREATE_VM, bits > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0);
+}
+
+static int create_vcpu(int vm)
+{
+	struct kvm_vcpu_init init;
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	if (vcpu < 0 || ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0) {
+		return vcpu;
+	}
+	init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3 | 1 << KVM_ARM_VCPU_PSCI_0_2;
+	ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
+	return vcpu;
+}
+
+static bool run_attr(int vcpu, unsigned long request, int attr)
+{
+	struct kvm_device_attr argument = { .group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = attr };
+
+	return ioctl(vcpu, request, &argument) == 0;
+}
+
+/* As QEMU does: the attribute's number has been proposed for something else, too, so only its effect is proof. */
+static bool loses_event_counters(int vcpu)
+{
+	uint64_t pmcr = 0;
+	struct kvm_one_reg reg = { .id = PMCR_EL0, .addr = (uintptr_t)&pmcr };
+
+	return run_attr(vcpu, KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY) &&
+	       ioctl(vcpu, KVM_GET_ONE_REG, &reg) == 0 && !PMCR_N(pmcr);
+}
+
+static void ask_vcpu(Kvm *kvm, int fd)
+{
+	int vm = create_vm(fd);
+	int vcpu = vm < 0 ? -1 : create_vcpu(vm);
+
+	if (vcpu < 0) {
+		kvm->trouble = g_strdup_printf("KVM makes no VM: %s", g_strerror(errno));
+		kvm->level = LEVEL_PROBLEM;
+	} else {
+		kvm->set_pmu = run_attr(vcpu, KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU);
+		kvm->fixed_counters = has_extension(vm, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) && loses_event_counters(vcpu);
+		close(vcpu);
+	}
+	if (vm >= 0) {
+		close(vm);
+	}
+}
+
+static void ask_device(Kvm *kvm)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		bool denied = errno == EACCES || errno == EPERM;
+
+		kvm->trouble = g_strdup_printf("%s: %s", DEVICE, g_strerror(errno));
+		kvm->level = denied ? LEVEL_UNKNOWN : LEVEL_PROBLEM;
+		kvm->advice = denied ? "run this as root, or as a member of the group that the device belongs to" :
+			      "boot a kernel with CONFIG_KVM, from firmware that starts it at EL2; 'dmesg | grep kvm' says more";
+		return;
+	}
+	kvm->pmu = has_extension(fd, KVM_CAP_ARM_PMU_V3);
+	if (kvm->pmu == YES) {
+		ask_vcpu(kvm, fd);
+	} else {
+		kvm->set_pmu = kvm->fixed_counters = NO;
+	}
+	close(fd);
+}
+
+#else
+
+static void ask_device(Kvm *kvm)
+{
+	kvm->trouble = g_strdup("this is no arm64 machine");
+	kvm->advice = "run this on the host of the VMs";
+}
+
+#endif
+
+void kvm_ask(Kvm *kvm, const char *root)
+{
+	*kvm = (Kvm){ .pmu = UNKNOWN, .set_pmu = UNKNOWN, .fixed_counters = UNKNOWN, .level = LEVEL_UNKNOWN };
+	if (*root) {
+		kvm->trouble = g_strdup_printf("%s has no KVM to ask", root);
+	} else {
+		ask_device(kvm);
+	}
+}

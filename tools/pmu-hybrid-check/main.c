@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Tells what -cpu host,pmu-hybrid=on can do on this host, and does for a VM; see man/pmu-hybrid-check.1. */
+#include <locale.h>
+#include "check.h"
+
+static struct {
+	gboolean json;
+	gboolean version;
+	int pid;
+	char *cpus;
+	char *domain;
+	char *qemu;
+	char *qmp;
+	char *root;
+	char *uri;
+	char **rest;
+} options = { .root = "" };
+
+static const GOptionEntry entries[] = {
+	{ "pid", 'p', 0, G_OPTION_ARG_INT, &options.pid, "a running VM: QEMU's process", "PID" },
+	{ "domain", 'd', 0, G_OPTION_ARG_STRING, &options.domain, "a running VM: libvirt's domain", "NAME" },
+	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor", "SOCKET" },
+	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus, "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
+	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64)", "PATH" },
+	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
+	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
+	{ "json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "print JSON", NULL },
+	{ "version", 0, 0, G_OPTION_ARG_NONE, &options.version, "print the version", NULL },
+	{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.rest, NULL, NULL },
+	{ }
+};
+
+static bool parse_options(int argc, char **argv, Error **errp)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	int questions;
+
+	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can count on this host, what a running VM "
+				     "does, and what to change.\nWithout arguments: host, kernel and QEMU.");
+	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use.");
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, errp)) {
+		return false;
+	}
+	questions = !!options.cpus + !!options.domain + (options.pid || options.qmp);
+	if (options.rest) {
+		error_setg(errp, "what is '%s'? See --help", options.rest[0]);
+	} else if (questions > 1) {
+		error_setg(errp, "--cpus, --domain and --pid are different questions");
+	} else if (options.pid < 0) {
+		error_setg(errp, "--pid %d: it is above 0", options.pid);
+	} else if (options.uri && !options.domain) {
+		error_setg(errp, "--connect needs --domain");
+	} else if (options.qemu && questions) {
+		error_setg(errp, "--qemu is for the question without --cpus, --domain and --pid");
+	}
+	return !*errp;
+}
+
+static bool check_cpus(const Host *host, Report *report, Error **errp)
+{
+	ArmHostCPUSet cpus;
+
+	if (!arm_host_cpu_set_parse(options.cpus, &cpus, errp)) {
+		error_prepend(errp, "--cpus: ");
+		return false;
+	}
+	if (!cpus_are_in(&cpus, &host->online)) {
+		g_autofree char *online = arm_host_cpu_set_format(&host->online);
+
+		error_setg(errp, "--cpus %s: this host has CPUs %s online", options.cpus, online);
+		return false;
+	}
+	judge_choice(host, &cpus, "with pmu-hybrid=on", false, report);
+	return true;
+}
+
+static bool check_vm(const Host *host, Report *report, Error **errp)
+{
+	Monitor *monitor = NULL;
+	Vm *vm;
+
+	if (options.domain || options.qmp) {
+		monitor = options.domain ? monitor_open_domain(options.uri, options.domain, errp) : monitor_open(options.qmp, errp);
+		if (!monitor) {
+			return false;
+		}
+	}
+	vm = vm_find(host, options.root, options.pid, monitor, errp);
+	if (monitor) {
+		monitor->close(monitor);
+	}
+	if (!vm) {
+		return false;
+	}
+	judge_vm(vm, host, report);
+	vm_free(vm);
+	return true;
+}
+
+static bool check_host(const Host *host, Report *report, Error **errp)
+{
+	Qemu qemu;
+
+	if (!qemu_ask(&qemu, options.qemu, errp)) {
+		return false;
+	}
+	judge_host(host, report);
+	judge_kernel(host, report);
+	judge_qemu(&qemu, host, report);
+	qemu_free(&qemu);
+	return true;
+}
+
+static bool check(Report *report, Error **errp)
+{
+	Host host = { };
+	bool good = host_read(&host, options.root, errp);
+
+	if (good) {
+		kvm_ask(&host.kvm, options.root);
+		good = options.cpus ? check_cpus(&host, report, errp) :
+		       options.pid || options.domain || options.qmp ? check_vm(&host, report, errp) : check_host(&host, report, errp);
+	}
+	host_free(&host);
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	Report *report = report_new();
+	g_autoptr(GError) error = NULL;
+	int status = STATUS_ERROR;
+
+	setlocale(LC_ALL, "");
+	if (!parse_options(argc, argv, &error)) {
+		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+	} else if (options.version) {
+		g_print("pmu-hybrid-check %s\n", VERSION);
+		status = LEVEL_OK;
+	} else if (!check(report, &error)) {
+		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+	} else {
+		g_autofree char *text = report_format(report, options.json);
+
+		g_print("%s", text);
+		status = report->worst;
+	}
+	report_free(report);
+	return status;
+}
