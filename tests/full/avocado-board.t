@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: the Avocado tests run on a host that they only know how to reach, as on a real board, and leave nothing there, even when killed.
+
+The board is an emulated host, and an ssh that is found first in PATH knows where it is, as a user's configuration would.
+"""
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TOP / "testbed"))
+import host  # noqa: E402
+
+TESTS = "tests/avocado/test_start.py:Start"
+LEFT = "ls -d /var/tmp/vpmu.* 2>/dev/null; ps -eo pid,comm | grep -E 'qemu|python'; true"
+QEMU_RUNS = "pgrep qemu-system"
+COMMAND_TIMEOUT = 600
+
+
+class Board:
+    """The emulated host, as the tests and as this program see it."""
+
+    def __init__(self, machine, folder):
+        self.ssh = machine.connection.command("-T")
+        *ssh, address, _ = map(str, self.ssh)
+        user, _, name = address.partition("@")
+        program = folder / "ssh"
+        program.write_text(f'#!/bin/sh\nexec /usr/bin/{shlex.join([*ssh, "-o", f"User={user}", "-o", f"HostName={name}"])} "$@"\n')
+        program.chmod(0o755)
+        self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    def run(self, command):
+        return subprocess.run([*self.ssh, command], stdout=subprocess.PIPE, text=True, check=False,
+                              timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
+
+    def start(self, test, *options):
+        return subprocess.Popen([TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options, f"{TESTS}.{test}"],
+                                env=self.environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def test(self, test):
+        """What came of it: its TAP."""
+        with self.start(test) as process:
+            return process.communicate(timeout=host.scale_timeout(COMMAND_TIMEOUT))[0]
+
+    def wait_for(self, command, wanted):
+        deadline = time.monotonic() + host.scale_timeout(60)
+        while bool(output := self.run(command)) != wanted:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"'{command}' on the board: expected {'' if wanted else 'no '}output, got {output!r}")
+            time.sleep(0.5)
+
+
+def expect(text, output):
+    if text not in output:
+        raise AssertionError(f"expected {text!r} in it, got {output!r}")
+
+
+def check_pass(board):
+    """a test passes"""
+    expect("\nok 1 ", board.test("test_fixed_counters"))
+
+
+def check_nothing_left(board):
+    """nothing is left on the board"""
+    board.wait_for(LEFT, wanted=False)
+
+
+def check_cancel(board):
+    """a test that needs what the board lacks is cancelled with a reason"""
+    expect("# SKIP needs a KVM without KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY, and this is Linux ", board.test("test_refusal"))
+
+
+def check_warning(board):
+    """a warning of the board's kernel is a failure"""
+    board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; echo 'WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg\" "
+              "</dev/null >/dev/null 2>&1 &")
+    output = board.test("test_fixed_counters")
+    expect("\nnot ok 1 ", output)
+    expect("the host's kernel reported a bug: ", output)
+
+
+def check_killed(board):
+    """nothing is left by tests that were killed"""
+    process = board.start("test_fixed_counters", "-p", "move_seconds=3600")
+    board.wait_for(QEMU_RUNS, wanted=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    board.wait_for(LEFT, wanted=False)
+
+
+def main():
+    checks = [check_pass, check_nothing_left, check_cancel, check_warning, check_killed]
+    failed = False
+    print(f"1..{len(checks)}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched", "biglittle") as machine:
+        host.handle_signals()
+        machine.start()
+        board = Board(machine, Path(folder))
+        for number, check in enumerate(checks, 1):
+            line = f"ok {number} - {check.__doc__}"
+            try:
+                check(board)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                failed = True
+                line = f"not {line}\n# " + str(error).replace("\n", "\n# ")
+            print(line, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
