@@ -106,7 +106,7 @@ def require_artifact(path, command="make host"):
 def pack_files(paths):
     """A nameless file with a tar archive of PATHS, each file or folder under its own last name, all of it root's."""
     names = {}
-    argv = ["tar", "-c", "--dereference", "--owner=0", "--group=0", "--numeric-owner"]
+    argv = ["tar", "-c", "--dereference", "--sparse", "--owner=0", "--group=0", "--numeric-owner"]
     for path in map(os.path.abspath, paths):
         folder, name = os.path.split(path)
         if not os.path.exists(path):
