@@ -13,7 +13,7 @@ _pmu_hybrid_check() {
 	-d|--domain) mapfile -t COMPREPLY < <(compgen -W "$(virsh list --name 2>/dev/null)" -- "$word") ;;
 	-c|--cpus) mapfile -t COMPREPLY < <(compgen -W "$(cat /sys/bus/event_source/devices/*/cpus 2>/dev/null)" -- "$word") ;;
 	--connect) mapfile -t COMPREPLY < <(compgen -W "qemu:///system qemu:///session" -- "$word") ;;
-	*) mapfile -t COMPREPLY < <(compgen -W "$(pmu-hybrid-check --help | grep -oE -- '--[a-z]+')" -- "$word") ;;
+	*) mapfile -t COMPREPLY < <(compgen -W "$(pmu-hybrid-check --help | sed -nE 's/^  (-., )?(--[a-z]+).*/\2/p')" -- "$word") ;;
 	esac
 }
 complete -o filenames -F _pmu_hybrid_check pmu-hybrid-check

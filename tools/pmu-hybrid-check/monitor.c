@@ -14,9 +14,9 @@ typedef struct SocketMonitor {
 
 JsonNode *monitor_parse(const char *text, Error **errp)
 {
-	JsonNode *message = json_from_string(text, errp);
+	JsonNode *message = json_from_string(text, NULL);
 
-	if (message && !JSON_NODE_HOLDS_OBJECT(message)) {
+	if (!message || !JSON_NODE_HOLDS_OBJECT(message)) {
 		error_setg(errp, "'%.40s' is no message of QMP", text);
 		g_clear_pointer(&message, json_node_unref);
 	}

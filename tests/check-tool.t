@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are folders, its exit status, one error
+# for wrong use, and that its manual page, completion and the kernel's number agree with it. On real KVM: tool-host.t, avocado.t.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+SOURCES=$TOP/tools/pmu-hybrid-check
+
+# name | arguments | exit status | a line of the output, or of the error
+CASES='
+help|--help|0|  -p, --pid=PID         a running VM: QEMU'"'"'s process
+version|--version|0|pmu-hybrid-check 1.0
+a host without KVM|--qemu fake-qemu-hybrid|2|unknown  kernel   %root has no KVM to ask
+its PMUs|--qemu fake-qemu-hybrid|2|ok       pmu      armv8_cortex_a76 on CPUs 4-7
+a QEMU with pmu-hybrid|--qemu fake-qemu-hybrid|2|ok       qemu     %bin/fake-qemu-hybrid 10.2.2: use -cpu host,pmu-hybrid=on
+a QEMU without|--qemu fake-qemu-stock|2|warning  qemu     %bin/fake-qemu-stock 10.2.2 has no pmu-hybrid
+advice names the strongest PMU|--qemu fake-qemu-stock|2|                  -> install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c 4-7
+a QEMU that ends|--qemu fake-qemu-broken|2|unknown  qemu     qemu: -accel kvm: Could not access KVM
+a program that is no QEMU|--qemu fake-qemu-garbage|2|unknown  qemu     '"'no QMP'"' is no message of QMP
+CPUs of one PMU|--cpus 4-5|0|ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters
+CPUs of two|--cpus 3,4|2|unknown  choice   with pmu-hybrid=on, vCPUs on CPUs 3-4 get fixed-counters if the kernel has them; otherwise QEMU refuses
+a VM by its process|--pid 100|3|problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76
+its vCPUs|--pid 100|3|ok       vcpu 1   thread 102 on CPU 5, may run on CPUs 4-7
+a VM by a monitor|--qmp hybrid.sock|0|ok       backend  armv8_cortex_a76 (VM is running)
+a VM by both|--qmp hybrid.sock --pid 100|0|ok       backend  armv8_cortex_a76 (VM is running)
+the monitor of a stock QEMU|--qmp stock.sock|3|problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, .*
+a word too many|--json 0-3|4|what is '"'0-3'"'? See --help
+an unknown option|--no-such-option|4|Unknown option --no-such-option
+two questions|--cpus 0 --pid 1|4|--cpus, --domain and --pid are different questions
+no list of CPUs|--cpus 1-x|4|--cpus: '"'1-x'"' is not a list of CPUs below 8192
+CPUs that are not there|--cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7 online
+no CPUs|--cpus=|3|problem  choice   with pmu-hybrid=on, QEMU refuses: The vCPU threads may run on none of .*
+no number|--pid vm|4|.*vm.* --pid
+a negative process|--pid -5|4|--pid -5: it is above 0
+no such process|--pid 4000000|4|there is no process 4000000
+a process that is no VM|--pid 200|4|process 200 has no thread called .*
+the monitor of another process|--qmp hybrid.sock --pid 200|4|the monitor is that of process 100, not 200
+no such socket|--qmp none|4|no QMP monitor at none: .*No such file or directory
+a file that is no socket|--qmp cpus|4|no QMP monitor at cpus: .*
+no such QEMU|--qemu ./none|4|./none: no such program
+a QEMU and another question|--qemu fake-qemu-stock --cpus 0|4|--qemu is for the question without --cpus, --domain and --pid
+a domain without libvirt|--domain vm|4|libvirt is needed for --domain: .*/libvirt.so.0: file too short
+a URI alone|--connect qemu:///system|4|--connect needs --domain
+no such folder|--root none --cpus 0|4|.*none/sys/devices/system/cpu/online.*
+'
+
+# put FILE TEXT: "\n" and "\t" in the text are what they are in printf
+put() {
+	mkdir -p "${1%/*}"
+	printf %b "$2" >"$1"
+}
+
+# put_thread PROCESS THREAD NAME CPUS CPU
+put_thread() {
+	local zeros
+	zeros=$(printf ' 0%.0s' {1..35})
+	put "$TMP/root/proc/$2/status" "Name:\t$3\nTgid:\t$1\nCpus_allowed_list:\t$4\n"
+	put "$TMP/root/proc/$2/stat" "$2 ($3) S$zeros $5 0 0\n"
+	put "$TMP/root/proc/$1/task/$2/comm" "$3\n"
+}
+
+# A host with two PMUs, a VM whose emulator is not where its vCPUs are, and a process that is no VM
+make_root() {
+	local devices=$TMP/root/sys/bus/event_source/devices cpus=$TMP/root/sys/devices/system/cpu name
+	put "$TMP/root/proc/sys/kernel/osrelease" '7.3.4\n'
+	put "$cpus/online" '0-7\n'
+	put "$cpus/cpu0/cpu_capacity" '530\n'
+	put "$cpus/cpu4/cpu_capacity" '1024\n'
+	put "$devices/armv8_cortex_a55/cpus" '0-3\n'
+	put "$devices/armv8_cortex_a55/type" '8\n'
+	put "$devices/armv8_cortex_a76/cpus" '4-7\n'
+	put "$devices/armv8_cortex_a76/type" '9\n'
+	put_thread 100 100 qemu-system-aar 0-3 1
+	put_thread 100 101 'CPU 0/KVM' 4-7 4
+	put_thread 100 102 'CPU 1/KVM' 4-7 5
+	put "$TMP/root/proc/100/cmdline" 'qemu\0-cpu\0host\0'
+	put_thread 200 200 'CPU 0/TCG' 0-3 0
+	# in front of the machine's own, if there is one
+	put "$TMP/no-libvirt/libvirt.so.0" ''
+	mkdir "$TMP/bin"
+	for name in hybrid stock broken garbage; do
+		ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
+	done
+}
+
+tool() {
+	"$FOLDER/pmu-hybrid-check" "$@"
+}
+
+# A monitor for one client, where the arguments name it
+start_monitors() {
+	local name
+	for name in hybrid stock; do
+		[[ " $* " != *" $name.sock "* ]] || {
+			rm -f "$name.sock"
+			"fake-qemu-$name" --listen "$name.sock" &
+			MONITORS+=($!)
+			until [ -S "$name.sock" ]; do sleep 0.05; done
+		}
+	done
+}
+
+check_case() {
+	local arguments status=0 expected=$2 text=${3//%bin/$TMP/bin}
+	text=${text//%root/$TMP/root}
+	read -ra arguments <<<"$1"
+	[[ $1 = *--root* ]] || arguments+=(--root "$TMP/root")
+	MONITORS=()
+	start_monitors "${arguments[@]}"
+	LD_LIBRARY_PATH=$TMP/no-libvirt tool "${arguments[@]}" >stdout 2>stderr || status=$?
+	kill "${MONITORS[@]}" 2>/dev/null || true
+	cat stdout stderr
+	echo "exit status $status, expected $expected and a line: $text"
+	[ "$status" = "$expected" ]
+	text=$(escape "$text")
+	if [ "$status" = 4 ]; then
+		[ ! -s stdout ]
+		[ "$(wc -l <stderr)" = 1 ]
+		grep -qxE -- "pmu-hybrid-check: error: $text" stderr
+	else
+		[ ! -s stderr ]
+		grep -qxE -- "$text" stdout
+	fi
+}
+
+# Of what regular expressions know, the table's texts use ".*" alone.
+escape() {
+	printf '%s' "$1" | sed 's/[][()?+|\\]/\\&/g'
+}
+
+unit_tests() {
+	local name
+	for name in test-check test-host-pmu; do
+		"$FOLDER/$name" --tap -k >tap 2>&1 || { cat tap; return 1; }
+		[ "$(grep -c '^ok ' tap)" -ge "$1" ]
+	done
+}
+
+json_agrees() {
+	tool --root "$TMP/root" --pid 100 --json >json || [ $? = 3 ]
+	python3 -c '
+import json, sys
+found = json.load(open("json"))
+vm = found["vm"]
+assert (found["level"], len(found["findings"]), vm["pid"], vm["emulator-cpus"]) == ("problem", 4, 100, "0-3"), found
+assert vm["vcpus"][1] == {"index": 1, "thread": 102, "cpu": 5, "cpus": "4-7"} and vm["backend"] is None, vm
+assert found["choice"] == {"cpus": "4-7", "backend": "armv8_cortex_a76"}, found
+'
+}
+
+# Each option is in --help and in the manual page, and none else.
+manual_page_agrees() {
+	groff -man -ww -z "$SOURCES/pmu-hybrid-check.1" 2>&1 | tee warnings
+	[ ! -s warnings ]
+	tool --help | grep -oE '^  (-., )?--[a-z]+' | grep -oE -- '--.*' | sort >help
+	groff -man -Tascii -P-cbou "$SOURCES/pmu-hybrid-check.1" | grep -oE '^ +(-., )?--[a-z]+' | grep -oE -- '--.*' | sort >manual
+	diff help manual
+}
+
+complete_word() {
+	bash -c 'PATH=$0:$PATH; . "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pmu_hybrid_check; echo "${COMPREPLY[*]}"' \
+		"$FOLDER" "$SOURCES/completion.bash" pmu-hybrid-check "$@"
+}
+
+completion_completes() {
+	[ "$(complete_word --do)" = --domain ]
+	[ "$(complete_word --q)" = "--qmp --qemu" ]
+	[ "$(complete_word --connect qemu:///sy)" = qemu:///system ]
+	: >some-file
+	[ "$(complete_word --qemu some-f)" = some-file ]
+	[ "$(complete_word --qemu = some-f)" = some-file ]
+}
+
+capability_agrees() {
+	local defined='#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY[[:space:]]+[0-9]+'
+	cat "$TOP"/linux/patches/*.patch | grep -oE "^\+$defined" | grep -oE '[0-9]+$' >kernel
+	grep -oE "^$defined" "$SOURCES/kvm.c" | grep -oE '[0-9]+$' >tool
+	diff kernel tool
+}
+
+main() {
+	local name arguments status line
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	FOLDER=$("$TOP/scripts/build-tool" --native)
+	make_root
+	cd "$TMP"
+	put ./cpus '0-3\n'
+	PATH=$TMP/bin:$PATH
+	export LC_ALL=C.UTF-8
+	check "unit tests, and QEMU's of the code that they share" unit_tests 20
+	while IFS='|' read -r name arguments status line; do
+		[ -z "$name" ] || check "$name" check_case "$arguments" "$status" "$line"
+	done <<<"$CASES"
+	check "JSON" json_agrees
+	check "manual page" manual_page_agrees
+	check "completion" completion_completes
+	check "the capability's number is the kernel's" capability_agrees
+	finish
+}
+
+main
