@@ -110,6 +110,20 @@ void check_stopped(void)
 	expect(cycles_now() > stopped, "PMCCNTR_EL0 after PMCNTENSET_EL0: expected more than 0x%lx, got 0x%lx", stopped, cycles_now());
 }
 
+/* Started once, it counts on: long enough for a hypervisor to do with the vCPU whatever it does. */
+void check_counts_on(void)
+{
+	uint64_t before, now, end = cntvct() + us_to_ticks(LONG_US);
+
+	start_at(0);
+	before = cycles_now();
+	for (enum level level = AT_EL1; cntvct() < end; level = level == AT_EL1 ? AT_EL0 : AT_EL1, before = now) {
+		run_at(level, code_spin, 0, false);
+		now = cycles_now();
+		expect(now > before, "PMCCNTR_EL0 after code at EL%u: expected more than 0x%lx, got 0x%lx", level == AT_EL1, before, now);
+	}
+}
+
 /* Far enough from 0, and from where it was, not to be taken for these. */
 void check_write_while_counting(void)
 {

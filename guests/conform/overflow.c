@@ -111,6 +111,29 @@ void check_overflow_64(void)
 	       read_sysreg(pmccntr_el0));
 }
 
+/* An overflow after long comes when the counter wraps, and not before. */
+void check_overflow_late(void)
+{
+	uint64_t end = cntvct() + us_to_ticks(LONG_US / 10), cycles;
+
+	start_at(0, PMCR_LC);
+	do
+		spin();
+	while (cntvct() < end);
+	cycles = read_sysreg(pmccntr_el0) * 10;
+	start_at(-cycles, PMCR_LC);
+	do {
+		bool flag = overflowed();
+
+		expect(!flag || read_sysreg(pmccntr_el0) <= cycles, "PMOVSSET_EL0.C before 0x%lx cycles were counted: expected 0, got 1",
+		       cycles);
+		spin();
+	} while (read_sysreg(pmccntr_el0) > cycles && cntvct() < end + us_to_ticks(100 * LONG_US));
+	expect(read_sysreg(pmccntr_el0) <= cycles, "PMCCNTR_EL0 after long, started at 0x%lx: expected an overflow, got 0x%lx", -cycles,
+	       read_sysreg(pmccntr_el0));
+	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after 0x%lx cycles were counted: expected 1, got 0", cycles);
+}
+
 /* PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1 without AArch32. */
 void check_overflow_32(void)
 {

@@ -3,15 +3,16 @@
 guests/conform.c; what is known of KVM and of the emulated host is in tests/conformance-known."""
 import re
 
-from hosts import ARTIFACTS, TOP, EmulatedHost, scaled
+from hosts import ARTIFACTS, TOP, EmulatedHost
 from vms import MOVER, VmTest
 
 CONFORM = ARTIFACTS / "guests" / "conform.bin"
 FILES = [CONFORM, MOVER]
 KNOWN = TOP / "tests" / "conformance-known"
-MOVE_SECONDS = 3
-# The guest has to outlast the moves, whose first comes some time after it.
-GUEST_SECONDS = int(MOVE_SECONDS + scaled(4))
+# On emulated hosts these are of the virtual time that instructions take: for each check the same on any machine.
+MOVE_SECONDS, STAY_SECONDS = 1, 0.005
+# The guest has to outlast the moves, which begin some time after it.
+GUEST_SECONDS = 2
 
 
 def known_failures(implementations):
@@ -41,7 +42,7 @@ class Conformance(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(files=FILES, kernel="stock") as host, \
+        with self.host(files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
             vm.cont().wait_for_console(" checks\n")
             self.judge(host, vm.console)
@@ -52,10 +53,10 @@ class Conformance(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, \
+        with self.host(pmus=2, mode=True, files=FILES, icount=True) as host, \
                 self.vm(host, kernel=CONFORM, append=f"seconds={GUEST_SECONDS}", vcpus=1) as vm:
             vm.cont()
-            moves = vm.move_for(MOVE_SECONDS)
+            moves = vm.move_for(MOVE_SECONDS, STAY_SECONDS)
             self.check(moves[0] >= 10, f"expected at least 10 moves of the vCPU, got {moves}")
             vm.wait_for_console(" checks\n")
             self.judge(host, vm.console)
