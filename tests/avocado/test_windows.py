@@ -12,6 +12,7 @@ import socket
 from pathlib import Path
 
 from hosts import ARTIFACTS, poll, scaled
+from qemu.qmp import ExecuteError
 from vms import HYBRID, MOVER, VmTest
 
 FIRMWARE = ARTIFACTS / "guests-uefi"
@@ -20,7 +21,7 @@ NO_SWTPM = "needs swtpm for the TPM, and the host has none; install it there, or
 FORMATS = {"QFI": "qcow2", "vhdx": "vhdx"}
 DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=windows"}
 # What the firmware, and Windows with its emergency console, say on the serial port when they die
-DEAD = re.compile(r"Synchronous Exception at .*|\bSTOP: .*|\bASSERT(_EFI_ERROR)? .*")
+DEAD = re.compile(r"(Synchronous Exception at .*|\bSTOP: .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
 # What a service needs to hear before it answers: Remote Desktop's first packet; a line of HTTP for others
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
@@ -142,7 +143,8 @@ class Windows(VmTest):
                                                              wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
             signal = SIGNALS[self.ready](self, vm)
             try:
-                self.follow(vm.cont(), signal)
+                self.start(vm)
+                self.follow(vm, signal)
             except AssertionError:
                 vm.screenshot()
                 raise
@@ -173,6 +175,13 @@ class Windows(VmTest):
         host.run("sh", "-c", "while [ ! -S tpm.sock ]; do sleep 0.05; done")
         return ["-chardev", "socket,id=tpm,path=tpm.sock", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis-device,tpmdev=tpm"]
 
+    def start(self, vm):
+        """A refusal is the failure of what is tested."""
+        try:
+            vm.cont()
+        except ExecuteError as error:
+            self.fail(f"expected the VM to start, got: {error}")
+
     def follow(self, vm, signal):
         """From its start to its last answer."""
         def wait(what, seconds, **kwargs):
@@ -189,5 +198,5 @@ class Windows(VmTest):
     def check_lives(self, vm, allowed=()):
         """Fails if not."""
         if found := DEAD.search(vm.console):
-            self.fail(f"expected a Windows that lives, got {found[0]!r} on its console. {vm.explain()}")
+            self.fail(f"expected a Windows that lives, got {found[1]!r} on its console. {vm.explain()}")
         vm.check_well(allowed)

@@ -6,7 +6,7 @@
 windows() {
 	local expected=$1
 	shift
-	"$TOP/tests/avocado/run" --tap "$@" "$TOP/tests/avocado/test_windows.py" >"$TMP/tap" || true
+	"$TOP/tests/avocado/run" --tap "$@" tests/avocado/test_windows.py >"$TMP/tap" || true
 	cat "$TMP/tap"
 	tr '\n' ' ' <"$TMP/tap" | grep -qE -- "$expected"
 }
