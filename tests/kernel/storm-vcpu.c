@@ -8,6 +8,11 @@
  *   - counts at least what the guest saw pass of the first in steps of less than STORM_GAP, in which there is no exit to the host;
  *   - stands still when it is disabled or does not count at EL1.
  * Counts that get lost, are added twice or go back break these, whatever the load. Gaps are not held against anybody.
+ *
+ * But an overflow may come early, with the counts that were missing made up: the emulator's PMU does so when the timer for an overflow goes
+ * off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
+ * pmccntr_op_start() takes the time that the first hook left for a count). perf on the stock kernel, without KVM, sees it, too. These
+ * are told apart, and may be few; wrap.c has the exact test of when an overflow comes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -397,10 +402,14 @@ static void read_sample(struct vcpu *vcpu, struct sample *sample)
 static void expect_count(struct vcpu *vcpu, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
 			 uint64_t most)
 {
-	uint64_t count = to - from;
+	uint64_t count = to - from, distance = to_overflow(&vcpu->counter, from);
 
 	if (count >= least && count <= most)
 		return;
+	if (count > most && distance && count >= distance && count - distance <= most) {
+		atomic_fetch_add(&storm->early, 1);
+		return;
+	}
 	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
 	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least, (unsigned long long)most, (long long)count,
 	       vcpu->machine->backing, round->steps, (unsigned long long)vcpu->counter.pmcr);

@@ -25,6 +25,8 @@ struct storm {
 	atomic_ulong done[DEEDS];
 	/* Cycles that were seen to pass in guests, and those that their counters counted in the same rounds */
 	atomic_ulong witnessed, counted;
+	/* Overflows that came early */
+	atomic_ulong early;
 	struct {
 		atomic_bool broken;
 		char how[256];
