@@ -46,13 +46,21 @@ set_parameters() {
 	"$TOP/guests/uefi/set-parameters" "$IMAGE" "$1"
 }
 
+# has_line REGEX: among the guest's own
+has_line() {
+	grep -qxE "$1" "$TMP/lines" || {
+		echo "expected a line $1"
+		return 1
+	}
+}
+
 # check_lines VCPUS: well formed, of each vCPU, the PMU's interrupt as ACPI has it
 check_lines() {
 	local vcpu
-	grep -xE 'loader cntfrq=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]* pmu_interrupt=23' "$TMP/lines"
-	grep -xE "winlike vcpus=$1 cntfrq=[0-9]+ seconds=1 interval_us=10000 every=10" "$TMP/lines"
+	has_line 'loader cntfrq=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]* pmu_interrupt=23'
+	has_line "winlike vcpus=$1 cntfrq=[0-9]+ seconds=1 interval_us=10000 every=10"
 	for ((vcpu = 0; vcpu < $1; vcpu++)); do
-		grep -q "^delta vcpu=$vcpu " "$TMP/lines"
+		has_line "delta vcpu=$vcpu cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*"
 	done
 	! grep '^delta' "$TMP/lines" | grep -vxE 'delta vcpu=[0-9]+ cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*'
 }
@@ -63,7 +71,7 @@ check_end() {
 	(boot "$cpu" "$vcpus") >"$TMP/console" || echo "QEMU ended with status $?"
 	tail -n 5 "$TMP/console"
 	guest_lines <"$TMP/console" >"$TMP/lines"
-	echo "expected last line: $expected"
+	echo "expected before the last line: $before; and as last line: $expected"
 	tail -n 1 "$TMP/lines" | grep -qxE "$expected"
 	[ "$(sed '$d' "$TMP/lines" | cut -d ' ' -f 1 | uniq | xargs)" = "$before" ]
 	[[ $expected != "$PASSES" ]] || check_lines "$vcpus"
