@@ -39,8 +39,6 @@ class Conformance(VmTest):
     def test_one_pmu(self):
         """
         The oracle: KVM with the event counters of one PMU, on its CPUs, needing nothing of the series
-
-        :avocado: tags=core
         """
         with self.host(files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
