@@ -32,6 +32,7 @@ a word too many|--json 0-3|4|what is '"'0-3'"'? See --help
 an unknown option|--no-such-option|4|Unknown option --no-such-option
 two questions|--cpus 0 --pid 1|4|--cpus, --domain and --pid are different questions
 no list of CPUs|--cpus 1-x|4|--cpus: '"'1-x'"' is not a list of CPUs below 8192
+a number beyond 32 bits|--cpus 4294967296|4|--cpus: '"'4294967296'"' is not a list of CPUs below 8192
 CPUs that are not there|--cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7 online
 no CPUs|--cpus=|3|problem  choice   with pmu-hybrid=on, QEMU refuses: The vCPU threads may run on none of .*
 no number|--pid vm|4|.*vm.* --pid
@@ -192,7 +193,7 @@ main() {
 	put ./cpus '0-3\n'
 	PATH=$TMP/bin:$PATH
 	export LC_ALL=C.UTF-8
-	check "unit tests, and QEMU's of the code that they share" unit_tests 20
+	check "unit tests, and QEMU's of the code that they share" unit_tests 21
 	while IFS='|' read -r name arguments status line; do
 		[ -z "$name" ] || check "$name" check_case "$arguments" "$status" "$line"
 	done <<<"$CASES"

@@ -72,7 +72,7 @@ static JsonNode *exchange_by_libvirt(Monitor *base, const char *line, Error **er
 	JsonNode *message = NULL;
 
 	if (api.command(((DomainMonitor *)base)->domain, line, &answer, 0) < 0) {
-		error_setg(errp, "%s", api.last_error());
+		error_setg(errp, "libvirt: %s", api.last_error());
 	} else {
 		message = monitor_parse(answer, errp);
 	}

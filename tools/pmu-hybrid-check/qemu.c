@@ -84,7 +84,7 @@ bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
 	g_subprocess_communicate_utf8(process, NULL, NULL, NULL, &output, NULL);
 	if (error) {
 		/* What QEMU itself has to say is worth more than that it was gone. */
-		qemu->trouble = g_strdup(output && *output ? g_strdelimit(g_strstrip(output), "\n", ';') : error->message);
+		qemu->trouble = g_strdup(output && *output ? strtok(output, "\n") : error->message);
 	}
 	return true;
 }
@@ -108,7 +108,8 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 		report_add(report, LEVEL_UNKNOWN, "qemu", "%s", qemu->trouble);
 		report_advise(report, "see that QEMU starts with KVM; --qemu PATH names another one");
 	} else if (host->pmus->len < 2) {
-		report_add(report, LEVEL_OK, "qemu", "%s %s; VMs need no pmu-hybrid on this host", qemu->path, qemu->version);
+		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
+			   host->pmus->len ? "; VMs need no pmu-hybrid on this host" : "");
 	} else if (qemu->hybrid == YES) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on", qemu->path, qemu->version);
 	} else {

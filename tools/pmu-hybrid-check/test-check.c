@@ -85,7 +85,7 @@ static const HostCase host_cases[] = {
 		ADVICE "see that device tree or firmware have the PMU, and the kernel its driver\n"
 		"problem  kernel   KVM has no PMU for guests\n"
 		ADVICE "boot a kernel with CONFIG_HW_PERF_EVENTS; Apple silicon needs Linux 6.15\n"
-		"ok       qemu     /qemu 10.2.2; VMs need no pmu-hybrid on this host\n"
+		"ok       qemu     /qemu 10.2.2\n"
 	}, {
 		"nothing to ask", HOMOGENEOUS, { UNKNOWN, UNKNOWN, UNKNOWN, (char *)"/dev/kvm: no", LEVEL_UNKNOWN, "be root" },
 		{ NULL, NULL, UNKNOWN, (char *)"no QEMU" },
@@ -118,6 +118,12 @@ static const VmCase vm_cases[] = {
 		ADVICE "taskset -pc 4-7 102; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is running)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 3-7 get fixed-counters if the kernel has them; otherwise QEMU refuses\n"
+	}, {
+		"can leave, and waits where it may not be", BIGLITTLE, YES, "0-7", { { "2,4-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
+		"warning  vcpu 0   thread 101 on CPU 3, may run on CPUs 2,4-7: it can leave armv8_cortex_a76\n"
+		ADVICE "taskset -pc 4-7 101; a VM that QEMU has paused goes on with 'cont'\n"
+		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
+		"ok       choice   if it started now, vCPUs on CPUs 2,4-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	}, {
 		"has left", BIGLITTLE, YES, "0-7", { { "0-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
 		"problem  vcpu 0   thread 101 on CPU 3, may run on CPUs 0-7: it has left armv8_cortex_a76\n"
@@ -159,7 +165,7 @@ static const VmCase vm_cases[] = {
 		"no monitor", BIGLITTLE, YES, "0-7", { { "0-7", 4 } }, "qemu -cpu host,pmu-hybrid=on", NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 0-7\n"
 		"unknown  backend  QEMU's monitor knows\n" ADVICE "give --qmp SOCKET, or --domain NAME for libvirt's VMs\n"
-		"ok       choice   at its start, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	},
 };
 

@@ -304,7 +304,7 @@ void judge_vm(const Vm *vm, const Host *host, Report *report)
 {
 	const ArmHostPMU *pmu = vm->backend ? host_find_pmu(host, vm->backend) : NULL;
 	bool is_chosen = vm->backend && *vm->backend;
-	const char *when = is_chosen ? "if it started now" : vm->hybrid == YES ? "at its start" : "with pmu-hybrid=on";
+	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" : vm->backend && !is_chosen ? "at its start" : "if it started now";
 
 	add_facts(vm, report);
 	for (guint i = 0; i < vm->vcpus->len; i++) {

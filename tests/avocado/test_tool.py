@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: pmu-hybrid-check sees of a running VM what is, by each way to ask, and its warnings are what then happens to the guest."""
+import json
+
+from domains import DomainTest, Libvirt
+from hosts import ARTIFACTS, poll
+from vms import FIXED, WINLIKE
+
+TOOL = ARTIFACTS / "pmu-hybrid-check"
+FILES = [TOOL, WINLIKE]
+# Exit statuses by their numbers
+LEVELS = ("ok", "warning", "unknown", "problem")
+# A monitor beside that of the test, and names for the threads
+MONITOR = ("-qmp", "unix:tool.qmp,server=on,wait=off", "-name", "debug-threads=on")
+
+
+class Tool(DomainTest):
+    """What it says of VMs; of hosts, see tests/tool-host.t."""
+
+    def look(self, host, level, *arguments):
+        """What it finds, whose worst must be of that level."""
+        status, out, err = host.status(f"./{TOOL.name}", "--json", *arguments)
+        self.log.info("%s: exit status %d\n%s%s", " ".join(map(str, arguments)), status, out, err)
+        self.check_equal(err, "", "stderr")
+        found = json.loads(out)
+        self.check_equal((found["level"], status), (level, LEVELS.index(level)), "level and exit status")
+        return found
+
+    def check_text(self, found, topic, text):
+        """That a line says so."""
+        lines = [finding["text"] for finding in found["findings"] if finding["topic"] == topic]
+        self.check(any(text in line for line in lines), f"{topic}: expected {text!r} in a line, got {lines}")
+
+    def test_fixed_counters(self):
+        """
+        A VM on all CPUs, before and after its start, by its monitor and by its process
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=3600") as vm:
+            found = self.look(host, "ok", "--qmp", "tool.qmp")
+            self.check_equal((found["vm"]["backend"], found["choice"]["backend"]), ("", FIXED), "backend and choice before the start")
+            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads")
+            vm.cont().wait_for_console("delta vcpu=1")
+            found = self.look(host, "ok", "--qmp", "tool.qmp")
+            self.check_equal((found["vm"]["backend"], found["vm"]["status"]), (FIXED, "running"), "backend and state")
+            pid = host.run("cat", f"{vm.name}.pid").strip()
+            self.check_equal(str(found["vm"]["pid"]), pid, "process")
+            found = self.look(host, "unknown", "--pid", pid)
+            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads by their names")
+            self.check_equal((found["vm"]["backend"], found["choice"]["backend"]), (None, FIXED), "backend and choice by the process")
+
+    def test_strays(self):
+        """
+        A vCPU that can leave its PMU is a warning, one that has left a problem: QEMU has paused the VM
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=3600") as vm:
+            name, cpus = list(host.pmus.items())[-1]
+            vm.pin(cpus)
+            vm.cont().wait_for_console("delta vcpu=1")
+            found = self.look(host, "ok", "--qmp", "tool.qmp")
+            self.check_equal(found["vm"]["backend"], name, "backend")
+            vm.pin(host.clusters[0])
+            poll("a VM that is paused", lambda: vm.status != "running", 30, vm.explain)
+            self.check_text(self.look(host, "problem", "--qmp", "tool.qmp"), "vcpu 0", f"it has left {name}")
+            vm.pin(cpus)
+            vm.cont()
+            self.look(host, "ok", "--qmp", "tool.qmp")
+            # a thread that sleeps is not moved
+            vm.qmp.cmd("stop")
+            vm.pin(cpus, [*host.clusters[0], *cpus])
+            self.check_text(self.look(host, "warning", "--qmp", "tool.qmp"), "vcpu 1", f"it can leave {name}")
+
+    def test_kvms_pick(self):
+        """
+        Without pmu-hybrid: QEMU started elsewhere than its vCPUs run, which libvirt's emulatorpin does, is a problem, and the guest stops
+        """
+        with self.host(pmus=2, files=FILES) as host:
+            for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"), (host.clusters[-1], "problem", "STOP: divide by zero")):
+                with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=3600", affinity=host.clusters[0],
+                             name=level) as vm:
+                    vm.pin(cpus)
+                    found = self.look(host, level, "--qmp", "tool.qmp")
+                    self.check_equal((found["vm"]["backend"], found["vm"]["pmu-hybrid"]), ("", False), "backend")
+                    self.look(host, level, "--pid", found["vm"]["pid"])
+                    vm.cont().wait_for_console(verdict)
+
+    def test_domain(self):
+        """
+        A domain of libvirt's, with pmu-hybrid and without
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=True, files=FILES) as host, Libvirt(self, host) as libvirt:
+            with libvirt.domain("fixed") as domain:
+                domain.start()
+                found = self.look(host, "ok", "--domain", domain.name)
+                self.check_equal((found["vm"]["backend"], str(found["vm"]["pid"])), (FIXED, domain.pid), "backend and process")
+                self.check_in("tainted: custom-monitor", domain.log, "log of the domain, as docs/check.md says")
+                self.look(host, "unknown", "--pid", domain.pid)
+            pinning = ["<vcpu cpuset='big'>2</vcpu>", "<emulatorpin cpuset='LITTLE'/>"]
+            with libvirt.domain("trap", ask=None, pinning=pinning, words=self.words(host)) as domain:
+                # the guest would not live to be looked at
+                domain.virsh("start", "--paused")
+                self.check_text(self.look(host, "problem", "--domain", domain.name), "backend", "KVM picked")
+            status, out, err = host.status(f"./{TOOL.name}", "--domain", "no-such-domain")
+            self.check_equal((status, out), (4, ""), "exit status and output for a domain that does not exist")
+            self.check_in("error: libvirt: Domain not found", err, "stderr")

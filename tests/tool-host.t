@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: what pmu-hybrid-check says on hosts of each kind, with and without the mode, to root and to users, is what
+# tests/tool/hosts.expected has. After a change of a text: tests/tool-host.t --update, and read the difference.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+EXPECTED=$TOP/tests/tool/hosts.expected
+HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched homogeneous:stock nopmu:patched)
+
+# Versions of Linux and of Debian's QEMU change by themselves.
+transcript() {
+	echo "=== $1"
+	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" --file "$ARTIFACTS/pmu-hybrid-check" \
+		--file "$ARTIFACTS/qemu-system-aarch64" --file "$TOP/tests/tool/host" -- ./host |
+		sed -E "s/^(ok +host +Linux) [^ ]+/\1 VERSION/; s,(/usr/bin/qemu-system-aarch64) [0-9.]+,\1 VERSION,; s/ $QEMU_VERSION\b/ OURS/"
+}
+
+says() {
+	transcript "$1" >"$TMP/found"
+	awk -v host="=== $1" '/^===/ { found = $0 == host } found' "$EXPECTED" >"$TMP/expected"
+	diff -u "$TMP/expected" "$TMP/found"
+}
+
+none_is_left_over() {
+	diff <(printf '=== %s\n' "${HOSTS[@]}") <(grep '^===' "$EXPECTED")
+}
+
+main() {
+	local host
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	if [ "${1-}" = --update ]; then
+		{
+			head -n 1 "$EXPECTED"
+			for host in "${HOSTS[@]}"; do transcript "$host"; done
+		} >"$TMP/new"
+		mv "$TMP/new" "$EXPECTED"
+		return
+	fi
+	for host in "${HOSTS[@]}"; do
+		check "on ${host%:*} with the ${host#*:} kernel" says "$host"
+	done
+	check "no text of another host" none_is_left_over
+	finish
+}
+
+main "$@"
