@@ -23,11 +23,11 @@ check: all unit recreate debug debian uefi ## the tests that each change must pa
 	tests/run
 
 .PHONY: check-full
-check-full: all unit recreate debug debian uefi ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate debug debian debian-newer uefi ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: check-host
-check-host: all debian ## the Avocado tests on a real board: HOST=user@board make check-host
+check-host: all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
 	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
 	tests/avocado/run -p host='$(HOST)'
 
@@ -99,6 +99,10 @@ guests: trees ## bare-metal guests
 .PHONY: debian
 debian: deps ## Debian's kernel and perf as a guest, for its test
 	guests/debian/build
+
+.PHONY: debian-newer
+debian-newer: deps ## kernels of newer Debian releases for that guest
+	guests/debian/build --newer
 
 .PHONY: uefi
 uefi: guests ## UEFI firmware, and the disk of the UEFI guest

@@ -111,7 +111,10 @@ SIGNALS = {"serial": Serial, "agent": Agent, "tcp": Tcp}
 
 
 class Windows(VmTest):
-    """The parameters are in docs/windows.md."""
+    """The parameters are in docs/windows.md.
+
+    :avocado: tags=windows
+    """
 
     # booting and moving have deadlines of their own, which are parameters
     timeout = None

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU that they are given.
+
+`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU off
+and on. The guest is that of guests/debian; tests/linux-guest.t counts exactly, with one of the kernels.
+"""
+import itertools
+import re
+
+from hosts import ARTIFACTS, poll, scaled
+from vms import FIXED, MOVER, VmTest
+
+DEBIAN, NEWER, UEFI = ARTIFACTS / "guests-debian", ARTIFACTS / "guests-debian-newer", ARTIFACTS / "guests-uefi"
+INITRD = DEBIAN / "initrd"
+OLD, STABLE, NEW = DEBIAN / "vmlinuz", NEWER / "vmlinuz-trixie", NEWER / "vmlinuz-trixie-backports"
+FIRMWARE = [UEFI / "AAVMF_CODE.fd", UEFI / "AAVMF_VARS.fd"]
+# Two instructions a turn; a core that needs less than an eighth of a cycle for each is not known.
+LOOP, LEAST_CYCLES = 20_000_000, 2_500_000
+# Cycles from sample to sample; seconds of sampling, and of moves in its middle; seconds of sleep
+PERIOD, SAMPLED, MOVED, ASLEEP = 10_000_000, 8, 3, 2
+LEAST_SAMPLES = 50
+BOOT_TIMEOUT, ANSWER_TIMEOUT, TIMEOUT = 240, 60, 1200
+DRIVER = r"hw perfevents: enabled with armv8_pmuv3\S* PMU driver, {}( \(.*\))? counters available"
+TROUBLE = r"WARNING: |BUG: |hw perfevents: .*(fail|unable)"
+WAKE_BY_CLOCK = f"echo +{ASLEEP} >/sys/class/rtc/rtc0/wakealarm && echo freeze >/sys/power/state"
+# where the clock that could wake it is not described; the kernel stays awake for five seconds with its devices asleep
+PM_TEST = "echo platform >/sys/power/pm_test && echo freeze >/sys/power/state"
+REFUSED = "<not supported>"
+
+
+class Guest:
+    """Debian on a VM's console, which runs commands; the first answer is its own."""
+
+    def __init__(self, test, vm):
+        self.test, self.vm = test, vm
+        self.read = 0
+        self.take_answer("(boot)", BOOT_TIMEOUT)
+        self.driver = self.run("dmesg -c | grep 'PMU driver'")
+        self.cpus = range(len(vm.cpus))
+
+    def take_answer(self, command, timeout=ANSWER_TIMEOUT):
+        """What the command printed; it must have succeeded."""
+        def find():
+            self.vm.check_well()
+            # the firmware leaves the cursor somewhere
+            return re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n", re.M).search(self.vm.console, self.read)
+        found = poll(f"the guest's answer to '{command}'", find, timeout, self.vm.explain, interval=0.2)
+        text = self.vm.console[self.read:found.start()].replace("\r", "")
+        self.read = found.end()
+        self.test.check_equal(found[1], "0", f"exit status of '{command}' in the guest, which printed {text!r}")
+        return text
+
+    def run(self, command):
+        """Returns what it prints."""
+        self.vm.send(command)
+        return self.take_answer(command)
+
+    def count(self, cpu):
+        """Cycles and instructions of a loop on that CPU: numbers, or perf's words."""
+        counts = {}
+        for line in self.run(f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin {LOOP}").splitlines():
+            value, _, event, _, percent = line.split(",")[:5]
+            self.test.check_equal(percent, "100.00", f"percentage of the time in which {event} had a counter")
+            counts[event] = int(value) if value.isdigit() else value
+        return counts["cycles"], counts["instructions"]
+
+
+class Linux(VmTest):
+    """Each test boots one kernel, since that takes longest."""
+
+    timeout = scaled(TIMEOUT)
+
+    def test_old(self):
+        """Debian 12's kernel, direct boot"""
+        self.use_fixed_counters(OLD)
+
+    def test_stable(self):
+        """Debian 13's kernel, direct boot"""
+        self.use_fixed_counters(STABLE)
+
+    def test_new(self):
+        """The newest packaged kernel, direct boot"""
+        self.use_fixed_counters(NEW)
+
+    def test_uefi(self):
+        """Debian 13's kernel by UEFI, with ACPI"""
+        firmware = [f"if=pflash,unit={unit},format=raw,snapshot=on,file={file.name}" for unit, file in enumerate(FIRMWARE)]
+        guest_has = "ls /sys/firmware/acpi/tables/APIC"
+        self.use_fixed_counters(STABLE, *itertools.chain.from_iterable(("-drive", option) for option in firmware), files=FIRMWARE,
+                                sleep=PM_TEST, check=guest_has)
+
+    def test_one_pmu(self):
+        """Debian 12's kernel with one PMU: it counts instructions, too"""
+        # without that the emulated PMU has no instructions
+        with self.host(pmus=2, files=[OLD, INITRD], icount=True) as host, self.boot(host, OLD) as vm:
+            name, cpus = list(host.pmus.items())[-1]
+            vm.pin(cpus)
+            self.check_equal(vm.cont().backends, [name, name], "backends")
+            guest = Guest(self, vm)
+            self.check(not re.search(DRIVER.format(1), guest.driver), f"expected event counters, got {guest.driver!r}")
+            for cpu in guest.cpus:
+                cycles, instructions = guest.count(cpu)
+                self.check(cycles >= LEAST_CYCLES, f"cycles on CPU {cpu}: expected at least {LEAST_CYCLES}, got {cycles}")
+                self.check(instructions >= LOOP, f"instructions on CPU {cpu}: expected at least {LOOP}, got {instructions}")
+
+    def boot(self, host, kernel, *options):
+        """A VM with Debian, to be started."""
+        return self.vm(host, "-initrd", INITRD.name, *options, kernel=kernel, append="console=ttyAMA0 quiet", memory=512)
+
+    def use_fixed_counters(self, kernel, *options, files=(), sleep=WAKE_BY_CLOCK, check="true"):
+        """All that a Linux does with them."""
+        with self.host(pmus=2, mode=True, files=[kernel, INITRD, MOVER, *files]) as host, self.boot(host, kernel, *options) as vm:
+            self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
+            guest = Guest(self, vm)
+            self.log.info("kernel: %s", guest.run(f"{check} && uname -r"))
+            self.check(re.search(DRIVER.format(1), guest.driver), f"expected a driver with one counter, got {guest.driver!r}")
+            self.check_counts(guest, "after boot")
+            self.check_samples(guest)
+            guest.run(sleep)
+            self.check_counts(guest, "after sleep")
+            guest.run("cd /sys/devices/system/cpu/cpu1 && echo 0 >online && echo 1 >online")
+            self.check_counts(guest, "after a CPU was off")
+            log = guest.run("dmesg")
+            self.check_in("PM: suspend exit", log, "the guest's log")
+            self.check(not re.search(TROUBLE, log), f"expected no trouble in the guest's log, got {log!r}")
+
+    def check_counts(self, guest, when):
+        """Cycles on each CPU of the guest, on each cluster of the host; instructions are refused."""
+        for cluster, cpu in itertools.product(guest.vm.host.clusters, guest.cpus):
+            guest.vm.pin(cluster)
+            cycles, instructions = guest.count(cpu)
+            where = f"on vCPU {cpu} on the host's CPUs {cluster} {when}"
+            self.check(isinstance(cycles, int) and cycles >= LEAST_CYCLES, f"cycles {where}: expected {LEAST_CYCLES} or more, got {cycles}")
+            self.check_equal(instructions, REFUSED, f"instructions {where}")
+
+    def check_samples(self, guest):
+        """They come all the time in which the vCPUs move."""
+        command = f"perf record -q -e cycles -c {PERIOD} -o /data timeout {SAMPLED} spin {10 ** 15}; true"
+        guest.vm.send(command)
+        moves = guest.vm.move_for(MOVED)
+        guest.take_answer(command)
+        times = [float(line.strip().rstrip(":")) for line in guest.run("perf script -i /data -F time").splitlines()]
+        longest = max((after - before for before, after in itertools.pairwise(times)), default=0)
+        self.log.info("%d samples, none for at most %g s; moves: %s", len(times), longest, moves)
+        self.check(len(times) >= LEAST_SAMPLES, f"samples: expected at least {LEAST_SAMPLES}, got {len(times)}")
+        self.check(longest < MOVED / 2, f"time without a sample: expected less than {MOVED / 2} s, got {longest} s")
