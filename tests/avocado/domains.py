@@ -193,9 +193,9 @@ class Domain:
         """Its XML."""
         return ET.tostring(self.xml, encoding="unicode")
 
-    def virsh(self, command, *words):
+    def virsh(self, command, *words, stdin=None):
         """A command on it."""
-        return self.libvirt.virsh(command, self.name, *map(str, words))
+        return self.libvirt.virsh(command, self.name, *map(str, words), stdin=stdin)
 
     def refusal(self, command="start", *words):
         """Of a command on it."""

@@ -4,15 +4,24 @@
 Why it matters: libvirt, which most users have, pins vCPUs after they were made; without pmu-hybrid it is luck which PMU they get.
 """
 import contextlib
+import re
 
-from domains import OTHER_QEMU, DomainTest, read_pinnings
+from domains import OTHER_QEMU, Domain, DomainTest, read_pinnings
 from hosts import CommandFailed, EmulatedHost, poll
+from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
 NO_PROPERTY = "can't apply global host-arm-cpu.pmu-hybrid=on: Property 'host-arm-cpu.pmu-hybrid' not found"
 NO_PMU_COVERS, NO_MODE = "which no single PMU covers", "and its kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+ONE_PMU = "The guest has the event counters of one PMU, but"
+FIXED_ONLY = "The guest has the fixed counters only, and the host's kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 # Where vCPUs are moved that may run on these
 ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
+
+
+def unpin(xml):
+    """XML as libvirt has it, without a cpuset."""
+    return re.sub(" cpuset='[^']*'", "", xml)
 
 
 class Pinning(DomainTest):
@@ -184,7 +193,7 @@ class Life(DomainTest):
 
     def test_leaves_pmu(self):
         """
-        vCPUs pinned out of their PMU pause the VM with a message; pinned back, it goes on; the fixed counters go anywhere
+        A vCPU pinned out of its PMU pauses the VM with a message; pinned back, it goes on
 
         :avocado: tags=core
         """
@@ -214,3 +223,56 @@ class Life(DomainTest):
             for cpus in "LITTLE", "big":
                 domain.move(self.words(libvirt.host)[cpus])
                 domain.check_alive()
+
+
+class Migration(DomainTest):
+    """From one emulated host to another. They cannot reach each other; ssh forwards the two sockets that libvirt needs."""
+
+    DAEMON, THERE = "/run/libvirt/libvirt-sock", "/run/vpmu-destination"
+    STREAM = "/var/lib/libvirt/qemu/vpmu-stream"
+
+    @contextlib.contextmanager
+    def two(self, pmus, mode):
+        """Libvirt on a host with two PMUs and the mode, and on such a one."""
+        if self.params.get("host", default=""):
+            self.cancel("needs two hosts: emulated ones only")
+        with self.libvirt(mode=True) as source, \
+                self.libvirt(pmus=pmus, mode=mode, prefix=source.prefix, hostname="vpmu-destination") as destination:
+            destination.host.logs /= "destination"
+            destination.host.logs.mkdir()
+            source.host.offer(destination.host.forward(self.DAEMON), self.THERE)
+            source.host.offer(destination.host.forward(self.STREAM), self.STREAM)
+            yield source, destination
+
+    def migrate(self, domain, *options):
+        """Returns the words of the command."""
+        return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}", "--migrateuri", f"unix://{self.STREAM}",
+                "--live", "--p2p", *options]
+
+    def check_refused(self, domain, reason, *options, stdin=None):
+        """For that reason, and the guest goes on where it is."""
+        self.check_in(reason, domain.libvirt.refusal(*self.migrate(domain, *options), stdin=stdin), "message")
+        self.check_equal(domain.state, "running", "state at the source")
+        domain.check_alive()
+
+    def test_arrives(self):
+        """A host with other PMUs: fixed counters stay, as do the event counters of one PMU, if one there covers the vCPUs"""
+        with self.two(3, True) as (source, destination):
+            words = self.words(source.host)
+            [there] = [name for name, cpus in destination.host.pmus.items() if cpus == source.host.clusters[-1]]
+            for cpus, backend in ("all", FIXED), ("big", there):
+                with source.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"], words=words) as domain:
+                    domain.start().check_alive()
+                    if cpus == "big":
+                        unpinned = unpin(domain.virsh("dumpxml", "--migratable"))
+                        self.check_refused(domain, ONE_PMU, "--xml", "/dev/stdin", stdin=unpinned)
+                    source.virsh(*self.migrate(domain, "--persistent", "--undefinesource"))
+                    arrived = Domain(destination, domain.name)
+                    self.check_equal(arrived.backend, backend, "backend at the destination")
+                    arrived.check_alive()
+
+    def test_refused(self):
+        """A host whose kernel lacks the mode: the guest stays where it is and lives"""
+        with self.two(2, False) as (source, _), source.domain("all") as domain:
+            domain.start().check_alive()
+            self.check_refused(domain, FIXED_ONLY)
