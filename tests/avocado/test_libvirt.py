@@ -174,7 +174,7 @@ class Life(DomainTest):
 
     def test_managed_save(self):
         """
-        A VM that was saved goes on with the PMU it had
+        A VM that was saved goes on with the PMU it had; where that is impossible, the start is refused and the state kept
 
         :avocado: tags=core
         """
@@ -185,11 +185,20 @@ class Life(DomainTest):
                     domain.start().check_alive()
                     domain.virsh("managedsave")
                     self.check_equal(domain.state, "shut off", "state")
+                    if cpus == "big":
+                        self.check_refused(domain)
                     self.check_equal(domain.start().backend, self.backend(libvirt.host, wanted), "backend")
                     domain.check_alive()
                     if cpus == "all":
                         domain.move(words["big"])
                         domain.check_alive()
+
+    def check_refused(self, domain):
+        """The saved VM does not start without its pinning, and is still there to be started with it."""
+        saved = domain.virsh("managedsave-dumpxml")
+        domain.virsh("managedsave-define", "/dev/stdin", stdin=unpin(saved))
+        self.check_in(ONE_PMU, domain.refusal(), "message")
+        domain.virsh("managedsave-define", "/dev/stdin", stdin=saved)
 
     def test_leaves_pmu(self):
         """
