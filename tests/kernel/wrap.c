@@ -43,11 +43,12 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
 	{ "anywhere", anywhere },
 };
 
-/* PMCR_EL0 when the counter is written, from the step after that on, and what that makes of 2^32 */
-static const struct { const char *name; uint64_t before, after; int interrupts; } changes[] = {
-	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 0 },
-	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 0 },
-	{ "one interrupt at 2^32 when PMCR_EL0.LC gets clear", PMCR_E | PMCR_LC, PMCR_E, 1 },
+/* PMCR_EL0 when the counter is written, from the step after that on, and what that makes of some value of the counter */
+static const struct { const char *name; uint64_t before, after, value; int interrupts; } changes[] = {
+	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
+	{ "no interrupt at 2^63 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 63, 0 },
+	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
+	{ "one interrupt at 2^32 when PMCR_EL0.LC gets clear", PMCR_E | PMCR_LC, PMCR_E, 1ULL << 32, 1 },
 };
 
 static void create(struct stepper *stepper, const struct width *width)
@@ -176,7 +177,7 @@ static void test_disabled(const struct width *width, enum operation operation, u
 /* How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not right */
 static int64_t late_after_change(int change)
 {
-	const struct width width = { .pmcr = changes[change].before, .wrap = widths[0].wrap };
+	const struct width width = { .pmcr = changes[change].before, .wrap = changes[change].value };
 	struct stepper stepper;
 	int64_t value;
 	bool ok;
@@ -184,6 +185,10 @@ static int64_t late_after_change(int change)
 	if (!change_before_wrap(&stepper, &width, OP_PMCR, changes[change].after))
 		return INT64_MAX;
 	for (int i = 0; i < DUE_STEPS; i++)
+		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	/* From just below 2^63 to 2^64 is a negative number for perf. It makes that twice what is left to 2^63, and starts again at each move. */
+	stepper.where = NULL;
+	for (int i = 0; i < 2 * DUE_STEPS; i++)
 		do_step(&stepper, OP_NONE, 0, AT_EL1);
 	ok = interrupts_are(&stepper, changes[change].interrupts, "after the wrap");
 	ok &= !vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
