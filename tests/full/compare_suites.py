@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compares what two builds' test suites came to, as meson's testlog.json has it; prints TAP, one test for each of theirs.
+
+    python3 compare_suites.py BASE.json OURS.json
+
+Tests that fail in both are named, for whoever wants to know what this machine lacks; tests that only we have must not fail.
+"""
+
+import collections
+import json
+import re
+import sys
+
+# A run in which hardly anything passes compares nothing.
+ENOUGH_PASSED = 1000
+SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# *(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
+
+
+def read_log(path):
+    """Name of each test -> name of each subtest -> what it came to. The program as a whole is the subtest "all"."""
+    found = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            test = json.loads(line)
+            subtests = {match["name"]: "fails" if match["bad"] else (match["directive"] or "passes").lower()
+                        for match in SUBTEST.finditer(test.get("stdout", ""))}
+            found[test["name"]] = {"all": test["result"], **subtests}
+    return found
+
+
+def list_differences(base, ours):
+    """One line each."""
+    for name in sorted(base.keys() | ours.keys()):
+        before, now = base.get(name, "absent"), ours.get(name, "absent")
+        # A run that ends early leaves out the rest; that is a difference, too. What is new must not fail.
+        if before != now and not (before == "absent" and now in ("passes", "skip", "OK")):
+            yield f"{name}: {before} in the base, {now} with the series"
+
+
+def main():
+    """Returns the exit status."""
+    base, ours = map(read_log, sys.argv[1:])
+    good, results = True, collections.Counter()
+    names = sorted(base.keys() | ours.keys())
+    for number, name in enumerate(names, 1):
+        subtests = ours.get(name, {})
+        differences = list(list_differences(base.get(name, {}), subtests))
+        count = collections.Counter(result for subtest, result in subtests.items() if subtest != "all")
+        results += count
+        verdict = "not ok" if differences else "ok"
+        good = good and not differences
+        print(f"{verdict} {number} - {name}: {subtests.get('all', 'absent')},",
+              ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests")
+        for line in differences or [f"{subtest} fails in both" for subtest, result in subtests.items() if result == "fails"]:
+            print(f"# {line}")
+    enough = results["passes"] >= ENOUGH_PASSED
+    print(f"{'ok' if enough else 'not ok'} {len(names) + 1} - {results['passes']} subtests passed, of at least {ENOUGH_PASSED}")
+    print(f"1..{len(names) + 1}")
+    return 0 if good and enough else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

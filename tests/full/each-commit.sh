@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # PATCHES is for those who source it
+# Sourced by tests that build each commit of a mailed series: a copy of the build scripts works on clones below build/PROGRAM, and
+# the compiler cache makes all but the changed files cheap.
+
+SCRATCH=$BUILD/$(basename "$0" .t)
+
+prepare_scratch() {
+	local made
+	rm -rf "$SCRATCH"
+	mkdir -p "$SCRATCH/build/logs"
+	cp -r "$TOP"/{scripts,testbed,linux,qemu,upstream.conf} "$SCRATCH"
+	# What neither series changes.
+	for made in venv sysroot apt; do
+		ln -s "$BUILD/$made" "$SCRATCH/build/$made"
+	done
+}
+
+# prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets PATCHES
+prepare_clone() {
+	"$TOP/scripts/series" mail "$1" >&2
+	PATCHES=("$BUILD/series/$1"/*.patch)
+	git clone -q --shared --no-checkout "$BUILD/$1" "$SCRATCH/build/$1"
+	git -C "$SCRATCH/build/$1" checkout -q --detach base
+	echo '/obj-*/' >>"$SCRATCH/build/$1/.git/info/exclude"
+}
+
+apply_patch() {
+	git -C "$SCRATCH/build/$1" -c user.name=tester -c user.email=tester@localhost am -q "$2"
+}
