@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arm64 host that a test runs on: emulated for this test alone, or a real one, by `-p host=user@board`. Both are reached by ssh.
+"""The arm64 host that a test runs on: emulated for this test alone, or a real one, `-p host=user@board`. Both are reached by ssh.
 
 A test derives from HostTest and says what it needs of the host:
 
@@ -30,7 +30,7 @@ ARTIFACTS = testbed.ARTIFACTS
 CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 # Seconds, before VPMU_TIMEOUT_FACTOR: of a test, and of one command on the host
 TEST_TIMEOUT, COMMAND_TIMEOUT = 300, 60
-# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left there: processes are known by their folder.
+# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left: processes are known by their folder.
 KEEPER = """
 folder=$(mktemp -d /var/tmp/vpmu.XXXXXX) && chmod 711 "$folder" && echo "$folder" || exit
 cat >/dev/null
@@ -316,9 +316,9 @@ class HostTest(avocado.Test):
     timeout = scaled(TEST_TIMEOUT)
 
     def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False, kernel=None):
-        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either; an
-        emulated one by default with such a KERNEL. FILES go into its folder, as does QEMU: copied, or linked if a board itself has a
-        file of that path. Cancels the test where the host lacks something; used with "with"."""
+        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either;
+        an emulated one by default with such a KERNEL. FILES go into its folder, as does QEMU: copied, or linked if a board has a
+        file of that path itself. Cancels the test where the host lacks something; used with "with"."""
         return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel), pmus, mode, exactly)
 
     @property
@@ -350,7 +350,8 @@ class HostTest(avocado.Test):
 def find_topology(pmus):
     """The emulated host with so many PMUs."""
     for name in testbed.TOPOLOGIES:
-        nodes = subprocess.run(["fdtget", "-l", ARTIFACTS / f"{name}.dtb", "/"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        command = ["fdtget", "-l", ARTIFACTS / f"{name}.dtb", "/"]
+        nodes = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         if sum(node.startswith("pmu") for node in nodes.split()) == pmus:
             return name
     raise LookupError(f"no emulated host has {pmus} PMUs; see testbed/*.dts")

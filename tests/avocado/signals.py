@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests of test_windows.py's signals, on sockets of this program in place of a VM's; prints TAP. tests/avocado-signals.t runs it."""
+"""Tests of test_windows.py's signals, on sockets of this program in place of a VM's. tests/avocado-signals.t runs it."""
 import contextlib
 import json
 import socket

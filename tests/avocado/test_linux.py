@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU that they are given.
 
-`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU off
-and on. The guest is that of guests/debian; tests/linux-guest.t counts exactly, with one of the kernels.
+`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU
+off and on. The guest is that of guests/debian; tests/linux-guest.t counts exactly, with one of the kernels.
 """
 import itertools
 import re
@@ -130,7 +130,8 @@ class Linux(VmTest):
             guest.vm.pin(cluster)
             cycles, instructions = guest.count(cpu)
             where = f"on vCPU {cpu} on the host's CPUs {cluster} {when}"
-            self.check(isinstance(cycles, int) and cycles >= LEAST_CYCLES, f"cycles {where}: expected {LEAST_CYCLES} or more, got {cycles}")
+            self.check(isinstance(cycles, int) and cycles >= LEAST_CYCLES,
+                       f"cycles {where}: expected {LEAST_CYCLES} or more, got {cycles}")
             self.check_equal(instructions, REFUSED, f"instructions {where}")
 
     def check_samples(self, guest):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run, chosen as documented; without it all is as it was."""
+"""Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run; without it all is as it was."""
 from qemu.qmp import ExecuteError
 from vms import FIXED, MOVER, WINLIKE, VmTest
 

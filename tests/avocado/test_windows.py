@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows installed, see docs/windows.md.
 
-The machine is what virt-install makes for Windows 11 on Arm. tests/windows.t tries the test itself, on the image of guests/uefi, which
-measures the cycle counter and stops as Windows does.
+The machine is what virt-install makes for Windows 11 on Arm. tests/windows.t tries the test itself, on the image of guests/uefi,
+which measures the cycle counter and stops as Windows does.
 """
 import contextlib
 import json
@@ -24,6 +24,7 @@ DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=
 DEAD = re.compile(r"(Synchronous Exception at .*|\bSTOP: .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
 # What a service needs to hear before it answers: Remote Desktop's first packet; a line of HTTP for others
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
+TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
 # Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster
 ANSWER, INTERVAL, STAY = 60, 0.5, 0.05
@@ -153,13 +154,14 @@ class Windows(VmTest):
                 raise
 
     def make_machine(self, host):
-        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name, the variables and the TPM's state
-        are copies."""
+        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name, variables and TPM's state are
+        copies."""
         host.run("cp", self.vars.name, "vars")
         image = f"if=none,id=disk,snapshot=on,format={self.find_format(host)},file={self.image.name}"
         return ["-rtc", "base=localtime", "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
-                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device", "pvpanic-pci", "-device", "qemu-xhci",
-                "-device", "usb-kbd", "-device", "usb-tablet", "-drive", image, "-device", f"{DISKS[self.disk]},drive=disk,bootindex=0",
+                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device", "pvpanic-pci",
+                "-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet",
+                "-drive", image, "-device", f"{DISKS[self.disk]},drive=disk,bootindex=0",
                 *self.make_tpm(host), *SIGNALS[self.ready].options(self), *shlex.split(self.params.get("options", default=""))]
 
     def find_format(self, host):
@@ -174,9 +176,10 @@ class Windows(VmTest):
         if not host.has_program("swtpm"):
             self.cancel(NO_SWTPM)
         host.run(*(["mkdir", "tpm"] if self.tpm == "new" else ["cp", "-rL", Path(self.tpm).name, "tpm"]))
-        host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", "type=unixio,path=tpm.sock", "--terminate")
-        host.run("sh", "-c", "while [ ! -S tpm.sock ]; do sleep 0.05; done")
-        return ["-chardev", "socket,id=tpm,path=tpm.sock", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis-device,tpmdev=tpm"]
+        host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", f"type=unixio,path={TPM}", "--terminate")
+        host.run("sh", "-c", f"while [ ! -S {TPM} ]; do sleep 0.05; done")
+        return ["-chardev", f"socket,id=tpm,path={TPM}", "-tpmdev", "emulator,id=tpm,chardev=tpm",
+                "-device", "tpm-tis-device,tpmdev=tpm"]
 
     def start(self, vm):
         """A refusal is the failure of what is tested."""

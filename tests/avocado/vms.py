@@ -15,6 +15,7 @@ WINLIKE = ARTIFACTS / "guests" / "winlike.bin"
 MOVER = Path(__file__).with_name("mover.py")
 # What must not happen to a VM that is well.
 BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG", "MEMORY_FAILURE", "POWERDOWN"}
+BAD_STATES = {"paused", "internal-error", "io-error", "guest-panicked", "watchdog"}
 # Seconds, before VPMU_TIMEOUT_FACTOR
 START_TIMEOUT, QMP_TIMEOUT = 30, 30
 # It tells each byte and each state of its own; what matters is logged here.
@@ -52,12 +53,12 @@ class VmTest(HostTest):
 class Vm:
     """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is the serial port, both ways.
 
-    cpu, machine, vcpus, memory (MiB), kernel and append (of a direct boot): None leaves the option out. affinity: a set of CPUs that QEMU
-    is started on. wrapper: a command in front of it. connect=False: QEMU is to end by itself; see ended().
+    cpu; machine; vcpus; memory (MiB); kernel and append (of a direct boot): None leaves cpu and kernel out. affinity: a set of CPUs
+    that QEMU is started on. wrapper: a command in front of it. connect=False: QEMU is to end by itself; see ended().
     """
 
-    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host", vcpus=2, memory=64, kernel=None,
-                 append=None, affinity=None, wrapper=(), paused=True, connect=True):
+    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host", vcpus=2, memory=64,
+                 kernel=None, append=None, affinity=None, wrapper=(), paused=True, connect=True):
         self.host, self.name, self.log = host, name, log
         self.console_log, self.error_log = host.logs / f"{name}.out", host.logs / f"{name}.err"
         self._connect = connect
@@ -166,6 +167,7 @@ class Vm:
         """Until the console, from such a position on, has the text; returns the position behind it."""
         def find():
             self.check_alive()
+            self.check_not_paused()
             position = self.console.find(text, after)
             return position + len(text) if position >= 0 else 0
         return poll(f"{text!r} on the console", find, timeout, self.explain)
@@ -174,6 +176,11 @@ class Vm:
         """Fails if QEMU has ended."""
         if self.process.poll() is not None:
             raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
+
+    def check_not_paused(self):
+        """Fails if QEMU has paused it by itself: such a guest says nothing any more. Asks only when there was an event."""
+        if self.qmp and any(event["event"] == "STOP" for event in self.take_events()) and (status := self.status) in BAD_STATES:
+            raise AssertionError(f"expected a VM that goes on, got one that is {status!r}. {self.explain()}")
 
     # the PMU, and where vCPUs run
 
@@ -213,8 +220,8 @@ class Vm:
             raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
 
     def move_for(self, seconds, stay=0.02, clusters=None, check=lambda: None):
-        """Moves each vCPU thread from cluster to cluster of the host, so many seconds of the host's clock, and watches that the VM is
-        well and check() content meanwhile. Returns how often each thread was moved. MOVER has to be among the host's files."""
+        """Moves each vCPU thread from cluster to cluster of the host, so many seconds of its clock, and watches that the VM is well
+        and check() content meanwhile. Returns how often each thread was moved. MOVER has to be among the host's files."""
         clusters = clusters or self.host.clusters
         groups = ":".join(",".join(map(str, cpus)) for cpus in clusters)
         name = f"{self.name}-mover"
@@ -231,5 +238,6 @@ class Vm:
             time.sleep(0.2)
         self.check_well()
         if mover.returncode:
-            raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; {tail(self.host.logs / f'{name}.err')}")
+            errors = tail(self.host.logs / f"{name}.err")
+            raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; {errors}")
         return [int(word) for word in out.read_text().split()]
