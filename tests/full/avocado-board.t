@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the Avocado tests run on a host that they only know how to reach, as a real board is, and leave nothing there, even if killed.
+"""Claim: the Avocado tests run on a host that they only know how to reach, as a board, and leave nothing there, even if killed.
 
 The board is an emulated host, and an ssh that is found first in PATH knows where it is, as a user's configuration would.
 """
