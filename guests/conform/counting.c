@@ -172,7 +172,7 @@ void check_reset_cycle_counter(void)
 	       cycles_now());
 }
 
-/* PMCR_EL0.P: "Resetting the event counters does not" reset PMCCNTR_EL0. */
+/* PMCR_EL0.P: resets event counters, and not PMCCNTR_EL0. */
 void check_reset_event_counters(void)
 {
 	static const uint64_t value = 0x123456789;
@@ -199,7 +199,7 @@ static void expect_divided(const char *what, uint64_t divided, uint64_t undivide
 	       divisor, divided);
 }
 
-/* PMCR_EL0.D with LC = 0: "counts once every 64 clock cycles"; both bits only exist where AArch32 does. */
+/* PMCR_EL0.D with LC = 0: every 64th cycle is counted; both bits only exist where AArch32 does. */
 void check_divider(void)
 {
 	uint64_t undivided = shortest_count(PMCR_E), divided = shortest_count(PMCR_E | PMCR_D);
@@ -207,7 +207,7 @@ void check_divider(void)
 	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", divided, undivided, pmu.aarch32 ? DIVISOR : 1);
 }
 
-/* PMCR_EL0.D: "If PMCR_EL0.LC == 1, this bit is ignored". */
+/* PMCR_EL0.D: without effect when PMCR_EL0.LC is 1. */
 void check_divider_long(void)
 {
 	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC), divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);

@@ -198,8 +198,7 @@ void check_write_is_no_overflow(void)
 	expect(!overflowed(), "PMOVSSET_EL0.C after PMCR_EL0.C: expected 0, got 1");
 }
 
-/* An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler clears the flag. */
-void check_interrupt(void)
+static void start_interrupting(void)
 {
 	reset_pmu();
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
@@ -207,6 +206,12 @@ void check_interrupt(void)
 	write_sysreg(CYCLE_BIT, pmcntenset_el0);
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	isb();
+}
+
+/* An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler clears the flag. */
+void check_interrupt(void)
+{
+	start_interrupting();
 	expect(wait_for(interrupt_pending()), "interrupt after an overflow: expected one, got none");
 	expect_equal("ICC_IAR1_EL1 after an overflow", INTID_PMU, acknowledge());
 	expect_equal("ICC_IAR1_EL1 while the interrupt is active", INTID_NONE, acknowledge());
@@ -220,12 +225,7 @@ void check_interrupt(void)
 /* The request is a level: as long as the flag is set, the interrupt comes again. */
 void check_interrupt_level(void)
 {
-	reset_pmu();
-	write_sysreg(CYCLE_BIT, pmintenset_el1);
-	write_sysreg(-NEAR, pmccntr_el0);
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
-	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
-	isb();
+	start_interrupting();
 	for (int i = 0; i < 3; i++) {
 		uint64_t interrupt = INTID_NONE;
 
@@ -253,7 +253,7 @@ void check_interrupt_enable(void)
 	expect(wait_for(!interrupt_pending()), "interrupt after PMINTENCLR_EL1.C: expected none, got one");
 }
 
-/* PMCR_EL0.E = 0: no "overflow interrupt requests". */
+/* PMCR_EL0.E = 0: no overflow asks for an interrupt. */
 void check_interrupt_global_enable(void)
 {
 	reset_pmu();

@@ -18,7 +18,7 @@ static uint64_t counter_bits(void)
 	return CYCLE_BIT | ((1UL << pmu.counters) - 1);
 }
 
-/* ID_AA64DFR0_EL1.PMUVer: "All other values are reserved". */
+/* ID_AA64DFR0_EL1.PMUVer: values not defined are reserved. */
 void check_version(void)
 {
 	expect(!(PMUVER_RESERVED >> pmu.version & 1), "ID_AA64DFR0_EL1.PMUVer: expected a version, got 0x%x, which is reserved",
@@ -31,7 +31,7 @@ void check_reset(void)
 	expect_equal("PMCR_EL0.E after reset", 0, read_sysreg(pmcr_el0) & PMCR_E);
 }
 
-/* PMCR_EL0.{IMP, IDCODE, N}: "Access to this field is RO". */
+/* PMCR_EL0.{IMP, IDCODE, N}: read-only. */
 void check_read_only_fields(void)
 {
 	uint64_t before = read_sysreg(pmcr_el0) & LOW_32_BITS & ~PMCR_LOW_BITS;
@@ -44,7 +44,7 @@ void check_read_only_fields(void)
 	}
 }
 
-/* PMCR_EL0.{C, P}: "This bit is RAZ" */
+/* PMCR_EL0.{C, P}: read as zero */
 void check_write_only_bits(void)
 {
 	write_sysreg(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
@@ -76,7 +76,7 @@ void check_writable_bits(void)
 	}
 }
 
-/* Bits that one register sets and another clears; each reads both. "Bits [30:N] are RAZ/WI". */
+/* Bits that one register sets and another clears; each reads both. Bits [30:N] are RAZ/WI. */
 #define check_bit_registers(set, clr) ({							\
 	uint64_t all_ = counter_bits();								\
 												\
@@ -161,7 +161,7 @@ void check_event_ids(void)
 	}
 }
 
-/* PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS "might read as zero" only when STALL_SLOT is not implemented. */
+/* PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS is zero only when STALL_SLOT is not implemented. */
 void check_pmmir(void)
 {
 	struct access got = read_at(AT_EL1, SYS_PMMIR_EL1);

@@ -127,7 +127,7 @@ static void judge_trap(const struct user_access *access, bool is_write, uint64_t
 	       register_name(access->id), bits, syndrome(access->id, is_write), got.esr);
 }
 
-/* PMUSERENR_EL0: what is not allowed is "trapped to EL1", "reported using an ESR_ELx.EC value of 0x18". */
+/* PMUSERENR_EL0: what is not allowed is trapped to EL1, with 0x18 in ESR_EL1.EC. */
 void check_user_trap(void)
 {
 	try_all(judge_trap);
