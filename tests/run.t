@@ -64,6 +64,7 @@ one_failed() {
 	says '# expected 1, got 2'
 	says 'TAP: build/results/bad.tap'
 	says 'again: tests/run tests/bad.t'
+	says 'FAILED tests/bad.t: 2 - the frobnicator'
 	grep -qx why "$P/build/logs/bad.log"
 }
 
@@ -171,6 +172,31 @@ full() {
 	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/full/slow.t"
 }
 
+# meets NAME OTHER: a test that passes when the other one runs at the same time
+meets() {
+	toy "$1" "touch $TMP/$1" 'echo 1..1' "timeout ${3:-20} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
+		'echo ok 1'
+}
+
+together() {
+	meets one two
+	meets two one
+	run_ends 0 '2 passed, 0 failed, 0 skipped'
+	rm "$TMP/one" "$TMP/two"
+	meets one two 1
+	JOBS=1 run_ends 1 '1 passed, 1 failed, 0 skipped'
+	JOBS=all run_ends 2 'run: error: JOBS=all; give a number from 1'
+}
+
+alone() {
+	toy one "touch $TMP/one" 'sleep 1' "rm $TMP/one" 'echo 1..1' 'echo ok 1'
+	toy three "touch $TMP/three" 'sleep 1' "rm $TMP/three" 'echo 1..1' 'echo ok 1'
+	toy two '# Runs alone: it says so' 'sleep 0.5' 'echo 1..1' "! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
+	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
+	sed -i 's/it says so//' "$P/tests/two.t"
+	JOBS=3 run_ends 1 '2 passed, 1 failed, 0 skipped'
+}
+
 # The test's own trap must have run, and its child be gone, when the harness is ended.
 interrupted() {
 	local pid status=0
@@ -202,5 +228,7 @@ check 'so does the skip of a whole program' skips_all
 check 'a wrong line in allowed-skips is an error' bad_list
 check 'ONLY and arguments select programs' selection
 check 'what is in tests/full runs with --full, or by name' full
+check 'two programs run at a time, or as many as JOBS says' together
+check 'but a program that says why it runs alone does' alone
 check 'an interrupted run ends its test, which cleans up' interrupted
 finish

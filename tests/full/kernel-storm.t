@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: a long storm breaks nothing either, with three PMUs.
+# Runs alone: races need CPUs.
 set -euo pipefail
 
 export STORM_SECONDS=${STORM_SECONDS:-480}
