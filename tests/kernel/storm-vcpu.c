@@ -13,7 +13,7 @@
  * off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
  * pmccntr_op_start() takes the time that the first hook left for a count). perf on the stock kernel, without KVM, sees it, too. These
  * are told apart, and may be few; wrap.c has the exact test of when an overflow comes. It can also be the timer of what was programmed
- * before, and then any period ends early, also those of S64_MAX counts that KVM gives to overflows which are farther than that.
+ * before, and then any period ends early, also one that KVM gives to an overflow which is farther than perf's periods are long.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,8 +37,11 @@
  * may then forget it, as hardware may not. So the guest waits for it.
  */
 #define NEAR			(1ULL << 31)
-/* Counts that take some 146 years: a counter is not so far behind, and not so far ahead but by an early overflow */
-#define AGES			(1ULL << 62)
+/* KVM's periods for an overflow that is farther: of a perf event that had another one before, and of others */
+#define PERIOD_REARMED		(1ULL << 62)
+#define PERIOD_NEW		INT64_MAX
+/* Counts that take some 73 years: a counter is not so far behind, and not so far ahead but by an early overflow */
+#define AGES			(1ULL << 61)
 /* Before an overflow: this, or up to some 100 times as much */
 #define SOON			100000ULL
 /* An interrupt may come a round after the overflow was seen, or some when the build machine is slow; in time it has to come */
@@ -73,14 +76,6 @@ static uint64_t to_overflow(const struct counter *counter, uint64_t value)
 	return counter->pmcr & PMCR_LC ? -value : (1ULL << 32) - (uint32_t)value;
 }
 
-/* Counts from value to the end of the perf event's period, which is a signed number */
-static uint64_t to_period_end(const struct counter *counter, uint64_t value)
-{
-	uint64_t distance = to_overflow(counter, value);
-
-	return distance && distance < INT64_MAX ? distance : INT64_MAX;
-}
-
 static bool overflow_is_near(const struct counter *counter)
 {
 	uint64_t distance = to_overflow(counter, counter->value);
@@ -97,26 +92,32 @@ static bool must_wait(const struct counter *counter)
 /* The counter got to value: has it overflowed? */
 static void pass(struct counter *counter, uint64_t value)
 {
-	uint64_t count = value - counter->passed;
+	uint64_t count = value - counter->passed, distance = to_overflow(counter, counter->passed);
 
 	/* An interrupt came between this value and its being reported */
 	if (-count < AGES)
 		return;
-	counter->overflows += count >= to_period_end(counter, counter->passed);
 	counter->passed = value;
+	if (distance && distance <= PERIOD_REARMED)
+		counter->overflows += count >= distance;
+	else if (count >= PERIOD_REARMED)
+		counter->period_ended = true;
 }
 
 /* The counter got from a value count farther: is that what it may have counted? */
 static bool is_possible(const struct counter *counter, uint64_t from, uint64_t count, uint64_t most)
 {
-	uint64_t period = to_period_end(counter, from);
+	uint64_t distance = to_overflow(counter, from), periods[] = { distance, PERIOD_REARMED, PERIOD_NEW };
 
 	if (count <= most)
 		return true;
-	if (count < period || count - period > most)
-		return false;
-	atomic_fetch_add(&storm->early, 1);
-	return true;
+	for (size_t i = 0; i < ARRAY_SIZE(periods); i++) {
+		if (!periods[i] || (distance && periods[i] > distance) || count < periods[i] || count - periods[i] > most)
+			continue;
+		atomic_fetch_add(&storm->early, 1);
+		return true;
+	}
+	return false;
 }
 
 static void start_at(struct counter *counter, uint64_t value)
@@ -366,10 +367,15 @@ static void take_interrupt(struct vcpu *vcpu, uint64_t value)
 	struct counter *counter = &vcpu->counter;
 
 	pass(counter, value);
+	did(INTERRUPTS);
+	/* So early that it is no overflow, but KVM takes a period's end for one, if the perf event has a period */
+	if (counter->period_ended && counter->interrupts == counter->overflows) {
+		counter->period_ended = false;
+		return;
+	}
 	if (++counter->interrupts > counter->overflows)
 		broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
 		       (unsigned long long)value, (unsigned long long)counter->pmcr);
-	did(INTERRUPTS);
 }
 
 /* Whether the guest reports the end of the round; otherwise it is all over */

@@ -71,6 +71,8 @@ struct vcpu {
 		/* The same for overflows, which interrupts show earlier */
 		uint64_t passed;
 		unsigned int overflows, interrupts, late;
+		/* An early end of a period that is shorter than the way to the overflow: an interrupt may come */
+		bool period_ended;
 	} counter;
 };
 
