@@ -29,7 +29,7 @@ check-full: all unit recreate debug debian debian-newer uefi ## check and tests/
 .PHONY: check-host
 check-host: all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
 	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
-	tests/avocado/run -p host='$(HOST)'
+	build/venv/bin/python tests/avocado/board.py '$(HOST)'
 
 .PHONY: shell
 shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglittle|tricluster|homogeneous

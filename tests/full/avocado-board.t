@@ -48,6 +48,11 @@ class Board:
         with self.start(test) as process:
             return process.communicate(timeout=host.scale_timeout(COMMAND_TIMEOUT))[0]
 
+    def judge(self, test):
+        """What make check-host prints, with this test alone."""
+        return subprocess.run([TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board", f"{TESTS}.{test}"], env=self.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
+
     def wait_for(self, command, wanted):
         deadline = time.monotonic() + host.scale_timeout(60)
         while bool(output := self.run(command)) != wanted:
@@ -64,6 +69,16 @@ def expect(text, output):
 def check_pass(board):
     """a test passes"""
     expect("\nok 1 ", board.test("test_fixed_counters"))
+
+
+def check_report(board):
+    """the board is looked at first, and there is a report in the end"""
+    output = board.judge("test_fixed_counters")
+    for text in ("ok       pmu      armv8_cortex_a53 on CPUs 0-1\n", "\nPMUs:    armv8_cortex_a53 on CPUs 0,1, armv8_cortex_a72 on CPUs 2,3\n",
+                 ", with the fixed-counters mode\n", "\nTests:   1 of 1 passed\n", "\nTested-by: "):
+        expect(text, output)
+    output = board.judge("test_refusal")
+    expect("\nTests:   0 of 1 passed\n  cancel: ", output)
 
 
 def check_nothing_left(board):
@@ -95,7 +110,7 @@ def check_killed(board):
 
 
 def main():
-    checks = [check_pass, check_nothing_left, check_cancel, check_warning, check_killed]
+    checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning, check_killed]
     failed = False
     print(f"1..{len(checks)}", flush=True)
     with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched", "biglittle") as machine:

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from in_host import parse_cpu_list
-from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TOPOLOGY, Vm, each_of, equal, match, pmu_list
+from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TOPOLOGY, Vm, each_of, equal, match, pmu_list, say
 
 CGROUPS = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
@@ -143,7 +143,9 @@ def test_choice(row):
         pin_threads(row, vm, stack)
         equal(vm.backends, "", "backend before the start")
         if row.pmu or KERNEL == "patched":
-            equal(vm.cont().backends, row.pmu or FIXED, "backend")
+            backend = vm.cont().backends
+            say(f"{row.name}: {backend}")
+            equal(backend, row.pmu or FIXED, "backend")
             match(f"vCPU threads may run on CPUs {row.union}; .* backed by {row.pmu or 'the fixed counters of ' + pmu_list()}",
                   vm.stderr, "log")
             return

@@ -135,6 +135,7 @@ class Vm:
         try:
             self.qmp.command("cont")
         except QmpError as error:
+            say(str(error))
             return str(error)
         raise AssertionError("cont succeeded")
 
@@ -142,6 +143,7 @@ class Vm:
         """QEMU ends by itself with status 1, and its last and only error is such a line."""
         equal(self.process.wait(TIMEOUT), 1, f"exit status ({self.stderr!r})")
         *others, last = self.stderr.splitlines()
+        say(last)
         match(pattern, last, "last line on stderr")
         equal([line for line in others if not re.search(": (warning|info): ", line)], [], "other lines on stderr")
         equal(self.console, "", "console")
@@ -211,6 +213,11 @@ def cpu_list(cpus):
 def pmu_list():
     """The host's PMUs, as messages have them."""
     return ", ".join(f"{name} on CPUs {cpu_list(cpus)}" for name, cpus in PMUS)
+
+
+def say(message):
+    """A message of QEMU's, for who reads the TAP."""
+    print(f"# {message}", flush=True)
 
 
 def equal(got, wanted, what):

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: many VMs whose vCPUs move all the time live, whatever happens to the host's CPUs and memory, to other VMs, and to libvirtd.
+
+The guests stop with STOP when a counter stands still and with FAIL when one goes back, and either ends them; a warning of the host's
+kernel fails the test. Figures are in the test's whiteboard, in results.json.
+"""
+import contextlib
+import json
+from pathlib import Path
+
+from domains import DomainTest
+from hosts import EmulatedHost, poll, scaled, tail
+from vms import FIXED, MOVER, WINLIKE, VmTest
+
+PRESSURE, PLUGGER = (Path(__file__).with_name(name) for name in ("pressure.py", "plugger.py"))
+VMS, VCPUS = 8, 4
+# On an interval a guest prints a line for each vCPU, and all wait for whom the host lets run
+GUEST = "seconds=3600 interval_us=200000"
+# Seconds on the host: of the load, between two moves of a thread, of a CPU offline or online
+LOAD, STAY, PLUG = 60, 0.2, 0.5
+# MiB
+LEAST_MEMORY = 200
+START = 120
+
+
+class Load(VmTest):
+    """By hand."""
+
+    timeout = scaled(1200)
+
+    def start(self, host, name):
+        """A VM, to be used with "with"."""
+        return self.vm(host, kernel=WINLIKE, append=GUEST, vcpus=VCPUS, name=name)
+
+    def wait_for_deltas(self, vm):
+        """Each vCPU measures, from now on."""
+        before = len(vm.console)
+        for vcpu in range(VCPUS):
+            vm.wait_for_console(f"delta vcpu={vcpu} ", START, after=before)
+
+    def disturb(self, host, name, *argv):
+        """Starts what runs until its stdin ends."""
+        return name, host.start(name, "python3", *argv)
+
+    def end(self, host, disturber):
+        """What it printed."""
+        name, process = disturber
+        process.stdin.close()
+        poll(f"the end of {name}", lambda: process.poll() is not None, START, lambda: tail(host.logs / f"{name}.err"))
+        self.check_equal(process.returncode, 0, f"exit status of {name}; {tail(host.logs / f'{name}.err')}")
+        return int((host.logs / f"{name}.out").read_text())
+
+    def test_vms(self):
+        """Eight VMs of four vCPUs: all threads move, CPUs go offline and online, memory is scarce, and a ninth VM is killed and restarted"""
+        with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER, PRESSURE, PLUGGER]) as host, contextlib.ExitStack() as stack:
+            if not isinstance(host, EmulatedHost):
+                self.cancel("takes the host's CPUs offline and its memory: on emulated hosts only")
+            vms = [stack.enter_context(self.start(host, f"vm{number}")) for number in range(VMS)]
+            for vm in vms:
+                self.check_equal(vm.cont().backends, [FIXED] * VCPUS, f"backends of {vm.name}")
+            for vm in vms:
+                self.wait_for_deltas(vm)
+            threads = [thread for vm in vms for thread in vm.threads]
+            groups = ":".join(",".join(map(str, cpus)) for cpus in host.clusters)
+            # one CPU of each cluster stays, for threads that are moved there
+            plugged = [cpu for cpus in host.clusters for cpu in cpus[1:]]
+            plugger = self.disturb(host, "plugger", PLUGGER.name, PLUG, *plugged)
+            pressure = self.disturb(host, "pressure", PRESSURE.name, LEAST_MEMORY)
+            mover = host.start("mover", "python3", MOVER.name, LOAD, STAY, groups, *threads)
+            killed = self.kill_while(host, mover, vms)
+            figures = {"vms": VMS, "vcpus": VMS * VCPUS, "moves": sum(map(int, (host.logs / "mover.out").read_text().split())),
+                       "vms_killed": killed, "cpus_offline": self.end(host, plugger), "memory_scarce": self.end(host, pressure)}
+            for vm in vms:
+                self.wait_for_deltas(vm)
+                vm.check_well()
+            figures["intervals"] = sum(vm.console.count("\ndelta ") for vm in vms)
+            self.whiteboard = json.dumps(figures)
+            self.log.info("figures: %s", figures)
+            self.check(all(figures.values()), f"expected that all of it happened, got {figures}")
+
+    def kill_while(self, host, mover, vms):
+        """While the mover runs, has another VM start and be killed, and watches the others; returns how often."""
+        killed = 0
+        while mover.poll() is None:
+            with self.start(host, f"victim{killed}") as victim:
+                victim.cont()
+                victim.wait_for_console("delta vcpu=0 ", START)
+                victim.kill()
+            killed += 1
+            for vm in vms:
+                vm.check_well()
+        self.check_equal(mover.returncode, 0, f"exit status of the mover; {tail(host.logs / 'mover.err')}")
+        return killed
+
+
+class Libvirtd(DomainTest):
+    """Under libvirt."""
+
+    timeout = scaled(600)
+    RESTARTS = 3
+
+    def test_restarts(self):
+        """libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all afterwards"""
+        with self.libvirt(mode=True) as libvirt, libvirt.domain("one") as one, libvirt.domain("other") as other:
+            if not isinstance(libvirt.host, EmulatedHost):
+                self.cancel("restarts libvirtd: on emulated hosts only")
+            words = self.words(libvirt.host)
+            before = [domain.start().pid for domain in (one, other)]
+            for turn in range(self.RESTARTS):
+                for domain in one, other:
+                    domain.move(words[("LITTLE", "big")[turn % 2]])
+                libvirt.restart()
+                for domain in one, other:
+                    domain.check_alive()
+                    self.check_equal((domain.state, domain.backend), ("running", FIXED), f"state and backend of {domain.name}")
+            self.check_equal([domain.pid for domain in (one, other)], before, "processes")
+            self.whiteboard = json.dumps({"domains": 2, "restarts": self.RESTARTS})

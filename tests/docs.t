@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: the pages' links lead somewhere, every page is in the index, and each error that the QEMU series can give is explained."""
+import re
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+DOCS = TOP / "docs"
+PAGES = [TOP / "README.md", *sorted(DOCS.glob("*.md"))]
+SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
+# error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
+ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
+# Numbers and names; the pages have examples of them
+FORMAT = re.compile(r"%[a-z]+|[0-9]+")
+
+
+def anchors(page):
+    """As GitHub makes them of headings."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.M)}
+
+
+def dead_links(page):
+    """Those of a page that lead to no file, or to no heading."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if link.startswith("http"):
+            continue
+        if not target.exists():
+            yield f"{link}: no such file"
+        elif anchor and anchor not in anchors(target):
+            yield f"{link}: no such heading"
+
+
+def errors(source):
+    """Each error, and the longest part of it that is always the same."""
+    for literals in ERRORS.findall(source.read_text()):
+        text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals.replace("EVENT_SOURCES", '"%s"')))
+        yield text, max((part.strip(" ';:(),") for part in FORMAT.split(text)), key=len)
+
+
+def unexplained():
+    """Errors that no page has."""
+    told = " ".join("".join(page.read_text() for page in PAGES).replace("`", "").split())
+    found = [error for source in SOURCES for error in errors(source)]
+    if len(found) < 10:
+        yield f"found {len(found)} errors in {', '.join(source.name for source in SOURCES)}, expected 10 at least"
+    for text, part in found:
+        if part not in told:
+            yield text
+
+
+def not_in_index():
+    index = (DOCS / "README.md").read_text()
+    return [page.name for page in PAGES[1:] if page.name != "README.md" and f"({page.name})" not in index]
+
+
+def main():
+    checks = [(f"links of {page.relative_to(TOP)}", list(dead_links(page))) for page in PAGES]
+    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", list(unexplained()))]
+    print(f"1..{len(checks)}")
+    for number, (name, faults) in enumerate(checks, 1):
+        print(f"{'not ' if faults else ''}ok {number} - {name}")
+        print("".join(f"# {fault}\n" for fault in faults), end="")
+    return 1 if any(faults for _, faults in checks) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
