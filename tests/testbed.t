@@ -135,6 +135,11 @@ wait_for() {
 	done
 }
 
+# has_said_something PID: the host that this testbed/run boots
+has_said_something() {
+	[ -s "$(compgen -G "$BUILD/logs/host-stock-*-$1.log")" ]
+}
+
 # ended_by SIGNAL STATUS WHEN: SIGNAL during the boot or while the command runs
 ended_by() {
 	local signal=$1 wanted=$2 when=$3 status=0 pid
@@ -143,7 +148,8 @@ ended_by() {
 	"$RUN" --kernel stock --append "$MARK" --timeout 60 -- sh -c 'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
 	pid=$!
 	if [ "$when" = boot ]; then
-		wait_for pgrep -f "qemu.* $MARK" >/dev/null || return
+		# Not earlier: a QEMU that is ended while it opens its disks leaves a temporary file, which no handler of ours could know.
+		wait_for has_said_something "$pid" || return
 	else
 		wait_for grep -q started "$TMP/stdout" || return
 	fi
