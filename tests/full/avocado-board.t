@@ -50,8 +50,9 @@ class Board:
 
     def judge(self, test):
         """What make check-host prints, with this test alone."""
-        return subprocess.run([TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board", f"{TESTS}.{test}"], env=self.environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False, timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
+        command = [TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board", f"{TESTS}.{test}"]
+        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                              timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
 
     def wait_for(self, command, wanted):
         deadline = time.monotonic() + host.scale_timeout(60)

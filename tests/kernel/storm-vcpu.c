@@ -272,7 +272,7 @@ static void check_registers(struct vcpu *vcpu)
 	expect_register(vcpu, REG_PMCNTENSET_EL0, PMU_CYCLE_BIT, counter->enabled ? PMU_CYCLE_BIT : 0);
 	expect_register(vcpu, REG_PMINTENSET_EL1, PMU_CYCLE_BIT, PMU_CYCLE_BIT);
 	expect_register(vcpu, REG_PMCCFILTR_EL0, EXCLUDE_EL1, counter->filter);
-	if (!is_possible(counter, counter->value, value - counter->value, counts(counter) ? AGES : 0))
+	if (counts(counter) ? !is_possible(counter, counter->value, value - counter->value, AGES) : value != counter->value)
 		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it", (unsigned long long)counter->value,
 		       (unsigned long long)value);
 	counter->value = value;

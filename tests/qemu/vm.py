@@ -216,7 +216,7 @@ def pmu_list():
 
 
 def say(message):
-    """A message of QEMU's, for who reads the TAP."""
+    """What was seen, for who reads the TAP."""
     print(f"# {message}", flush=True)
 
 
