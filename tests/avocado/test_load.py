@@ -20,13 +20,14 @@ GUEST = "seconds=3600 interval_us=200000"
 LOAD, STAY, PLUG = 60, 0.2, 0.5
 # MiB
 LEAST_MEMORY = 200
-START = 120
+# 32 vCPUs on four CPUs, which an emulator plays: minutes may pass until each has had its turn
+START = 600
 
 
 class Load(VmTest):
     """By hand."""
 
-    timeout = scaled(1200)
+    timeout = scaled(3000)
 
     def start(self, host, name):
         """A VM, to be used with "with"."""
@@ -51,7 +52,11 @@ class Load(VmTest):
         return int((host.logs / f"{name}.out").read_text())
 
     def test_vms(self):
-        """Eight VMs of four vCPUs: all threads move, CPUs go offline and online, memory is scarce, and a ninth VM is killed and restarted"""
+        """
+        Eight VMs of four vCPUs: all threads move, CPUs go offline and online, memory is scarce, and a ninth VM is killed and restarted
+
+        :avocado: tags=load
+        """
         with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER, PRESSURE, PLUGGER]) as host, contextlib.ExitStack() as stack:
             if not isinstance(host, EmulatedHost):
                 self.cancel("takes the host's CPUs offline and its memory: on emulated hosts only")
@@ -100,7 +105,11 @@ class Libvirtd(DomainTest):
     RESTARTS = 3
 
     def test_restarts(self):
-        """libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all afterwards"""
+        """
+        libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all afterwards
+
+        :avocado: tags=load
+        """
         with self.libvirt(mode=True) as libvirt, libvirt.domain("one") as one, libvirt.domain("other") as other:
             if not isinstance(libvirt.host, EmulatedHost):
                 self.cancel("restarts libvirtd: on emulated hosts only")
