@@ -190,8 +190,8 @@ guest_read:
 
 /*
  * Does what it is told, one step after the other. In, from one report to the next: x0 an operation (guest.h), x1 its operand, x2
- * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x21 is what
- * the system counter counted from just before the loop to just after it.
+ * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x6 and x7 are the
+ * system counter, read as close to the operation and to the report as can be.
  */
 	.balign	0x80
 	.global	guest_step
@@ -205,11 +205,7 @@ guest_step:
 	.global	guest_step_on
 guest_step_on:
 	prologue
-step_report:
-	report	GUEST_VALUE, x4
-	adr	x9, operations
-	add	x9, x9, x0, lsl #3
-	br	x9
+	b	step_report
 	/* In the order of enum operation, two instructions each */
 operations:
 	nop
@@ -224,10 +220,10 @@ operations:
 	wfi
 	b	step_count
 step_count:
+	mrs	x6, cntvct_el0
 	isb
 	mov	x5, x3
 	cbnz	x2, step_at_el0
-	mrs	x6, cntvct_el0
 1:	subs	x5, x5, #1
 	b.ne	1b
 	b	step_end
@@ -237,7 +233,6 @@ step_at_el0:
 	msr	elr_el1, x7
 	msr	spsr_el1, xzr
 	isb
-	mrs	x6, cntvct_el0
 	eret
 2:	subs	x5, x5, #1
 	b.ne	2b
@@ -246,10 +241,13 @@ step_from_el0:
 	msr	daif, x8
 step_end:
 	isb
-	mrs	x7, cntvct_el0
-	sub	x21, x7, x6
 	mrs	x4, pmccntr_el0
-	b	step_report
+	mrs	x7, cntvct_el0
+step_report:
+	report	GUEST_VALUE, x4
+	adr	x9, operations
+	add	x9, x9, x0, lsl #3
+	br	x9
 
 /* Reports what identifies the PMU. */
 	.balign	0x80

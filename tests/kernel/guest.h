@@ -18,7 +18,7 @@
 #define GUEST_EXCEPTION	0x10	/* any other exception was: ESR_EL1 */
 #define GUEST_WINDOW	0x18
 
-#define GUEST_STEP_ON	4	/* instructions of guest_step_on before its first report */
+#define GUEST_STEP_ON	5	/* instructions of guest_step_on before its first report */
 #define GUEST_LATE	16	/* cycles from the wrap to the handler's read of the counter, at most */
 
 #define GUEST_READS	64	/* of the counter between two reports of guest_read */
