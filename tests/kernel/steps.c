@@ -186,17 +186,25 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 	return value;
 }
 
+void make_longer(struct stepper *stepper, uint64_t cycles)
+{
+	stepper->longer = cycles;
+	/* Each turn is of two instructions */
+	set_argument(&stepper->vm, 3, TURNS + cycles / 2);
+}
+
 bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level)
 {
 	struct model *model = &stepper->model;
-	uint64_t value = do_step(stepper, operation, operand, level), ahead, excess = stepper->ticks - stepper->quiet[level];
+	uint64_t value = do_step(stepper, operation, operand, level), longer = level == AT_EL1 ? stepper->longer : 0;
+	uint64_t ahead, excess = stepper->ticks - stepper->quiet[level] - longer;
 	bool ok;
 
 	excess += noise(model);
 	count(model, AT_EL1, stepper->head);
 	operate(model, operation, operand);
 	excess += noise(model);
-	count(model, AT_EL1, stepper->rest[level]);
+	count(model, AT_EL1, stepper->rest[level] + longer);
 	if (level == AT_EL0)
 		count(model, AT_EL0, stepper->el0);
 	ahead = value - model->value;

@@ -32,6 +32,8 @@ struct stepper {
 	uint64_t head, rest[LEVELS], el0, tail;
 	/* What the system counter counts over the loop, in the latest step and always */
 	uint64_t ticks, quiet[LEVELS];
+	/* Cycles by which steps at EL1 are longer than they were measured to be */
+	uint64_t longer;
 	/* Where to go before each KVM_RUN, NULL to stay */
 	uint64_t (*where)(int run);
 	int runs, disturbed, interrupts;
@@ -49,6 +51,8 @@ void stepper_enter(struct stepper *stepper);
 uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
 /* The same, and false with a comment when the counter is not what the model says */
 bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
+/* Makes steps at EL1 so many cycles longer, an even number; 0: as they were */
+void make_longer(struct stepper *stepper, uint64_t cycles);
 /* Is what userspace reads what the model says? */
 bool check_registers(struct stepper *stepper);
 /* Userspace writes a register; the model follows */

@@ -21,6 +21,8 @@
 /* Instructions of the handler that the counter counts at least, of one sample */
 #define HANDLER		10
 #define ATTEMPTS	5
+/* Cycles: two ticks and a half, as they come */
+#define SOME_TICKS	10000000
 #define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
 static const struct width { const char *name; uint64_t pmcr, wrap; } widths[] = {
@@ -264,6 +266,36 @@ static void test_samples(const struct width *width, int move)
 	result(ok, "samples of %s come at their period, %s", width->name, moves[move].name);
 }
 
+/* Returns what it was. perf throttles an event whose overflows in a tick are more than this for a second, or as many. */
+static int set_sample_rate(int rate)
+{
+	FILE *file = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "r+");
+	int old;
+
+	if (!file || fscanf(file, "%d", &old) != 1)
+		die("perf's sample rate cannot be read");
+	rewind(file);
+	if (fprintf(file, "%d\n", rate) < 0 || fclose(file))
+		die("perf's sample rate cannot be set to %d", rate);
+	return old;
+}
+
+/* perf stops an event that it throttles, and a tick starts it again; but KVM has done so before, and it has counted on. */
+static void test_throttled(const struct width *width)
+{
+	int rate = set_sample_rate(1);
+	struct stepper stepper;
+	bool ok;
+
+	create(&stepper, width);
+	ok = check_step(&stepper, OP_PMCCNTR, width->wrap - stepper.rest[AT_EL1] / 2, AT_EL1);
+	make_longer(&stepper, SOME_TICKS);
+	ok = ok && check_step(&stepper, OP_NONE, 0, AT_EL1) && check_registers(&stepper);
+	stepper_destroy(&stepper);
+	set_sample_rate(rate);
+	result(ok, "it counts on after a wrap of %s for which perf throttles it", width->name);
+}
+
 static void test_all(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
@@ -276,6 +308,7 @@ static void test_all(void)
 		test_disabled(&widths[i], OP_PMCNTENCLR, PMU_CYCLE_BIT, OP_PMCNTENSET, PMU_CYCLE_BIT, "PMCNTENSET_EL0 is clear");
 		test_disabled(&widths[i], OP_PMCR, widths[i].pmcr & ~PMCR_E, OP_PMCR, widths[i].pmcr, "PMCR_EL0.E is clear");
 		test_stopped(&widths[i]);
+		test_throttled(&widths[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		test_change(i);
