@@ -23,7 +23,7 @@ check: all unit recreate debug debian uefi ## the tests that each change must pa
 	tests/run
 
 .PHONY: check-full
-check-full: all unit recreate debug debian debian-newer uefi ## check and tests/full: each commit built on its own, and what is too slow for each change
+check-full: all unit recreate debug debian debian-newer uefi apparmor ## check and tests/full: each commit built on its own, and what is too slow for each change
 	tests/run --full
 
 .PHONY: check-host
@@ -69,6 +69,10 @@ recreate: kernels ## the kernel without the series' last patch, for the bench an
 .PHONY: debug
 debug: kernels ## the patched kernel with debugging options, for the tests
 	testbed/build-kernel debug
+
+.PHONY: apparmor
+apparmor: kernels ## the patched kernel with AppArmor, for the tests of libvirt
+	testbed/build-kernel apparmor
 
 .PHONY: qemu
 qemu: trees venv ## our QEMU, for use inside the emulated host

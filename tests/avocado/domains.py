@@ -27,6 +27,11 @@ chgrp kvm /dev/kvm && chmod 660 /dev/kvm
 [ -z "$1" ] || hostname "$1"
 virtlogd -d && libvirtd -d
 """
+# As at boot where AppArmor is installed
+LOAD_PROFILES = """
+mount -t securityfs securityfs /sys/kernel/security
+apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper
+"""
 RESTART = "kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"
 # Its stdin ends with this side, however that ends.
 CLEANER = """
@@ -73,9 +78,9 @@ def read_pinnings():
 class Libvirt:
     """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless feature=False."""
 
-    def __init__(self, test, host, feature=True, hostname="", prefix=None, emulator=EMULATOR):
+    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None, emulator=EMULATOR):
         self.test, self.host, self.emulator = test, host, emulator
-        self._feature, self._hostname = feature, hostname
+        self._feature, self._apparmor, self._hostname = feature, apparmor, hostname
         self.prefix = prefix or f"vpmu{host.folder.rpartition('.')[2]}"
         self.kernel = f"{IMAGES}/{self.prefix}.bin"
 
@@ -97,6 +102,8 @@ class Libvirt:
         self.host.run("install", "-m", "755", self.test.qemu.name, self.emulator)
         if self._feature:
             self.teach()
+        if self._apparmor:
+            self.host.run("sh", "-ec", LOAD_PROFILES)
         self.host.run("sh", "-ec", START_DAEMONS, "sh", self._hostname)
         self._wait()
 
@@ -266,9 +273,10 @@ class DomainTest(VmTest):
     """A test that has domains."""
 
     @contextlib.contextmanager
-    def libvirt(self, pmus=2, mode=None, **kwargs):
+    def libvirt(self, pmus=2, mode=None, kernel=None, **kwargs):
         """A Libvirt on a host."""
-        with self.host(pmus=pmus, mode=mode, files=[WINLIKE]) as host, Libvirt(self, host, **kwargs) as libvirt:
+        with self.host(pmus=pmus, mode=mode, files=[WINLIKE], kernel=kernel) as host, \
+                Libvirt(self, host, **kwargs) as libvirt:
             yield libvirt
 
     @staticmethod

@@ -6,8 +6,8 @@ Why it matters: libvirt, which most users have, pins vCPUs after they were made;
 import contextlib
 import re
 
-from domains import OTHER_QEMU, Domain, DomainTest, read_pinnings
-from hosts import CommandFailed, EmulatedHost, poll
+from domains import OTHER_QEMU, PAGE, Domain, DomainTest, read_pinnings
+from hosts import TOP, CommandFailed, EmulatedHost, poll
 from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
@@ -285,3 +285,44 @@ class Migration(DomainTest):
         with self.two(2, False) as (source, _), source.domain("all") as domain:
             domain.start().check_alive()
             self.check_refused(domain, FIXED_ONLY)
+
+
+class AppArmor(DomainTest):
+    """libvirt's profiles, enforced; and the page's own commands."""
+
+    def install_rule(self, host):
+        """For domains."""
+        source, target = re.search(r"^install -D -m 644 (libvirt/\S+) (\S+)$", PAGE, re.M).groups()
+        host.run("install", "-D", "-m", "644", "/dev/stdin", target, stdin=(TOP / source).read_text())
+
+    def extend_daemon(self, host):
+        """Its profile."""
+        source, target = re.search(r"^cat (libvirt/\S+) >>(\S+)$", PAGE, re.M).groups()
+        host.run("sh", "-ec", 'mkdir -p "$(dirname "$1")" && cat >>"$1" && apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd', "sh",
+                 target, stdin=(TOP / source).read_text())
+
+    def test_enforced(self):
+        """Without our rules QEMU cannot be executed, then not read what PMUs there are; with them all is as without AppArmor"""
+        with self.libvirt(mode=True, kernel="apparmor", apparmor=True) as libvirt:
+            if not isinstance(libvirt.host, EmulatedHost):
+                self.cancel("changes the host's AppArmor rules: on emulated hosts only")
+            text = Domain(libvirt, f"{libvirt.prefix}-early").text
+            self.check_told(f"cannot execute binary {libvirt.emulator}: Permission denied",
+                            libvirt.refusal("define", "/dev/stdin", stdin=text))
+            self.extend_daemon(libvirt.host)
+            # which the domains' profiles do not allow either; Debian's path they do
+            libvirt.host.run("cp", libvirt.emulator, OTHER_QEMU)
+            with libvirt.domain("usr", emulator=OTHER_QEMU) as domain:
+                message = domain.refusal()
+                self.check_told("pmu-hybrid: Cannot read the host's PMUs: Error opening directory", message)
+                # what is between them depends on the locale: quotes
+                self.check_told("Permission denied", message)
+            self.install_rule(libvirt.host)
+            with libvirt.domain("local") as domain:
+                self.check_equal(domain.start().backend, FIXED, "backend")
+                label = libvirt.host.run("cat", f"/proc/{domain.pid}/attr/current").strip("\0\n")
+                self.check_equal(label, f"libvirt-{domain.uuid} (enforce)", "confinement of QEMU")
+                domain.check_alive()
+                domain.virsh("managedsave")
+                self.check_equal(domain.start().backend, FIXED, "backend after managed save")
+                domain.check_alive()

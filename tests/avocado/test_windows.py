@@ -21,7 +21,7 @@ NO_SWTPM = "needs swtpm for the TPM, and the host has none; install it there, or
 FORMATS = {"QFI": "qcow2", "vhdx": "vhdx"}
 DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=windows"}
 # What the firmware, and Windows with its emergency console, say on the serial port when they die
-DEAD = re.compile(r"(Synchronous Exception at .*|\bSTOP: .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
+DEAD = re.compile(r"(Synchronous Exception at .*|\b(STOP|FAIL): .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
 # What a service needs to hear before it answers: Remote Desktop's first packet; a line of HTTP for others
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"

@@ -15,6 +15,6 @@ windows() {
 on_ours() {
 	local expected=$1
 	shift
-	windows "$expected" -p "windows_image=$ARTIFACTS/guests-uefi/winlike.img" -p tpm=off -p memory=512 -p ready=serial:READY \
+	windows "$expected" -p "windows_image=$ARTIFACTS/guests-uefi/winlike.img" -p memory=512 -p ready=serial:READY \
 		-p move_seconds=10 "$@"
 }
