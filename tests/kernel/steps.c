@@ -27,15 +27,19 @@ static bool counts_at(const struct model *model, enum level level)
 	return !(model->filter & PMCCFILTR_P);
 }
 
-static void count(struct model *model, enum level level, uint64_t cycles)
+static void advance(struct model *model, uint64_t cycles)
 {
 	uint64_t before = model->value;
 
-	if (!counts_at(model, level))
-		return;
 	model->value += cycles;
 	if (model->pmcr & PMCR_LC ? model->value < before : model->value >> 32 != before >> 32)
 		model->overflowed = PMU_CYCLE_BIT;
+}
+
+static void count(struct model *model, enum level level, uint64_t cycles)
+{
+	if (counts_at(model, level))
+		advance(model, cycles);
 }
 
 static uint64_t noise(const struct model *model)
@@ -198,7 +202,7 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 	struct model *model = &stepper->model;
 	uint64_t value = do_step(stepper, operation, operand, level), longer = level == AT_EL1 ? stepper->longer : 0;
 	uint64_t ahead, excess = stepper->ticks - stepper->quiet[level] - longer;
-	bool ok;
+	bool ok, counted = counts_at(model, AT_EL1);
 
 	excess += noise(model);
 	count(model, AT_EL1, stepper->head);
@@ -212,10 +216,11 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 	if (!ok)
 		printf("# operation %d with 0x%llx, loop at EL%d: expected 0x%llx, got 0x%llx\n", operation, (unsigned long long)operand,
 		       level == AT_EL1, (unsigned long long)model->value, (unsigned long long)value);
-	if (ahead) {
+	if (ahead)
 		stepper->disturbed++;
-		count(model, level, ahead);
-	}
+	/* If it does not count now, the others were there before the operation that made it stop */
+	if (ahead && (counted || counts_at(model, level)))
+		advance(model, ahead);
 	count(model, AT_EL1, stepper->tail);
 	return ok;
 }
