@@ -123,7 +123,7 @@ static bool equal(const char *what, uint64_t got, uint64_t expected)
 
 /*
  * The emulator may also go round in one of the few instructions that the guest's reads of the system counter do not enclose. It is rare
- (seen once), so that may be the reason once while a program runs, if it is not for too long either.
+ * (seen once), so that may be the reason once while a program runs, if it is not for too long either.
  */
 static bool is_explained(uint64_t ahead, uint64_t excess)
 {
@@ -202,12 +202,14 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 	struct model *model = &stepper->model;
 	uint64_t value = do_step(stepper, operation, operand, level), longer = level == AT_EL1 ? stepper->longer : 0;
 	uint64_t ahead, excess = stepper->ticks - stepper->quiet[level] - longer;
-	bool ok, counted = counts_at(model, AT_EL1);
+	uint64_t before = counts_at(model, AT_EL1) ? noise(model) : 0;
+	bool ok, counts;
 
-	excess += noise(model);
 	count(model, AT_EL1, stepper->head);
 	operate(model, operation, operand);
-	excess += noise(model);
+	counts = counts_at(model, AT_EL1) || counts_at(model, level);
+	/* Others count for a counter that the operation stopped if they were there before it, and for one that stands still never. */
+	excess = before + (counts ? excess + noise(model) : 0);
 	count(model, AT_EL1, stepper->rest[level] + longer);
 	if (level == AT_EL0)
 		count(model, AT_EL0, stepper->el0);
@@ -216,11 +218,10 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 	if (!ok)
 		printf("# operation %d with 0x%llx, loop at EL%d: expected 0x%llx, got 0x%llx\n", operation, (unsigned long long)operand,
 		       level == AT_EL1, (unsigned long long)model->value, (unsigned long long)value);
-	if (ahead)
+	if (ahead) {
 		stepper->disturbed++;
-	/* If it does not count now, the others were there before the operation that made it stop */
-	if (ahead && (counted || counts_at(model, level)))
 		advance(model, ahead);
+	}
 	count(model, AT_EL1, stepper->tail);
 	return ok;
 }
