@@ -1,19 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The storm's vCPUs. In each round the guest programs its cycle counter in some way, or leaves it alone, and then watches it.
- *
- * The bounds hold without instruction counting, too, where time is the build machine's. In the emulator the system counter and
- * the cycle counter count the same nanoseconds, the first always, the second in the guest only. So the second
- *   - counts at most what the first does, between reads around it;
- *   - counts at least what the guest saw pass of the first in steps of less than STORM_GAP, in which there is no exit to the host;
- *   - stands still when it is disabled or does not count at EL1.
- * Counts that get lost, are added twice or go back break these, whatever the load. Gaps are not held against anybody.
- *
- * But an overflow may come early, with the counts that were missing made up: the emulator's PMU does so when the timer for an overflow goes
- * off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
- * pmccntr_op_start() takes the time that the first hook left for a count). perf on the stock kernel, without KVM, sees it, too. These
- * are told apart, and may be few; wrap.c has the exact test of when an overflow comes. It can also be the timer of what was programmed
- * before, and then any period ends early, also one that KVM gives to an overflow which is farther than perf's periods are long.
+ * What it may see is in storm-model.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,105 +13,15 @@
 
 #include "storm.h"
 
-#define PMCR_C			(1 << 2)
-#define EXCLUDE_EL1		(1U << 31)
-
-#define NR_STEPS		(STORM_START + 1)
-#define STEP(name)		(1U << STORM_##name)
-#define ALL_STEPS		((1U << NR_STEPS) - 1)
-
-/*
- * An overflow this near (the nanoseconds are some seconds) may happen before the guest gets to program the counter, and KVM
- * may then forget it, as hardware may not. So the guest waits for it.
- */
-#define NEAR			(1ULL << 31)
-/* KVM's periods for an overflow that is farther: of a perf event that had another one before, and of others */
-#define PERIOD_REARMED		(1ULL << 62)
-#define PERIOD_NEW		INT64_MAX
-/* Counts that take some 73 years: a counter is not so far behind, and not so far ahead but by an early overflow */
-#define AGES			(1ULL << 61)
 /* Before an overflow: this, or up to some 100 times as much */
 #define SOON			100000ULL
 /* An interrupt may come a round after the overflow was seen, or some when the build machine is slow; in time it has to come */
 #define LATE_ROUNDS		50
-
 /* Reads of the system counter in a round: some milliseconds at most */
 #define MAX_READS		10000
 /* Registers of the largest size there is */
 #define MAX_REG_SIZE		2048
 #define MAX_REGS		1024
-
-struct round {
-	unsigned int steps;
-	uint64_t pmcr, value, filter, reads;
-	/* At any time from before the steps to after them, and then */
-	bool counted, counts;
-};
-
-/* What guest_storm leaves in STORM_RESULTS and up: what was read, in this order */
-struct sample {
-	uint64_t begin, before_first, first, after_first, last, in_guest, second, end;
-};
-
-static bool counts(const struct counter *counter)
-{
-	return counter->enabled && counter->pmcr & PMCR_E && !(counter->filter & EXCLUDE_EL1);
-}
-
-/* Counts from value to the next overflow; 0 when that is 2^64 */
-static uint64_t to_overflow(const struct counter *counter, uint64_t value)
-{
-	return counter->pmcr & PMCR_LC ? -value : (1ULL << 32) - (uint32_t)value;
-}
-
-static bool overflow_is_near(const struct counter *counter)
-{
-	uint64_t distance = to_overflow(counter, counter->value);
-
-	return distance && distance < NEAR;
-}
-
-/* Leaves the counter alone: an overflow is to come, or its interrupt is */
-static bool must_wait(const struct counter *counter)
-{
-	return counter->overflows != counter->interrupts || (counts(counter) && overflow_is_near(counter));
-}
-
-/* The counter got to value: has it overflowed? */
-static void pass(struct counter *counter, uint64_t value)
-{
-	uint64_t count = value - counter->passed, distance = to_overflow(counter, counter->passed);
-
-	/* An interrupt came between this value and its being reported */
-	if (-count < AGES)
-		return;
-	counter->passed = value;
-	if (distance && distance <= PERIOD_REARMED)
-		counter->overflows += count >= distance;
-	else if (count >= PERIOD_REARMED)
-		counter->period_ended = true;
-}
-
-/* The counter got from a value count farther: is that what it may have counted? */
-static bool is_possible(const struct counter *counter, uint64_t from, uint64_t count, uint64_t most)
-{
-	uint64_t distance = to_overflow(counter, from), periods[] = { distance, PERIOD_REARMED, PERIOD_NEW };
-
-	if (count <= most)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(periods); i++) {
-		if (!periods[i] || (distance && periods[i] > distance) || count < periods[i] || count - periods[i] > most)
-			continue;
-		atomic_fetch_add(&storm->early, 1);
-		return true;
-	}
-	return false;
-}
-
-static void start_at(struct counter *counter, uint64_t value)
-{
-	counter->value = counter->passed = value;
-}
 
 static uint64_t choose_value(uint64_t *sequence)
 {
@@ -143,6 +41,7 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 	uint64_t *sequence = &vcpu->sequence;
 
 	memset(round, 0, sizeof(*round));
+	round->backing = vcpu->machine->backing;
 	round->reads = 100 + draw(sequence) % MAX_READS;
 	if (!counter->programmed)
 		round->steps = ALL_STEPS;
@@ -157,45 +56,6 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 		round->steps |= STEP(STOP) | STEP(START);
 	round->value = choose_value(sequence);
 	round->filter = one_in(sequence, 8) ? EXCLUDE_EL1 : 0;
-}
-
-static void apply_step(struct counter *counter, const struct round *round, int step)
-{
-	switch (step) {
-	case STORM_STOP:
-		counter->enabled = false;
-		break;
-	case STORM_PMCR:
-		counter->pmcr = round->pmcr & ~PMCR_C;
-		if (round->pmcr & PMCR_C)
-			start_at(counter, 0);
-		break;
-	case STORM_PMCCNTR:
-		start_at(counter, round->value);
-		break;
-	case STORM_PMCCFILTR:
-		counter->filter = round->filter;
-		break;
-	case STORM_START:
-		counter->enabled = true;
-		break;
-	}
-}
-
-/* What the steps make of the counter */
-static void apply_round(struct counter *counter, struct round *round)
-{
-	round->counted = counts(counter);
-	for (int step = 0; step < NR_STEPS; step++) {
-		if (!(round->steps >> step & 1))
-			continue;
-		apply_step(counter, round, step);
-		round->counted |= counts(counter);
-	}
-	counter->programmed = true;
-	round->counts = counts(counter);
-	if (round->steps)
-		did(PROGRAMMED);
 }
 
 static void set_x(struct vcpu *vcpu, int number, uint64_t value)
@@ -272,11 +132,9 @@ static void check_registers(struct vcpu *vcpu)
 	expect_register(vcpu, REG_PMCNTENSET_EL0, PMU_CYCLE_BIT, counter->enabled ? PMU_CYCLE_BIT : 0);
 	expect_register(vcpu, REG_PMINTENSET_EL1, PMU_CYCLE_BIT, PMU_CYCLE_BIT);
 	expect_register(vcpu, REG_PMCCFILTR_EL0, EXCLUDE_EL1, counter->filter);
-	if (counts(counter) ? !is_possible(counter, counter->value, value - counter->value, AGES) : value != counter->value)
+	if (!judge_register(counter, value))
 		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it", (unsigned long long)counter->value,
 		       (unsigned long long)value);
-	counter->value = value;
-	pass(counter, value);
 }
 
 static void copy_registers(struct vm *from, struct vm *to)
@@ -362,22 +220,6 @@ static void go_home(const struct vcpu *vcpu)
 		usleep(1000);
 }
 
-static void take_interrupt(struct vcpu *vcpu, uint64_t value)
-{
-	struct counter *counter = &vcpu->counter;
-
-	pass(counter, value);
-	did(INTERRUPTS);
-	/* So early that it is no overflow, but KVM takes a period's end for one, if the perf event has a period */
-	if (counter->period_ended && counter->interrupts == counter->overflows) {
-		counter->period_ended = false;
-		return;
-	}
-	if (++counter->interrupts > counter->overflows)
-		broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
-		       (unsigned long long)value, (unsigned long long)counter->pmcr);
-}
-
 /* Whether the guest reports the end of the round; otherwise it is all over */
 static bool run_round(struct vcpu *vcpu)
 {
@@ -408,7 +250,7 @@ static bool run_round(struct vcpu *vcpu)
 		} else if (run->exit_reason != KVM_EXIT_MMIO) {
 			broken(LIFE, "KVM exit %u", run->exit_reason);
 		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_IRQ) {
-			take_interrupt(vcpu, value);
+			judge_interrupt(&vcpu->counter, value);
 		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_VALUE) {
 			return true;
 		} else {
@@ -429,39 +271,10 @@ static void read_sample(struct vcpu *vcpu, struct sample *sample)
 	}
 }
 
-static void expect_count(struct vcpu *vcpu, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
-			 uint64_t most)
+static void end_round(struct vcpu *vcpu)
 {
-	uint64_t count = to - from;
+	const struct counter *counter = &vcpu->counter;
 
-	if (count >= least && is_possible(&vcpu->counter, from, count, most))
-		return;
-	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
-	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least, (unsigned long long)most, (long long)count,
-	       vcpu->machine->backing, round->steps, (unsigned long long)vcpu->counter.pmcr);
-}
-
-static void judge_round(struct vcpu *vcpu, const struct round *round, const struct sample *sample)
-{
-	struct counter *counter = &vcpu->counter;
-	bool written = round->steps & STEP(PMCCNTR) || (round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
-	uint64_t since = written ? sample->begin : counter->time;
-	/* The default PMU counts on its CPUs alone */
-	uint64_t least = round->counts && vcpu->machine->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
-	uint64_t most = round->counts ? sample->end - sample->before_first : 0, count = sample->second - sample->first;
-
-	expect_count(vcpu, round, "since the last round", counter->value, sample->first, 0,
-		     round->counted ? sample->after_first - since : 0);
-	expect_count(vcpu, round, "within a round", sample->first, sample->second, least, most);
-	/* What an early overflow makes up, decades of cycles, nobody can have witnessed */
-	if (least && count <= most) {
-		atomic_fetch_add(&storm->witnessed, least);
-		atomic_fetch_add(&storm->counted, count);
-	}
-	pass(counter, sample->second);
-	counter->value = sample->second;
-	counter->time = sample->last;
-	counter->late = counter->overflows == counter->interrupts ? 0 : counter->late + 1;
 	if (counter->late > LATE_ROUNDS)
 		broken(OVERFLOWS, "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx, PMOVSSET_EL0 0x%llx",
 		       counter->late, (unsigned long long)counter->value, (unsigned long long)counter->pmcr,
@@ -486,7 +299,8 @@ void *vcpu_main(void *argument)
 		if (!run_round(vcpu))
 			break;
 		read_sample(vcpu, &sample);
-		judge_round(vcpu, &round, &sample);
+		judge_round(&vcpu->counter, &round, &sample);
+		end_round(vcpu);
 		meddle(vcpu);
 	}
 	pthread_mutex_unlock(&vcpu->outside);

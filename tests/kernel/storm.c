@@ -327,6 +327,7 @@ static void test_storm(void)
 
 static const struct group groups[] = {
 	{ "all", test_storm, 2 },
+	{ "judge", test_judge, 0 },
 	{ NULL },
 };
 

@@ -53,6 +53,60 @@ static inline bool one_in(uint64_t *sequence, unsigned int n)
 	return draw(sequence) % n == 0;
 }
 
+/* The model, storm-model.c */
+
+#define EXCLUDE_EL1		(1U << 31)
+
+#define NR_STEPS		(STORM_START + 1)
+#define STEP(name)		(1U << STORM_##name)
+#define ALL_STEPS		((1U << NR_STEPS) - 1)
+
+/* KVM's periods for an overflow that is farther: of a perf event that had another one before, and of others */
+#define PERIOD_REARMED		(1ULL << 62)
+#define PERIOD_NEW		INT64_MAX
+/* Counts that take some 73 years: a counter is not so far behind, and not so far ahead but by an early overflow */
+#define AGES			(1ULL << 61)
+
+/* The guest's counter as it has to be */
+struct counter {
+	bool programmed, enabled;
+	uint64_t pmcr, filter;
+	/* What it was last seen to be, and the time of the guest before that */
+	uint64_t value, time;
+	/* The same for overflows, which interrupts show earlier */
+	uint64_t passed;
+	/* The last: for how many rounds an interrupt has been due */
+	unsigned int overflows, interrupts, late;
+	/* An early end of a period that is shorter than the way to the overflow: an interrupt may come */
+	bool period_ended;
+};
+
+struct round {
+	enum backing backing;
+	unsigned int steps;
+	uint64_t pmcr, value, filter, reads;
+	/* At any time from before the steps to after them, and then */
+	bool counted, counts;
+};
+
+/* What guest_storm leaves in STORM_RESULTS and up: what was read, in this order */
+struct sample {
+	uint64_t begin, before_first, first, after_first, last, in_guest, second, end;
+};
+
+bool overflow_is_near(const struct counter *counter);
+/* Leaves the counter alone: an overflow is to come, or its interrupt is */
+bool must_wait(const struct counter *counter);
+/* What the steps make of the counter */
+void apply_round(struct counter *counter, struct round *round);
+/* The guest's interrupt handler saw value */
+void judge_interrupt(struct counter *counter, uint64_t value);
+void judge_round(struct counter *counter, const struct round *round, const struct sample *sample);
+/* Userspace reads the counter between two rounds: may it be value? */
+bool judge_register(struct counter *counter, uint64_t value);
+/* The model against rounds that are made up */
+void test_judge(void);
+
 struct machine;
 
 struct vcpu {
@@ -62,18 +116,7 @@ struct vcpu {
 	uint64_t sequence;
 	/* Held but for the time in KVM_RUN: whoever has it may take the VM away */
 	pthread_mutex_t outside;
-	/* The guest's counter as it has to be */
-	struct counter {
-		bool programmed, enabled;
-		uint64_t pmcr, filter;
-		/* What it was last seen to be, and the time of the guest before that */
-		uint64_t value, time;
-		/* The same for overflows, which interrupts show earlier */
-		uint64_t passed;
-		unsigned int overflows, interrupts, late;
-		/* An early end of a period that is shorter than the way to the overflow: an interrupt may come */
-		bool period_ended;
-	} counter;
+	struct counter counter;
 };
 
 struct machine {
