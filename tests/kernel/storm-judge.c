@@ -23,6 +23,8 @@
 /* Far from overflows of both widths, and as far before one as is long for a storm */
 #define FAR			0x1234567800000000ULL
 #define DISTANCE		50000000ULL
+/* What a period has behind it */
+#define ELAPSED			1000000000ULL
 
 #define WIDE			(PMCR_E | PMCR_LC)
 #define NARROW			PMCR_E
@@ -34,6 +36,8 @@ static const struct made_up {
 	uint64_t pmcr, value;
 	/* Which the counter counts besides, before its first reading in the round and between the two */
 	uint64_t more_before, more_within;
+	/* And what it counted since it was written */
+	uint64_t elapsed;
 	bool disabled, by_default;
 	/* Expected: which claim breaks, how many overflows are early, and whether the round's cycles count as countable by guests */
 	enum claim breaks;
@@ -66,6 +70,16 @@ static const struct made_up {
 	{ "a renewed period ends early, twice the interrupt", WIDE, FAR, 0, PERIOD_REARMED, .breaks = OVERFLOWS, .early = 1, .left_out = true,
 	  .interrupts = 2 },
 	{ "a new period ends early", WIDE, FAR, 0, PERIOD_NEW, .breaks = NONE, .early = 1, .left_out = true, .interrupts = 1 },
+	{ "what was left of a new period ends early", WIDE, FAR, PERIOD_NEW - ELAPSED - BEFORE, .elapsed = ELAPSED, .breaks = NONE, .early = 1,
+	  .interrupts = 1 },
+	{ "what was left of a renewed period ends early", WIDE, FAR, 0, PERIOD_REARMED - ELAPSED - BEFORE - COUNT, .elapsed = ELAPSED,
+	  .breaks = NONE, .early = 1, .left_out = true, .interrupts = 1 },
+	{ "less than was left of a period", WIDE, FAR, 0, PERIOD_REARMED - ELAPSED - BEFORE - COUNT - 1, .elapsed = ELAPSED,
+	  .breaks = COUNTS, .left_out = true },
+	{ "more than was left of a period", WIDE, FAR, 0, PERIOD_NEW + MOST_WITHIN - COUNT + 1, .elapsed = ELAPSED, .breaks = COUNTS,
+	  .left_out = true },
+	{ "no period, after one that ended early", WIDE, FAR, PERIOD_REARMED, PERIOD_REARMED + ELAPSED, .breaks = COUNTS,
+	  .early = 1, .left_out = true },
 	{ "less than to the overflow", WIDE, -DISTANCE - BEFORE, 0, DISTANCE - COUNT - 1, .breaks = COUNTS, .left_out = true },
 	{ "a period that would be farther than the overflow", WIDE, -DISTANCE - BEFORE, 0, PERIOD_REARMED, .breaks = COUNTS, .left_out = true },
 	{ "farther than an early overflow", WIDE, -DISTANCE - BEFORE, 0, DISTANCE + MOST_WITHIN - COUNT + 1, .breaks = COUNTS, .left_out = true },
@@ -75,7 +89,7 @@ static void judge(const struct made_up *made_up)
 {
 	struct counter counter = {
 		.programmed = true, .enabled = !made_up->disabled, .pmcr = made_up->pmcr,
-		.value = made_up->value, .passed = made_up->value, .time = BEGIN - 100,
+		.value = made_up->value, .passed = made_up->value, .start = made_up->value - made_up->elapsed, .time = BEGIN - 100,
 	};
 	struct round round = { .backing = made_up->by_default ? BACKED_BY_DEFAULT : BACKED_BY_FIXED };
 	struct sample sample = {

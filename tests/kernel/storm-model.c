@@ -13,7 +13,8 @@
  * off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
  * pmccntr_op_start() takes the time that the first hook left for a count). perf on the stock kernel, without KVM, sees it, too. These
  * are told apart, and may be few; wrap.c has the exact test of when an overflow comes. It can also be the timer of what was programmed
- * before, and then any period ends early, also one that KVM gives to an overflow which is farther than perf's periods are long.
+ * before, and then any period ends early, also one that KVM gives to an overflow which is farther than perf's periods are long. What such
+ * a period lacks is less than its length by what was counted since it began.
  */
 #include "storm.h"
 
@@ -57,21 +58,29 @@ static void pass(struct counter *counter, uint64_t value)
 	counter->passed = value;
 	if (distance && distance <= PERIOD_REARMED)
 		counter->overflows += count >= distance;
-	else if (count >= PERIOD_REARMED)
+	else if (count >= AGES)
 		counter->period_ended = true;
 }
 
 /* The counter got from a value count farther: is that what it may have counted? */
-static bool is_possible(const struct counter *counter, uint64_t from, uint64_t count, uint64_t most)
+static bool is_possible(struct counter *counter, uint64_t from, uint64_t count, uint64_t most)
 {
-	uint64_t distance = to_overflow(counter, from), periods[] = { distance, PERIOD_REARMED, PERIOD_NEW };
+	uint64_t distance = to_overflow(counter, from), elapsed = from - counter->start;
+	const struct { uint64_t least, most; } early[] = {
+		{ distance, distance },
+		{ PERIOD_REARMED - elapsed, PERIOD_REARMED },
+		{ PERIOD_NEW - elapsed, PERIOD_NEW },
+	};
 
 	if (count <= most)
 		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(periods); i++) {
-		if (!periods[i] || (distance && periods[i] > distance) || count < periods[i] || count - periods[i] > most)
+	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
+		if (distance && early[i].least > distance)
+			continue;
+		if (!early[i].most || count < early[i].least || count > early[i].most + most)
 			continue;
 		atomic_fetch_add(&storm->early, 1);
+		counter->start = from + early[i].least;
 		return true;
 	}
 	return false;
@@ -79,7 +88,7 @@ static bool is_possible(const struct counter *counter, uint64_t from, uint64_t c
 
 static void start_at(struct counter *counter, uint64_t value)
 {
-	counter->value = counter->passed = value;
+	counter->value = counter->passed = counter->start = value;
 }
 
 static void apply_step(struct counter *counter, const struct round *round, int step)

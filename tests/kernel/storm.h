@@ -63,7 +63,7 @@ static inline bool one_in(uint64_t *sequence, unsigned int n)
 
 /* KVM's periods for an overflow that is farther: of a perf event that had another one before, and of others */
 #define PERIOD_REARMED		(1ULL << 62)
-#define PERIOD_NEW		INT64_MAX
+#define PERIOD_NEW		((1ULL << 63) - 1)
 /* Counts that take some 73 years: a counter is not so far behind, and not so far ahead but by an early overflow */
 #define AGES			(1ULL << 61)
 
@@ -75,6 +75,8 @@ struct counter {
 	uint64_t value, time;
 	/* The same for overflows, which interrupts show earlier */
 	uint64_t passed;
+	/* From where on its present period may have begun */
+	uint64_t start;
 	/* The last: for how many rounds an interrupt has been due */
 	unsigned int overflows, interrupts, late;
 	/* An early end of a period that is shorter than the way to the overflow: an interrupt may come */
