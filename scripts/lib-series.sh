@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2153 # NAME, TREE and DIR are those of scripts/series
+# shellcheck disable=SC2153 # NAME, TREE, DIR and OTHER_BASE are those of scripts/series
 # The parts of scripts/series: between a stored series (patches and new files) and commits.
 #
 # All commits are made in a scratch repository that borrows the tree's objects and is removed at the end, so that no
@@ -8,6 +8,8 @@
 # index; the scratch work tree is empty, which makes it as quick on Linux's 90,000 files as on ten.
 
 OVERLAY_SUBJECT='overlay: new files'
+# Files of the folder that are not the series.
+BESIDE=(bases cover.md needs)
 # Lines of a message that are no reason for a patch to exist.
 TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
 
@@ -74,6 +76,7 @@ unlock_folder() {
 
 swap_folder() {
 	cp -a "$1" "$TOP/.$NAME.new"
+	[ -z "$OTHER_BASE" ] || store_as_other
 	# Two renames that no signal may part; should the power go between them, mend_folder puts the old folder back.
 	trap '' HUP INT TERM
 	[ ! -e "$DIR" ] || mv "$DIR" "$TOP/.$NAME.old"
@@ -91,12 +94,13 @@ copy_stored() {
 			rm -f "$WORK/stored/${path#"$NAME"/}"
 		done < <(git -C "$TOP" ls-files -z -o -i --exclude-from="$TOP/.gitignore" -- "$NAME")
 	fi
+	[ -z "$OTHER_BASE" ] || select_other
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 
-# The cover letter is not kept in the tree, and may change at any time.
+# The cover letter, other bases, and what the series needs of a base, are not kept in the tree, and may change at any time.
 digest_stored() {
-	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --exclude=./cover.md -cf - . | sha256sum
+	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner "${BESIDE[@]/#/--exclude=./}" -cf - . | sha256sum
 }
 
 reset_repo() {
@@ -110,7 +114,7 @@ reset_repo() {
 # The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.
 commit_overlay() {
 	local tree list=$WORK/new-files
-	(cd "$WORK/stored" && find . \( -path ./patches -o -path ./cover.md \) -prune -o ! -type d -printf '%P\0') >"$list"
+	(cd "$WORK/stored" && find . \( -path ./patches -o -path ./bases -o -path ./cover.md -o -path ./needs \) -prune -o ! -type d -printf '%P\0') >"$list"
 	[ -s "$list" ] || return 0
 	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new file here.
 	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul
@@ -147,7 +151,7 @@ split_series() {
 
 # dump_series COMMIT FOLDER: what is stored for COMMIT
 dump_series() {
-	local out=$2
+	local out=$2 file
 	mkdir -p "$out/patches"
 	split_series "$1"
 	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat --diff-algorithm=myers \
@@ -158,7 +162,9 @@ dump_series() {
 		GIT_INDEX_FILE=$WORK/dump.index rgit --work-tree="$out" checkout -q "$OVERLAY" \
 			--pathspec-from-file="$WORK/list" --pathspec-file-nul
 	fi
-	[ ! -e "$WORK/stored/cover.md" ] || cp -p "$WORK/stored/cover.md" "$out/"
+	for file in "${BESIDE[@]}"; do
+		[ ! -e "$WORK/stored/$file" ] || cp -rp "$WORK/stored/$file" "$out/"
+	done
 	find "$out" -mindepth 1 -type d -empty -delete
 }
 

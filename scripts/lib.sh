@@ -41,3 +41,14 @@ locked() {
 	mkdir -p "$BUILD/lock"
 	flock "$BUILD/lock/$name" "$@"
 }
+
+# select_base NAME BASE: the pins of another base take the place of those in upstream.conf
+select_base() {
+	local pins=$TOP/$1/bases/$2/pins
+	[ -n "$2" ] || return 0
+	[ -r "$pins" ] || die "${1^^}_BASE of upstream.conf is '$2', but there is no $pins; name a folder of $TOP/$1/bases, or leave it empty"
+	# shellcheck source=/dev/null
+	. "$pins"
+}
+select_base linux "$LINUX_BASE"
+select_base qemu "$QEMU_BASE"

@@ -195,7 +195,7 @@ drops_old_mails() {
 
 usage() {
 	local args
-	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' 'mail --sign linux' 'rebase linux'; do
+	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' 'mail --sign linux' 'revert linux' 'rebase minix'; do
 		# The words of each.
 		# shellcheck disable=SC2086
 		fails_with 'usage: series' series $args

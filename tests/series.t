@@ -128,29 +128,6 @@ open_touches_little() {
 	[ "$(grep -c '^>' "$TMP/changed")" = 1 ] && grep -q '^> new/plain.c ' "$TMP/changed"
 }
 
-# The commands of docs/series.md, "A new upstream release".
-new_release() {
-	local old=$P/build/linux-old
-	mv "$T" "$old"
-	cp -r "$LINUX_TREE" "$TMP/newer"
-	sed -i 's/one/eins/' "$TMP/newer/hook.c"
-	export LINUX_TREE=$TMP/newer
-	if series open linux; then return 1; fi
-	if series save linux; then return 1; fi
-	tree_git fetch -q --no-tags "$old" series:old refs/tags/base:refs/heads/old-base
-	if tree_git rebase -q --onto base old-base old; then return 1; fi
-	sed -i '/^[<=>|]/d; /^one/d; /^two/d' "$T/hook.c"
-	cat "$T/hook.c"
-	tree_git add hook.c
-	GIT_EDITOR=: tree_git rebase --continue
-	tree_git switch -q -C series
-	tree_git branch -q -D old old-base
-	series save linux
-	grep -q '^ eins' "$P"/linux/patches/0001-*
-	ls "$P"/linux/patches/0002-*
-	diff -r "$T/new" "$P/linux/new"
-}
-
 check 'a stored series survives open and save, with equal commits each time' round_trip
 check 'patches are those of format-patch, whatever the user configures' same_as_format_patch
 check 'new files keep name, content and mode both ways' stores_new_files
@@ -161,5 +138,4 @@ check 'without new files there is no overlay commit' no_new_files
 check 'save keeps the cover letter' keeps_cover
 check 'open of an open tree changes no file, and keeps edits' open_again
 check 'open writes only the files that differ' open_touches_little
-check 'a series moves to a new upstream release as the docs say' new_release
 finish

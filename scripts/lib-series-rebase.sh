@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# shellcheck disable=SC2153 # NAME, TREE, DIR and WORK are those of scripts/series
+# Part of scripts/series: to another base, which upstream.conf (or NAME_TREE=) names and the open tree is not on yet.
+#
+# Tag base moves last. Until then `git rebase --abort` is all it takes to be back where it began.
+
+NEW_BASE=refs/series/base
+
+# list_missing COMMIT: what NAME/needs asks of a base, a line each: FILE WORD
+list_missing() {
+	local file word
+	[ -e "$WORK/stored/needs" ] || return 0
+	while read -r file word; do
+		tgit grep -q -w -F -e "$word" "$1" -- "$file" || echo "  $word, which $file would have"
+	done < <(grep -v '^#' "$WORK/stored/needs")
+}
+
+fetch_base() {
+	"$TOP/scripts/trees" "$NAME" "$WORK/new"
+	tgit fetch -q --no-tags --no-write-fetch-head "$WORK/new" "+refs/tags/base:$NEW_BASE"
+	SOURCE=$(git -C "$WORK/new" config vpmu.source)
+	rm -rf "$WORK/new"
+}
+
+finish_rebase() {
+	tgit tag -f base "$NEW_BASE" >/dev/null
+	tgit config vpmu.source "$SOURCE"
+	step "$TREE: branch series is on $NAME $SOURCE; look at it (git range-diff $BASE..$1 base..series), build it, then scripts/series save $NAME"
+}
+
+rebase_series() {
+	local tip missing
+	[ -z "$OTHER_BASE" ] ||
+		die "upstream.conf selects $NAME/$OTHER_BASE, which has patches of its own; save what you need from $TREE with ${NAME^^}_BASE= empty," \
+			"delete the tree, then scripts/series open $NAME"
+	tip=$(branch_tip)
+	require_clean
+	fetch_base
+	if [ "$(tgit rev-parse "$NEW_BASE^{tree}")" = "$(tgit rev-parse "$BASE^{tree}")" ]; then
+		die "$TREE is on $NAME $SOURCE already; change the pins in upstream.conf, or name a tree in ${NAME^^}_TREE="
+	fi
+	if tgit merge-base --is-ancestor "$NEW_BASE" "$tip"; then
+		finish_rebase "$tip"
+		return
+	fi
+	is_stored "$tip" || die "branch series of $TREE has commits that are not in $DIR; save them first: scripts/series save $NAME"
+	missing=$(list_missing "$NEW_BASE")
+	[ -z "$missing" ] || die "$NAME $SOURCE lacks what the series is made of, so it stays where it is:"$'\n'"$missing"
+	tgit rebase -q --onto "$NEW_BASE" "$BASE" series >"$WORK/rebase.log" 2>&1 ||
+		die "a patch does not go to $NAME $SOURCE by itself: $(tgit log -1 --format=%s REBASE_HEAD)"$'\n'"$(tgit diff --name-only --diff-filter=U)"$'\n'"either" \
+			"resolve that in $TREE, git add, git rebase --continue, and scripts/series rebase $NAME again; or git rebase --abort, and" \
+			"all is as before"
+	finish_rebase "$tip"
+}

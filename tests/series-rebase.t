@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: scripts/series rebase moves a series to another base, or stops where it cannot, with a way on and a way back. On toy trees.
+set -euo pipefail
+# shellcheck source=series-toy.sh
+. "$(dirname "$0")/series-toy.sh"
+
+# newer SED-SCRIPT: another release of the toy, in place of the pinned one
+newer() {
+	cp -r "$LINUX_TREE" "$TMP/newer"
+	sed -i "$1" "$TMP/newer/hook.c"
+	export LINUX_TREE=$TMP/newer
+}
+
+before_each() {
+	rm -rf "$P" "$TMP/newer"
+	cp -a "$TMP/template" "$P"
+}
+
+on_new_base() {
+	[ "$(tree_git show base:hook.c)" = "$(cat "$TMP/newer/hook.c")" ]
+	tree_git merge-base --is-ancestor base series
+	[ "$(tree_git config vpmu.source)" = "$TMP/newer" ]
+}
+
+# refused TEXT: by that error, and tree and folder stay
+refused() {
+	local tip base
+	tip=$(tree_git rev-parse series) base=$(tree_git rev-parse base)
+	snapshot "$P/linux" >"$TMP/before"
+	fails_with "$1" series rebase linux
+	[ "$tip $base" = "$(tree_git rev-parse series) $(tree_git rev-parse base)" ]
+	[ -z "$(tree_git status --porcelain)" ]
+	snapshot "$P/linux" | diff "$TMP/before" -
+}
+
+moves() {
+	newer 's/nine/neun/'
+	series rebase linux
+	on_new_base
+	series save linux
+	grep -q '^+ TWO' "$P"/linux/patches/0001-* || grep -q '^+.*TWO' "$P"/linux/patches/0001-*
+	series open linux
+}
+
+stops_at_conflict() {
+	newer 's/one/eins/'
+	fails_with 'core: add the hook' series rebase linux
+	grep -q 'hook.c' "$TMP/err"
+	sed -i '/^[<=>|]/d; /^one/d; /^two/d' "$T/hook.c"
+	tree_git add hook.c
+	GIT_EDITOR=: tree_git rebase --continue
+	series rebase linux
+	on_new_base
+	series save linux
+	grep -q '^ eins' "$P"/linux/patches/0001-*
+}
+
+goes_back() {
+	local tip pinned=$LINUX_TREE
+	tip=$(tree_git rev-parse series)
+	newer 's/one/eins/'
+	fails_with 'git rebase --abort' series rebase linux
+	tree_git rebase --abort
+	[ "$tip" = "$(tree_git rev-parse series)" ]
+	LINUX_TREE=$pinned series save linux
+	snapshot "$P/linux" | diff <(snapshot "$TMP/template/linux") -
+}
+
+needs_something() {
+	printf '%s\n' '# why' 'hook.c main' 'hook.c twenty' >"$P/linux/needs"
+	series save linux
+	newer 's/nine/neun/'
+	refused 'twenty, which hook.c would have'
+	sed -i 's/neun/twenty/' "$TMP/newer/hook.c"
+	series rebase linux
+	on_new_base
+	series save linux
+	grep -q twenty "$P/linux/needs"
+}
+
+same_base() {
+	refused 'already; change the pins'
+}
+
+unsaved() {
+	newer 's/nine/neun/'
+	sed -i 's/three/THREE/' "$T/hook.c"
+	commit 'core: more' 'Not saved.'
+	refused 'scripts/series save linux'
+}
+
+no_tree() {
+	rm -rf "$T"
+	fails_with 'no tree in' series rebase linux
+	[ ! -e "$T" ]
+}
+
+check 'a series moves to a base that its patches apply to' moves
+check 'where a patch does not apply it stops, and goes on when that is resolved' stops_at_conflict
+check 'git rebase --abort is the way back' goes_back
+check 'a base that lacks what the series needs is refused, and what it lacks is named' needs_something
+check 'a base that the series is on is refused' same_base
+check 'commits that are not saved are not moved' unsaved
+check 'without a tree there is nothing to move' no_tree
+finish
