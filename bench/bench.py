@@ -24,11 +24,11 @@ import figures as table
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
-RESULTS = TOP / "build" / "results"
+sys.path.insert(0, str(TOP / "tests"))
+from results import RESULTS, draw, put_on_page, write_atomically  # noqa: E402
+
 SHARED = TOP / "tests" / "kernel"
 SOURCES = (HERE / "bench.c", SHARED / "vm.c", SHARED / "guest.S")
-PAGE = TOP / "docs" / "bench.md"
-MARKS = ("<!-- figures -->\n", "<!-- end of figures -->\n")
 # Odd, so that the median is one of them.
 LAPS, LAPS_OF_TESTS = 201, 51
 
@@ -87,33 +87,14 @@ def format_table(figures):
     return "\n".join(lines) + "\n"
 
 
-def write_atomically(path, text):
-    """A reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-
-
 def write_results(figures):
     """bench.json and the picture of it; returns whether it could be drawn."""
     data, picture = RESULTS / "bench.json", RESULTS / "bench.svg"
     write_atomically(data, json.dumps(figures, indent=2) + "\n")
-    picture.unlink(missing_ok=True)
-    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    # its cache of fonts does not belong into the home folder of who runs this
-    environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
-    drawn = subprocess.run([f"{venv}/bin/python3", HERE / "plot.py", data, picture], env=environment, check=False).returncode == 0
+    drawn = draw(HERE / "plot.py", data, picture)
     for path in (data, *([picture] if drawn else [])):
         print(path.relative_to(TOP))
     return drawn
-
-
-def write_docs(text):
-    """Replaces the table of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    start, end = MARKS
-    write_atomically(PAGE, re.sub(f"{start}.*{end}", lambda _: f"{start}{text}{end}", page, flags=re.DOTALL))
 
 
 def print_tap(figures):
@@ -148,7 +129,7 @@ def main():
     text = format_table(figures)
     print(text)
     if options.docs:
-        write_docs(text)
+        put_on_page("bench.md", text)
     drawn = write_results(figures)
     missed = table.missed_bars(figures)
     for line in missed:

@@ -4,6 +4,7 @@
 
     tests/demo/demo.py                 all scenarios; leaves build/results/demo.json and demo.svg
     tests/demo/demo.py --only NAME...  some of them; prints only
+    tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md
     tests/demo/demo.py --tap           as tests, one a scenario
 
 Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not
@@ -26,8 +27,10 @@ import scenarios as table
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
+sys.path.insert(0, str(TOP / "tests"))
+from results import RESULTS, draw, put_on_page, write_atomically  # noqa: E402
+
 ARTIFACTS = TOP / "build" / "artifacts"
-RESULTS = TOP / "build" / "results"
 QEMU = ARTIFACTS / "qemu-system-aarch64"
 GUEST = ARTIFACTS / "guests" / "winlike.bin"
 # A guest takes two seconds of the host's clock, more in real time on a busy machine; one that takes this long hangs.
@@ -192,7 +195,7 @@ def run_scenarios(scenarios, real_time):
             yield from outcomes
 
 
-def print_table(outcomes):
+def format_table(outcomes):
     """The outcomes at a glance, QEMU's own words below."""
     heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "guest", "cycles per interval", "as expected")
     rows = [heads]
@@ -203,24 +206,14 @@ def print_table(outcomes):
                      row["backend"] or "-", row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     rows.insert(1, tuple("-" * width for width in widths))
-    print()
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for outcome in outcomes:
         if outcome.refusal:
-            print(f"\n{outcome.scenario.name}: QEMU refused:")
-            print(textwrap.fill(outcome.refusal, 120, initial_indent="    ", subsequent_indent="    "))
+            lines += ["", f"{outcome.scenario.name}: QEMU refused:",
+                      textwrap.fill(outcome.refusal, 120, initial_indent="    ", subsequent_indent="    ")]
         elif outcome.verdict.startswith("STOP"):
-            print(f"\n{outcome.scenario.name}: the guest's last words:\n    {outcome.verdict}")
-    print(flush=True)
-
-
-def write_atomically(path, text):
-    """A reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+            lines += ["", f"{outcome.scenario.name}: the guest's last words:", f"    {outcome.verdict}"]
+    return "\n".join(lines) + "\n"
 
 
 def write_results(outcomes):
@@ -230,11 +223,7 @@ def write_results(outcomes):
     recording = RESULTS / "demo-recording.json"
     write_atomically(recording, json.dumps(recorded) + "\n")
     picture = RESULTS / "demo.svg"
-    picture.unlink(missing_ok=True)
-    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    # its cache of fonts does not belong into the home folder of who runs the demo
-    environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
-    drawn = subprocess.run([f"{venv}/bin/python3", HERE / "plot.py", recording, picture], env=environment, check=False).returncode == 0
+    drawn = draw(HERE / "plot.py", recording, picture)
     for path in (RESULTS / "demo.json", *([picture] if drawn else [])):
         print(path.relative_to(TOP))
     return drawn
@@ -273,7 +262,9 @@ def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     names = [scenario.name for scenario in table.SCENARIOS]
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
+    which.add_argument("--docs", action="store_true", help="put the table into docs/demo.md")
     parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
     parser.add_argument("--real-time", action="store_true",
                         help="do not let instructions be the emulated host's clock: the load of this machine shows in the results")
@@ -296,7 +287,10 @@ def main():
         print(f"demo.py: error: {error}", file=sys.stderr)
         return 2
     outcomes.sort(key=lambda outcome: table.SCENARIOS.index(outcome.scenario))
-    print_table(outcomes)
+    text = format_table(outcomes)
+    print(f"\n{text}", flush=True)
+    if options.docs:
+        put_on_page("demo.md", f"```\n{text}```\n")
     drawn = bool(options.only) or write_results(outcomes)
     return 1 if report_problems(outcomes) or not drawn else 0
 
