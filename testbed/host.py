@@ -152,21 +152,27 @@ class Connection:
 
 
 class EmulatedHost:
-    """One QEMU process without a trace on the disk but its log; use it as a context manager."""
+    """One QEMU process without a trace on the disk but its log; use it as a context manager.
 
-    def __init__(self, kernel, topology, icount=False, append=(), files=()):
+    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is written to. DISKS are more of
+    those. IMAGE is a kernel in place of the one named KERNEL.
+    """
+
+    def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(), image=None):
         self.icount = icount
         self.append = append
         self.files = files
+        self.disks = disks
         for tool in ("fdtget", "setpriv", "ssh", "tar"):
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
-        image = os.environ.get("VPMU_IMAGE")
+        image = image or os.environ.get("VPMU_IMAGE")
         self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"testbed/build-kernel {kernel}")
         if not self.image.exists():
-            raise HostError(STATUS_UNUSABLE, f"VPMU_IMAGE is '{image}', which does not exist")
+            raise HostError(STATUS_UNUSABLE, f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
         self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb")
-        self.disk = require_artifact(ARTIFACTS / "rootfs.img")
+        self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
+        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init", "on")
         self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
         self.keys = require_artifact(ARTIFACTS / "ssh")
         LOGS.mkdir(parents=True, exist_ok=True)
@@ -185,7 +191,7 @@ class EmulatedHost:
 
     def command(self, ready_fd, monitor_fd, archive_fd):
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
-        kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", "init=/usr/sbin/vpmu-init",
+        kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", f"init={self.init}",
                        "panic=-1", "panic_on_warn=1", *self.append]
         argv = [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
                 "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp", self.count_cpus(), "-m", "2G",
@@ -196,7 +202,7 @@ class EmulatedHost:
                  "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control",
                  "-chardev", f"socket,id=ready,fd={ready_fd}", "-device", "virtio-serial-device",
                  "-device", "virtserialport,chardev=ready,name=ready",
-                 "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={str(self.disk).replace(',', ',,')}",
+                 "-drive", f"if=none,id=disk,format=raw,snapshot={self.snapshot},file={str(self.system).replace(',', ',,')}",
                  "-device", "virtio-blk-device,drive=disk",
                  "-drive", f"if=none,id=files,format=raw,read-only=on,file=/proc/self/fd/{archive_fd}",
                  "-device", "virtio-blk-device,drive=files",
@@ -204,6 +210,9 @@ class EmulatedHost:
                  "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
                  "-device", "virtio-net-device,netdev=net",
                  "-device", "virtio-rng-device"]
+        for number, disk in enumerate(self.disks):
+            argv += ["-drive", f"if=none,id=disk{number},format=raw,file={str(disk).replace(',', ',,')}",
+                     "-device", f"virtio-blk-device,drive=disk{number}"]
         return [str(word) for word in argv]
 
     def start(self, timeout=None):
