@@ -41,6 +41,11 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) linux
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
+.PHONY: deb
+deb: trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
+	packages/qemu
+	packages/linux
+
 .PHONY: all
 all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do
 

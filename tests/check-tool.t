@@ -141,6 +141,22 @@ unit_tests() {
 	done
 }
 
+# looks_at NAME: without --qemu
+looks_at() {
+	tool --root "$TMP/root" >stdout || [ $? = 2 ]
+	cat stdout
+	grep -qF "  qemu     $TMP/bin/$1 10.2.2" stdout
+}
+
+# That of our packages is taken before the distribution's.
+finds_qemu() {
+	printf '#!/bin/sh\nexec fake-qemu-stock "$@"\n' >bin/qemu-system-aarch64
+	chmod +x bin/qemu-system-aarch64
+	looks_at qemu-system-aarch64
+	ln -s fake-qemu-hybrid bin/qemu-system-aarch64-pmu-hybrid
+	looks_at qemu-system-aarch64-pmu-hybrid
+}
+
 json_agrees() {
 	tool --root "$TMP/root" --pid 100 --json >json || [ $? = 3 ]
 	python3 -c '
@@ -197,6 +213,7 @@ main() {
 	while IFS='|' read -r name arguments status line; do
 		[ -z "$name" ] || check "$name" check_case "$arguments" "$status" "$line"
 	done <<<"$CASES"
+	check "which QEMU it looks at" finds_qemu
 	check "JSON" json_agrees
 	check "manual page" manual_page_agrees
 	check "completion" completion_completes

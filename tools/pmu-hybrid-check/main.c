@@ -21,7 +21,7 @@ static const GOptionEntry entries[] = {
 	{ "domain", 'd', 0, G_OPTION_ARG_STRING, &options.domain, "a running VM: libvirt's domain", "NAME" },
 	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor", "SOCKET" },
 	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus, "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
-	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64)", "PATH" },
+	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64[-pmu-hybrid])", "PATH" },
 	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
 	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
 	{ "json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "print JSON", NULL },

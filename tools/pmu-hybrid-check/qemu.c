@@ -4,6 +4,8 @@
 #include "check.h"
 
 #define PROGRAM	"qemu-system-aarch64"
+/* as our Debian package has it, beside the distribution's */
+#define PACKAGED	PROGRAM "-pmu-hybrid"
 
 static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
 {
@@ -61,11 +63,12 @@ bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
 	int fd;
 
 	*qemu = (Qemu){ .hybrid = UNKNOWN };
-	found = g_find_program_in_path(path ?: PROGRAM);
+	found = g_find_program_in_path(path ?: PACKAGED);
 	if (!found && path) {
 		error_setg(errp, "%s: no such program", path);
 		return false;
 	}
+	found = found ?: g_find_program_in_path(PROGRAM);
 	if (!found) {
 		qemu->trouble = g_strdup("no " PROGRAM " in PATH");
 		return true;

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the variables are for those who source it
+# Sourced by the programs here, after scripts/lib.sh.
+
+PACKAGES=$BUILD/packages
+# Of whoever builds; Debian's own variables.
+export DEBFULLNAME=${DEBFULLNAME:-pmu-hybrid} DEBEMAIL=${DEBEMAIL:-pmu-hybrid@packages.invalid}
+
+# With each commit a higher version, so that apt upgrades.
+find_revision() {
+	git -C "$TOP" rev-list --count HEAD ||
+		die "a package's version counts the commits of $TOP, which is no git repository; clone it"
+}
+
+# The same commit gives the same package, to the byte.
+find_date() {
+	git -C "$TOP" log -1 --format="$1"
+}
+
+# publish FOLDER: its packages take the place of older ones of these names
+publish() {
+	local deb name
+	mkdir -p "$PACKAGES"
+	for deb in "$1"/*.deb; do
+		name=$(dpkg-deb --field "$deb" Package)
+		rm -f "$PACKAGES/$name"_*.deb
+		mv "$deb" "$PACKAGES"
+		step "$PACKAGES/${deb##*/}"
+	done
+}

@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs alone: it builds a kernel and a QEMU
+"""Claim: from our Debian packages alone, on a Debian just installed, the steps of docs/quickstart.md bring up a VM on all CPUs.
+
+The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is configured small. In the place of Windows
+is the disk of guests/uefi, which measures and divides as Windows does.
+"""
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TOP / "testbed"))
+import host  # noqa: E402
+
+PACKAGES = TOP / "build/packages"
+PAGE = (TOP / "docs/quickstart.md").read_text()
+STEPS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
+INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
+DISK = "/var/lib/libvirt/images/windows.raw"
+# Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
+VM = f"disk={DISK} memory=512 boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no"
+# Each vCPU's thread goes from CPU to CPU, for some seconds.
+MOVE = """
+pid=$(cat /run/libvirt/qemu/windows.pid)
+for round in $(seq 40); do
+    cpu=$((round % $(nproc)))
+    for name in $(grep -l '/KVM$' /proc/$pid/task/*/comm); do
+        taskset -pc $cpu $(basename $(dirname $name)) >/dev/null
+        cpu=$(((cpu + 1) % $(nproc)))
+    done
+    sleep 0.2
+done
+"""
+# What the guest says in three seconds
+LISTEN = "timeout 3 cat $(virsh ttyconsole windows); true"
+LINE = r"^delta vcpu=.* cycles=[1-9]"
+# Logs and histories are the distribution's
+TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) -prune -o -name '*pmu-hybrid*' -print"
+
+
+class Failure(Exception):
+    """A claim that does not hold."""
+
+
+def expect(pattern, text):
+    """Of the lines one has to match."""
+    if not re.search(pattern, text, re.M):
+        raise Failure(f"expected a line with {pattern!r}, got:\n{text}")
+    return text
+
+
+def run(*command, **kwargs):
+    """The output of a command of this machine, which has to succeed."""
+    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    if result.returncode:
+        raise Failure(f"{shlex.join(map(str, command))} ended with status {result.returncode}:\n{result.stdout}")
+    return result.stdout
+
+
+class Board:
+    """The Debian, on its disk; it can be started more than once."""
+
+    def __init__(self, disk, files):
+        self._disk, self._files, self._machine = disk, files, None
+
+    def boot(self, kernel=None):
+        """By the stock kernel, or by an image."""
+        self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"], files=self._files, system=self._disk,
+                                          image=kernel)
+        self._machine.start(600)
+
+    def run(self, script, status=0, timeout=1800):
+        """What it prints; the status it has to end with."""
+        command = [*map(str, self._machine.connection.command("-T")), f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
+        with tempfile.TemporaryFile("w+") as output:
+            found = self._machine.run(command, time.monotonic() + host.scale_timeout(timeout), "a step", stdin=subprocess.DEVNULL,
+                                      stdout=output)
+            output.seek(0)
+            text = output.read()
+        if found != status:
+            raise Failure(f"expected status {status}, got {found}:\n{script}\n{text}")
+        return text
+
+    def halt(self):
+        """As it is halted by a person."""
+        self.run("sync; systemctl poweroff --no-block")
+        try:
+            self._machine.process.wait(host.scale_timeout(120))
+        except subprocess.TimeoutExpired as error:
+            raise Failure("the board did not power off") from error
+
+    def read(self, path, target):
+        """A file on its disk, while it is off."""
+        run("debugfs", "-R", f"dump {path} {target}", self._disk)
+
+    def stop(self):
+        """At once."""
+        if self._machine:
+            self._machine.stop()
+
+
+class Story:
+    """The claims, in the order of the page."""
+
+    def __init__(self, folder):
+        self._folder, self._board, self._debs = folder, None, []
+
+    def build(self):
+        """the packages build"""
+        config = run("testbed/build-kernel", "--config", "debian", cwd=TOP).splitlines()[-1]
+        run("env", f"LINUX_CONFIG={config}", "packages/linux", cwd=TOP)
+        run("packages/qemu", cwd=TOP)
+        self._debs = sorted(PACKAGES.glob("*.deb"))
+        expect(r"^3$", str(len(self._debs)))
+
+    def lint(self):
+        """lintian finds no fault with them"""
+        run("packages/lint", *self._debs, cwd=TOP)
+
+    def prepare(self):
+        """a Debian just installed boots, with the stock kernel"""
+        wanted = re.search(r"^apt-get install -y (lib.*)$", INSTALL, re.M).group(1).split()
+        run("testbed/debian", *self._debs, *wanted, cwd=TOP)
+        disk = self._folder / "board.img"
+        run("cp", "--sparse=always", host.ARTIFACTS / "debian.img", disk)
+        self._board = Board(disk, [*self._debs, host.ARTIFACTS / "guests-uefi/winlike.img"])
+        self._board.boot()
+        expect("^13", self._board.run("cat /etc/debian_version"))
+
+    def install(self):
+        """apt installs them, beside the distribution's QEMU"""
+        self._board.run(f"set -e; apt-get -q update; {INSTALL}")
+        self._board.run(f"cp winlike.img {DISK}")
+        expect("^/usr/bin/qemu-system-aarch64$", self._board.run("ls /usr/bin/qemu-system-aarch64*"))
+
+    def look_before(self):
+        """without the reboot the tool names what is missing"""
+        expect("^warning +kernel +KVM lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", self._board.run(LOOK, status=1))
+
+    def refuse(self):
+        """without the reboot the VM is refused, and why"""
+        output = self._board.run(self.start_step(), status=1)
+        expect("which no single PMU covers .* its kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
+        self._board.run("virsh undefine windows --nvram --tpm || true")
+
+    def reboot(self):
+        """the installed kernel boots"""
+        release = re.search(r"linux-image-(\S+?)_", " ".join(map(str, self._debs))).group(1)
+        expect("^reboot$", REBOOT.strip())
+        self._board.halt()
+        image = self._folder / "vmlinuz"
+        self._board.read(f"/boot/vmlinuz-{release}", image)
+        self._board.boot(image)
+        expect(f"^{re.escape(release)}$", self._board.run("uname -r"))
+
+    def look(self):
+        """the tool finds nothing to change"""
+        print("".join(f"# {line}\n" for line in self._board.run(LOOK).splitlines()), end="")
+
+    @staticmethod
+    def start_step():
+        """The page's, with what the emulated host has room for."""
+        step, count = re.subn(r"^disk=.*$", VM, START, flags=re.M)
+        expect("^1$", str(count))
+        return f"set -e; {step}"
+
+    def start(self):
+        """the VM starts under libvirt, on all CPUs"""
+        self._board.run(self.start_step())
+        self.listen()
+
+    def listen(self):
+        """Until the guest has measured."""
+        deadline = time.monotonic() + host.scale_timeout(300)
+        while not re.search(LINE, output := self._board.run(LISTEN), re.M):
+            if "STOP" in output or time.monotonic() > deadline:
+                raise Failure(f"the guest does not measure:\n{output}")
+
+    def verify(self):
+        """it runs, with the fixed counters"""
+        output = self._board.run(f"set -e; {VERIFY}")
+        expect("^running$", output)
+        expect("fixed counters", output)
+        print("".join(f"# {line}\n" for line in output.splitlines()), end="")
+
+    def confined(self):
+        """libvirt's AppArmor profile holds it"""
+        expect(r"^libvirt-\S+ \(enforce\)", self._board.run("cat /proc/$(cat /run/libvirt/qemu/windows.pid)/attr/current"))
+
+    def move(self):
+        """it goes on while its vCPUs move from CPU to CPU"""
+        self._board.run(MOVE)
+        self.listen()
+        expect("^running$", self._board.run("virsh domstate windows"))
+
+    def remove(self):
+        """they go without a trace"""
+        expect("^/usr/bin/qemu-system-aarch64-pmu-hybrid$", self._board.run(TRACES))
+        self._board.run(f"set -e; export DEBIAN_FRONTEND=noninteractive; {REMOVE}")
+        output = self._board.run(TRACES)
+        if output.strip():
+            raise Failure(f"left on the board:\n{output}")
+        self._board.run("qemu-system-aarch64 --version")
+
+    def stop(self):
+        """The end, however it came."""
+        if self._board:
+            self._board.stop()
+
+
+def main():
+    with tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
+        story = Story(Path(folder))
+        chapters = [story.build, story.lint, story.prepare, story.install, story.look_before, story.refuse, story.reboot, story.look,
+                    story.start, story.verify, story.confined, story.move, story.remove]
+        print(f"1..{len(chapters)}", flush=True)
+        host.handle_signals()
+        try:
+            for number, chapter in enumerate(chapters, 1):
+                chapter()
+                print(f"ok {number} - {chapter.__doc__}", flush=True)
+        except (Failure, host.HostError) as error:
+            print(f"not ok {number} - {chapter.__doc__}\n# " + str(error).replace("\n", "\n# "), flush=True)
+            return 1
+        finally:
+            story.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    shutil.which("debugfs") or sys.exit("packages.t: error: debugfs not found; run 'make deps' as root")
+    sys.exit(main())

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: the kernel package builds, from a small configuration, and is well-formed. tests/full/packages.t builds the others, and installs
+# all of them.
+# Runs alone: compilers take all CPUs.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+RELEASE=$LINUX_VERSION-pmu-hybrid
+
+builds() {
+	local config
+	config=$("$TOP/testbed/build-kernel" --config debian)
+	LINUX_CONFIG=$config "$TOP/packages/linux"
+}
+
+find_deb() {
+	echo "$BUILD/packages/linux-image-$RELEASE"_*_arm64.deb
+}
+
+holds_kernel() {
+	local file
+	dpkg-deb --extract "$(find_deb)" "$TMP/root"
+	for file in "boot/vmlinuz-$RELEASE" "boot/System.map-$RELEASE" "lib/modules/$RELEASE/modules.dep"; do
+		[ -s "$TMP/root/$file" ] || { echo "no $file"; return 1; }
+	done
+	grep -qx 'CONFIG_KVM=y' "$TMP/root/boot/config-$RELEASE"
+}
+
+refused() {
+	LINUX_CONFIG=$1 fails_with "LINUX_CONFIG=$1 cannot be read" "$TOP/packages/linux"
+}
+
+check 'the kernel package builds' builds
+check 'it holds the kernel, its modules and its configuration' holds_kernel
+check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_deb)"
+check 'a configuration that is not there is refused' refused "$TMP/none"
+finish
