@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the pages' links lead somewhere, every page is in the index, and each error that the QEMU series can give is explained."""
+"""Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU series can give is explained, and each
+command is run by a test, or marked as needing hardware."""
 import re
 import sys
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-DOCS = TOP / "docs"
-PAGES = [TOP / "README.md", *sorted(DOCS.glob("*.md"))]
+from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, read_table
+
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
 ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
@@ -57,9 +56,26 @@ def not_in_index():
     return [page.name for page in PAGES[1:] if page.name != "README.md" and f"({page.name})" not in index]
 
 
+def not_run():
+    """Commands that no test runs, and rows without a command."""
+    table, used = read_table(), set()
+    for page in PAGES:
+        for command in commands(page):
+            rows = [beginning for beginning in table if page.name == beginning or command.startswith(beginning)]
+            used |= set(rows)
+            if not rows:
+                yield f"{page.name}: {command}"
+    for beginning, (test, text) in table.items():
+        if beginning not in used:
+            yield f"{COMMANDS.name}: no page has '{beginning}'"
+        elif test != RUNNER and (not test.exists() or text not in test.read_text()):
+            yield f"{COMMANDS.name}: {test.relative_to(TOP)} does not have '{text}', in place of '{beginning}'"
+
+
 def main():
     checks = [(f"links of {page.relative_to(TOP)}", list(dead_links(page))) for page in PAGES]
-    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", list(unexplained()))]
+    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", list(unexplained())),
+               ("each command is run by a test", list(not_run()))]
     print(f"1..{len(checks)}")
     for number, (name, faults) in enumerate(checks, 1):
         print(f"{'not ' if faults else ''}ok {number} - {name}")
