@@ -113,8 +113,11 @@ reset_repo() {
 
 # The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.
 commit_overlay() {
-	local tree list=$WORK/new-files
-	(cd "$WORK/stored" && find . \( -path ./patches -o -path ./bases -o -path ./cover.md -o -path ./needs \) -prune -o ! -type d -printf '%P\0') >"$list"
+	local tree file list=$WORK/new-files prune=(-path ./patches)
+	for file in "${BESIDE[@]}"; do
+		prune+=(-o -path "./$file")
+	done
+	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d -printf '%P\0') >"$list"
 	[ -s "$list" ] || return 0
 	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new file here.
 	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul

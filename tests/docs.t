@@ -5,7 +5,7 @@ command is run by a test, or marked as needing hardware."""
 import re
 import sys
 
-from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, read_table
+from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, find_rows, read_table
 
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
@@ -61,7 +61,7 @@ def not_run():
     table, used = read_table(), set()
     for page in PAGES:
         for command in commands(page):
-            rows = [beginning for beginning in table if page.name == beginning or command.startswith(beginning)]
+            rows = find_rows(table, page, command)
             used |= set(rows)
             if not rows:
                 yield f"{page.name}: {command}"

@@ -37,3 +37,8 @@ def read_table():
     """Beginning of a command: the test that runs it, and the text of that test which does."""
     rows = [line.split(" | ") for line in COMMANDS.read_text().splitlines() if line and line[0] != "#"]
     return {beginning: (TOP / test, text[0] if text else beginning) for beginning, test, *text in rows}
+
+
+def find_rows(table, page, command):
+    """The beginnings in the table that are those of a page's command."""
+    return [beginning for beginning in table if page.name == beginning or command.startswith(beginning)]

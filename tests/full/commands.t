@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from pages import PAGES, RUNNER, TOP, commands, read_table  # noqa: E402
+from pages import PAGES, RUNNER, TOP, commands, find_rows, read_table  # noqa: E402
 
 
 def find_commands():
@@ -15,7 +15,7 @@ def find_commands():
     found = {}
     for page in PAGES:
         for command in commands(page):
-            rows = [beginning for beginning in table if page.name == beginning or command.startswith(beginning)]
+            rows = find_rows(table, page, command)
             # the row that says most of it counts
             if rows and table[max(rows, key=len)][0] == RUNNER:
                 found[command] = page
