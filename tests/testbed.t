@@ -135,9 +135,9 @@ wait_for() {
 	done
 }
 
-# has_said_something PID: the host that this testbed/run boots
-has_said_something() {
-	[ -s "$(compgen -G "$BUILD/logs/host-stock-*-$1.log")" ]
+# is_booting PID: the kernel of this testbed/run's host; what its log begins with is there before the emulator is. PIDs come again.
+is_booting() {
+	find "$BUILD/logs" -name "host-stock-*-$1.log" -newer "$TMP/stdout" -exec grep -l 'Booting Linux' {} + | grep -q .
 }
 
 # ended_by SIGNAL STATUS WHEN: SIGNAL during the boot or while the command runs
@@ -149,7 +149,7 @@ ended_by() {
 	pid=$!
 	if [ "$when" = boot ]; then
 		# Not earlier: a QEMU that is ended while it opens its disks leaves a temporary file, which no handler of ours could know.
-		wait_for has_said_something "$pid" || return
+		wait_for is_booting "$pid" || return
 	else
 		wait_for grep -q started "$TMP/stdout" || return
 	fi
