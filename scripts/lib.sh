@@ -42,6 +42,16 @@ locked() {
 	flock "$BUILD/lock/$name" "$@"
 }
 
+# scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds, from 1
+scale_timeout() {
+	local factor=${VPMU_TIMEOUT_FACTOR:-1}
+	awk -v seconds="$1" -v factor="$factor" 'BEGIN {
+		if (factor !~ /^[0-9]*[.]?[0-9]+$/ || factor <= 0) exit 1
+		scaled = int(seconds * factor)
+		print scaled < 1 ? 1 : scaled
+	}' || die "VPMU_TIMEOUT_FACTOR is '$factor'; give a number above 0"
+}
+
 # select_base NAME BASE: the pins of another base take the place of those in upstream.conf
 select_base() {
 	local pins=$TOP/$1/bases/$2/pins

@@ -8,9 +8,9 @@ set -euo pipefail
 
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 # The slowest case takes 3 s alone on the machine.
-TIMEOUT=$((60 * ${VPMU_TIMEOUT_FACTOR:-1}))
+TIMEOUT=$(scale_timeout 60)
 # A hang is silence for longer than any verdict of the same guest ever takes (0.5 s).
-HANG_TIMEOUT=$((10 * ${VPMU_TIMEOUT_FACTOR:-1}))
+HANG_TIMEOUT=$(scale_timeout 10)
 
 #name | guest | bootargs | verdict line, as a regular expression | machine and CPU
 CASES='

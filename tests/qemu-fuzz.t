@@ -42,7 +42,9 @@ unit_test() {
 }
 
 fuzz() {
-	sanitized "$FUZZER" fuzzer,address,undefined "$TOP/tests/fuzz/host-pmu.c"
+	# Under a name of its own first: the program that fuzzes for longer may be running it.
+	sanitized "$FUZZER.$$" fuzzer,address,undefined "$TOP/tests/fuzz/host-pmu.c"
+	mv "$FUZZER.$$" "$FUZZER"
 	mkdir -p "$BUILD/results" "$TMP/new"
 	echo "$*"
 	"$FUZZER" "$@" -timeout=60 -max_len=1024 -artifact_prefix="$BUILD/results/fuzz-host-pmu-" \

@@ -10,7 +10,7 @@ set -euo pipefail
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 P=$TMP/project
-unset ONLY
+unset ONLY JOBS
 
 before_each() {
 	rm -rf "$P"
@@ -120,7 +120,7 @@ not_executable() {
 
 ran_too_long() {
 	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep 60' 'echo "ok 2"'
-	VPMU_TEST_TIME_LIMIT=1 fails_as 'ran longer than 1 s' '1 passed, 2 failed, 0 skipped'
+	VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' '1 passed, 2 failed, 0 skipped'
 }
 
 skips() {
@@ -194,6 +194,7 @@ alone() {
 	toy two '# Runs alone: it says so' 'sleep 0.5' 'echo 1..1' "! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
 	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
 	sed -i 's/it says so//' "$P/tests/two.t"
+	sed -i 's/^sleep 1$/sleep 5/' "$P"/tests/{one,three}.t
 	JOBS=3 run_ends 1 '2 passed, 1 failed, 0 skipped'
 }
 

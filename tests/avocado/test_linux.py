@@ -50,10 +50,10 @@ class Guest:
         self.test.check_equal(found[1], "0", f"exit status of '{command}' in the guest, which printed {text!r}")
         return text
 
-    def run(self, command):
+    def run(self, command, timeout=ANSWER_TIMEOUT):
         """Returns what it prints."""
         self.vm.send(command)
-        return self.take_answer(command)
+        return self.take_answer(command, timeout)
 
     def count(self, cpu):
         """Cycles and instructions of a loop on that CPU: numbers, or perf's words."""
@@ -116,7 +116,7 @@ class Linux(VmTest):
             self.check(re.search(DRIVER.format(1), guest.driver), f"expected a driver with one counter, got {guest.driver!r}")
             self.check_counts(guest, "after boot")
             self.check_samples(guest)
-            guest.run(sleep)
+            guest.run(sleep, BOOT_TIMEOUT)
             self.check_counts(guest, "after sleep")
             guest.run("cd /sys/devices/system/cpu/cpu1 && echo 0 >online && echo 1 >online")
             self.check_counts(guest, "after a CPU was off")

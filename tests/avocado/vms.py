@@ -17,7 +17,7 @@ MOVER = Path(__file__).with_name("mover.py")
 BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG", "MEMORY_FAILURE", "POWERDOWN"}
 BAD_STATES = {"paused", "internal-error", "io-error", "guest-panicked", "watchdog"}
 # Seconds, before VPMU_TIMEOUT_FACTOR
-START_TIMEOUT, QMP_TIMEOUT = 30, 30
+START_TIMEOUT, QMP_TIMEOUT = 120, 120
 # It tells each byte and each state of its own; what matters is logged here.
 logging.getLogger("qemu.qmp").setLevel(logging.INFO)
 

@@ -17,7 +17,7 @@ run_suites() {
 	done
 	rm -f "$folder"/meson-logs/suites*
 	"$folder/pyvenv/bin/meson" test -C "$folder" --no-rebuild --num-processes "$(nproc)" \
-		--timeout-multiplier "$((2 * ${VPMU_TIMEOUT_FACTOR:-1}))" --logbase suites "${arguments[@]}" >&2 || true
+		--timeout-multiplier "$(scale_timeout 2)" --logbase suites "${arguments[@]}" >&2 || true
 	echo "$folder/meson-logs/suites.json"
 }
 
