@@ -26,8 +26,8 @@ DEAD = re.compile(r"(Synchronous Exception at .*|\b(STOP|FAIL): .*|\bASSERT(_EFI
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
-# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster
-ANSWER, INTERVAL, STAY = 60, 0.5, 0.05
+# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster; for words already said
+ANSWER, INTERVAL, STAY, LAST_WORDS = 60, 0.5, 0.05, 5
 
 
 class Serial:
@@ -196,13 +196,27 @@ class Windows(VmTest):
         # a Windows that was updated restarts
         wait("Windows to be up", self.boot_seconds, allowed={"RESET"})
         self.log.info("up; %d vCPUs move between clusters for %g s", len(vm.cpus), self.move_seconds)
-        moves = vm.move_for(self.move_seconds, STAY, check=lambda: self.check_lives(vm))
+        try:
+            moves = vm.move_for(self.move_seconds, STAY, check=lambda: self.check_console(vm))
+        except AssertionError:
+            self.check_lives(vm)
+            raise
         self.log.info("moves of each vCPU: %s", moves)
         signal.ask_again()
         wait("an answer after the moves", ANSWER)
 
     def check_lives(self, vm, allowed=()):
-        """Fails if not."""
+        """Fails if not, with its last words if it has any: they may come after the news of its end."""
+        try:
+            vm.check_well(allowed)
+        except AssertionError:
+            with contextlib.suppress(AssertionError):
+                poll("last words", lambda: DEAD.search(vm.console), LAST_WORDS)
+            self.check_console(vm)
+            raise
+        self.check_console(vm)
+
+    def check_console(self, vm):
+        """Fails if it has said that it died."""
         if found := DEAD.search(vm.console):
             self.fail(f"expected a Windows that lives, got {found[1]!r} on its console. {vm.explain()}")
-        vm.check_well(allowed)

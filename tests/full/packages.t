@@ -90,7 +90,8 @@ class Board:
 
     def halt(self):
         """As it is halted by a person."""
-        self.run("sync; systemctl poweroff --no-block")
+        # later: a shutdown begins with the end of sessions, of this one too
+        self.run("sync; (sleep 2; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
         try:
             self._machine.process.wait(host.scale_timeout(120))
         except subprocess.TimeoutExpired as error:

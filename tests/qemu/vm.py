@@ -49,7 +49,6 @@ class Vm:
     def __init__(self, cpu=HYBRID, *, guest="seconds=2", accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
                  extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None,
                  kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
-        self.deadline = time.monotonic() + TIMEOUT
         self.stderr_file = tempfile.TemporaryFile("w+")
         self.console_file = tempfile.TemporaryFile("w+")
         ours, theirs = socket.socketpair()
@@ -154,9 +153,10 @@ class Vm:
         equal(self.console, "", "console")
 
     def wait_until(self, what, condition):
-        """Until the condition holds, or the deadline."""
+        """Until the condition holds, for at most TIMEOUT."""
+        deadline = time.monotonic() + TIMEOUT
         while not condition():
-            if time.monotonic() > self.deadline or self.process.poll() is not None:
+            if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"waited in vain for {what}; stderr: {self.stderr!r}; console ends: {self.console[-300:]!r}")
             time.sleep(0.05)
 
