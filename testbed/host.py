@@ -191,8 +191,9 @@ class EmulatedHost:
 
     def command(self, ready_fd, monitor_fd, archive_fd):
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
+        # RCU's default of 21 seconds is too short for a reader of the lowest priority, when guests take all CPUs of a busy machine.
         kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", f"init={self.init}",
-                       "panic=-1", "panic_on_warn=1", *self.append]
+                       "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120", *self.append]
         argv = [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
                 "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp", self.count_cpus(), "-m", "2G",
                 "-kernel", self.image, "-dtb", self.tree, "-append", " ".join(kernel_line)]
