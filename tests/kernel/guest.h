@@ -37,7 +37,7 @@
 /* Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait for one */
 enum operation {
 	OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR, OP_PMINTENSET, OP_PMINTENCLR,
-	OP_MDCR, OP_MASK, OP_WFI,
+	OP_MDCR, OP_MASK, OP_WFI, OPERATIONS,
 };
 
 extern const char guest_image[], guest_image_end[];

@@ -4,8 +4,10 @@
  *
  * Under instruction counting a cycle is an instruction of any of the emulator's CPUs. When a host CPU that should be idle has
  * something to do while the guest counts, the counter rightly gets ahead of what the guest executed. The system counter tells:
- * it then gets ahead as well, so a step whose system counter is as always has to be exact, and others may be longer by that much.
- * Only when an overflow is near the system counter cannot tell, and steps may be longer anyway. No step is ever shorter.
+ * it then gets ahead as well, so a step whose system counter is as always has to be exact, and others may be longer by that much. The
+ * guest's reads of it do not enclose all of a step, and never its entry, where the emulator likes to go to another CPU; then KVM_RUN
+ * must have taken longer by that much. Only when an overflow is near neither can tell, and steps may be longer anyway. No step is ever
+ * shorter.
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -32,6 +34,9 @@ struct stepper {
 	uint64_t head, rest[LEVELS], el0, tail;
 	/* What the system counter counts over the loop, in the latest step and always */
 	uint64_t ticks, quiet[LEVELS];
+	/* By how much KVM_RUN took longer than the shortest of its kind, in the latest step and in the one before */
+	uint64_t overtime, overtime_before;
+	uint64_t shortest[OPERATIONS][LEVELS], shortest_entry;
 	/* Cycles by which steps at EL1 are longer than they were measured to be */
 	uint64_t longer;
 	/* Where to go before each KVM_RUN, NULL to stay */

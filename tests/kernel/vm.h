@@ -66,6 +66,15 @@ struct vm {
 	struct kvm_run *run[MAX_VCPUS];
 };
 
+/* The system counter */
+static inline uint64_t now(void)
+{
+	uint64_t ticks;
+
+	asm volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
+	return ticks;
+}
+
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int kvm_fd(void);

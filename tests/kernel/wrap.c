@@ -143,7 +143,9 @@ static bool change_before_wrap(struct stepper *stepper, const struct width *widt
 	do_step(stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
 	do_step(stepper, OP_PMCCNTR, width->wrap - DUE_MAX, AT_EL1);
 	do_step(stepper, operation, operand, AT_EL1);
-	if (!stepper->interrupts && !vcpu_get_reg(&stepper->vm, 0, REG_PMOVSSET_EL0))
+	/* Before the operation the wrap may be one that sets no flag */
+	if (!stepper->interrupts && !vcpu_get_reg(&stepper->vm, 0, REG_PMOVSSET_EL0) &&
+	    vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0) - (width->wrap - DUE_MAX) < DUE_MAX)
 		return true;
 	printf("# the wrap was too early\n");
 	stepper_destroy(stepper);
