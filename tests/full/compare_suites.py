@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compares what two builds' test suites came to, as meson's testlog.json has it; prints TAP, one test for each of theirs.
 
-    python3 compare_suites.py BASE.json OURS.json
+    python3 compare_suites.py BASE.json OURS.json [BASE.json OURS.json]...
+    python3 compare_suites.py --different BASE.json OURS.json
 
-Tests that fail in both are named, for whoever wants to know what this machine lacks; tests that only we have must not fail.
+Tests that fail in both are named, for whoever wants to know what this machine lacks; tests that only we have must not fail. Of a test
+that is in more than one pair the last counts. With --different: the names of those that differ, as meson takes them.
 """
 
+import argparse
 import collections
 import json
 import re
@@ -37,9 +40,22 @@ def list_differences(base, ours):
             yield f"{name}: {before} in the base, {now} with the series"
 
 
+def different_tests(base, ours):
+    """Their names, without those of their suites."""
+    return [name.rpartition(" / ")[2] for name in sorted(base.keys() | ours.keys())
+            if list(list_differences(base.get(name, {}), ours.get(name, {})))]
+
+
 def main():
     """Returns the exit status."""
-    base, ours = map(read_log, sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--different", action="store_true")
+    parser.add_argument("logs", nargs="+")
+    options = parser.parse_args()
+    base, ours = (dict(collections.ChainMap(*map(read_log, reversed(logs)))) for logs in (options.logs[::2], options.logs[1::2]))
+    if options.different:
+        print("".join(f"{name}\n" for name in different_tests(base, ours)), end="")
+        return 0
     good, results = True, collections.Counter()
     names = sorted(base.keys() | ours.keys())
     for number, name in enumerate(names, 1):
