@@ -173,10 +173,10 @@ static void create(struct vm *vm, const struct setup *setup, int vcpus, const ch
 static uint64_t run(struct vm *vm, int vcpu, uint64_t *value)
 {
 	struct kvm_run *state = vm->run[vcpu];
-	uint64_t start = now(), ticks;
+	uint64_t start = read_cntvct(), ticks;
 	int status = ioctl(vm->vcpu[vcpu], KVM_RUN, 0);
 
-	ticks = now() - start;
+	ticks = read_cntvct() - start;
 	if (status || state->exit_reason != KVM_EXIT_MMIO || state->mmio.phys_addr != GUEST_MMIO + GUEST_VALUE)
 		die("expected a value of vCPU %d, got KVM exit %u, address 0x%llx", vcpu, state->exit_reason,
 		    (unsigned long long)state->mmio.phys_addr);
@@ -199,10 +199,10 @@ static struct runner runners[MOST_VCPUS];
 
 static uint64_t do_move(uint64_t cpus)
 {
-	uint64_t start = now();
+	uint64_t start = read_cntvct();
 
 	pin_to(cpus);
-	return now() - start;
+	return read_cntvct() - start;
 }
 
 static void *do_laps(void *argument)

@@ -166,9 +166,9 @@ static uint64_t run(struct stepper *stepper, uint64_t *shortest)
 	for (;;) {
 		if (stepper->where)
 			pin_to(stepper->where(stepper->runs++));
-		start = now();
+		start = read_cntvct();
 		offset = vm_run(&stepper->vm, &value, &reason);
-		ticks += now() - start;
+		ticks += read_cntvct() - start;
 		if (offset != GUEST_IRQ)
 			break;
 		stepper->interrupts++;

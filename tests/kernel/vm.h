@@ -66,8 +66,7 @@ struct vm {
 	struct kvm_run *run[MAX_VCPUS];
 };
 
-/* The system counter */
-static inline uint64_t now(void)
+static inline uint64_t read_cntvct(void)
 {
 	uint64_t ticks;
 
