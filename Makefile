@@ -16,15 +16,15 @@ demo: all ## before and after on the emulated host, as a table, build/results/de
 
 .PHONY: bench
 bench: all recreate ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
-	bench/bench.py
+	build/venv/bin/python bench/bench.py $(if $(DOCS),--docs)
 
 .PHONY: check
-check: all unit recreate debug debian uefi ## the tests that each change must pass; ONLY=PATTERN picks some
-	tests/run
+check: all ## the tests that each change must pass; ONLY=PATTERN picks some
+	tests/run --build
 
 .PHONY: check-full
-check-full: all unit recreate debug debian debian-newer uefi apparmor ## check and tests/full: each commit built on its own, and what is too slow for each change
-	tests/run --full
+check-full: all ## all tests: each commit built on its own, and what is too slow for each change
+	tests/run --full --build
 
 .PHONY: check-host
 check-host: all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host

@@ -21,11 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import figures as table
+import tap
+from results import RESULTS, draw, put_on_page, write_atomically
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
-sys.path.insert(0, str(TOP / "tests"))
-from results import RESULTS, draw, put_on_page, write_atomically  # noqa: E402
 
 SHARED = TOP / "tests" / "kernel"
 SOURCES = (HERE / "bench.c", SHARED / "vm.c", SHARED / "guest.S")
@@ -106,11 +106,14 @@ def print_tap(figures):
     tests.append(("without the last patch no cycle is lost either", figures[f"{table.DROPPED}_lost_cycles"] == 0))
     tests.append(("each name of bench.json ends with its unit",
                   all(re.fullmatch("[a-z0-9_]+_(insn|cycles|bytes)", name) for name in figures)))
-    print(f"1..{len(tests)}")
-    for number, (name, passed) in enumerate(tests, 1):
-        print(f"{'ok' if passed else 'not ok'} {number} - {name}")
+
+    def check(passed):
+        if not passed:
+            raise AssertionError("it is not so; the figures are below")
+
+    status = tap.run(tap.Test(name, check, passed) for name, passed in tests)
     print("".join(f"# {line}\n" for line in json.dumps(figures, indent=1).splitlines()), end="")
-    return 0 if all(passed for _, passed in tests) else 1
+    return status
 
 
 def main():

@@ -5,15 +5,10 @@
 import copy
 import sys
 import unittest
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TOP / "tests" / "demo"), *map(str, TOP.glob("build/venv/lib/python3*/site-packages"))]
-sys.dont_write_bytecode = True
-
-import demo  # noqa: E402
-import pycotap  # noqa: E402
-import scenarios as table  # noqa: E402
+import demo
+import scenarios as table
+import tap
 
 PMUS = {"armv8_cortex_a53": [0, 1], "armv8_cortex_a72": [2, 3]}
 GROUPS = [[0, 1], [2, 3]]
@@ -107,4 +102,4 @@ class DemoJudge(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(testRunner=pycotap.TAPTestRunner())
+    sys.exit(tap.run(unittest.defaultTestLoader.loadTestsFromTestCase(DemoJudge)))

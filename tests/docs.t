@@ -5,6 +5,7 @@ command is run by a test, or marked as needing hardware."""
 import re
 import sys
 
+import tap
 from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, find_rows, read_table
 
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
@@ -73,14 +74,10 @@ def not_run():
 
 
 def main():
-    checks = [(f"links of {page.relative_to(TOP)}", list(dead_links(page))) for page in PAGES]
-    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", list(unexplained())),
-               ("each command is run by a test", list(not_run()))]
-    print(f"1..{len(checks)}")
-    for number, (name, faults) in enumerate(checks, 1):
-        print(f"{'not ' if faults else ''}ok {number} - {name}")
-        print("".join(f"# {fault}\n" for fault in faults), end="")
-    return 1 if any(faults for _, faults in checks) else 0
+    checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
+    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", unexplained()),
+               ("each command is run by a test", not_run())]
+    return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and its documentation for Sphinx.
 # With the argument coccicheck: for the kernel's own semantic patches, which take minutes.
 #
-# What upstream's own lines are warned of is left out by comparing with the pristine tree. checkpatch is in series-linux.t.
+# What upstream's own lines are warned of is left out by comparing with the pristine tree. checkpatch is in the row series/linux.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the kernel package builds, from a small configuration, and is well-formed. tests/full/packages.t builds the others, and installs
 # all of them.
-# Runs alone: compilers take all CPUs.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"

@@ -6,46 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
 . "$TOP/tests/tap.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
-P=$TMP/project
-unset ONLY JOBS
-
-before_each() {
-	rm -rf "$P"
-	mkdir -p "$P/tests"
-	cp "$TOP/tests/run" "$P/tests"
-}
-
-# toy NAME LINE...: a test program of these shell lines
-toy() {
-	local file=$P/tests/$1.t
-	shift
-	mkdir -p "$(dirname "$file")"
-	printf '%s\n' '#!/bin/sh' "$@" >"$file"
-	chmod +x "$file"
-}
-
-# tap NAME LINE...: a test program that prints these lines
-tap() {
-	local name=$1
-	shift
-	toy "$name" "cat <<'EOT'" "$@" EOT
-}
-
-# run_ends STATUS LAST-LINE [ARGUMENT...]
-run_ends() {
-	local status=0
-	"$P/tests/run" "${@:3}" >"$TMP/run" 2>&1 || status=$?
-	cat "$TMP/run"
-	[ "$status" = "$1" ]
-	[ "$(tail -n 1 "$TMP/run")" = "$2" ]
-}
-
-says() {
-	grep -qF -- "$1" "$TMP/run"
-}
+# shellcheck source=toy-table.sh
+. "$TOP/tests/toy-table.sh"
 
 all_passed() {
 	tap one 1..2 'ok 1 - a' 'ok 2 - b'
@@ -60,11 +22,11 @@ one_failed() {
 		'echo "ok 3 - c"' 'exit 1'
 	tap good 1..1 'ok 1'
 	run_ends 1 '3 passed, 1 failed, 0 skipped'
-	says 'tests/bad.t: 2 - the frobnicator'
+	says 'bad: 2 - the frobnicator'
 	says '# expected 1, got 2'
 	says 'TAP: build/results/bad.tap'
-	says 'again: tests/run tests/bad.t'
-	says 'FAILED tests/bad.t: 2 - the frobnicator'
+	says 'again: tests/run bad'
+	says 'FAILED bad: 2 - the frobnicator'
 	grep -qx why "$P/build/logs/bad.log"
 }
 
@@ -76,12 +38,12 @@ fails_as() {
 
 no_plan() {
 	tap bad 'ok 1'
-	fails_as 'No plan found' '1 passed, 1 failed, 0 skipped'
+	fails_as 'printed no plan' '1 passed, 1 failed, 0 skipped'
 }
 
 short_plan() {
 	tap bad 1..3 'ok 1' 'ok 2'
-	fails_as 'planned 3 tests but ran 2' '2 passed, 1 failed, 0 skipped'
+	fails_as 'Too few tests run (expected 3, got 2)' '2 passed, 1 failed, 0 skipped'
 }
 
 no_test() {
@@ -97,7 +59,7 @@ died() {
 	says 'last words'
 	# shellcheck disable=SC2016 # the toy's own process
 	toy bad 'echo 1..1' 'echo "ok 1"' 'kill -SEGV $$'
-	fails_as 'signal 11' '1 passed, 1 failed, 0 skipped'
+	fails_as 'signal 11 (SIGSEGV)' '1 passed, 1 failed, 0 skipped'
 }
 
 bailed_out() {
@@ -115,7 +77,7 @@ not_executable() {
 	tap bad 1..1 'ok 1'
 	chmod -x "$P/tests/bad.t"
 	fails_as 'ran no test' '0 passed, 1 failed, 0 skipped'
-	says 'cannot run tests/bad.t'
+	says 'cannot run tests/bad.t: Permission denied'
 }
 
 ran_too_long() {
@@ -128,48 +90,30 @@ skips() {
 	fails_as 'does not allow: no board' '1 passed, 2 failed, 0 skipped'
 	says '3 - silent: skipped without a reason'
 	tap bad 1..2 'ok 1 - fine' 'ok 2 - on hardware # SKIP no board'
-	echo 'tests/bad.t | on * | needs a board' >"$P/tests/allowed-skips"
+	echo 'bad | on * | needs a board' >"$P/tests/allowed-skips"
 	run_ends 0 '1 passed, 0 failed, 1 skipped'
-	says 'tests/bad.t: 2 - on hardware: no board'
-	echo 'tests/bad.t | off * | needs a board' >"$P/tests/allowed-skips"
+	says 'bad: 2 - on hardware: no board'
+	echo 'bad | off * | needs a board' >"$P/tests/allowed-skips"
 	fails_as 'does not allow: no board' '1 passed, 1 failed, 0 skipped'
 	# What failed does not become good by a skip.
 	tap bad 1..1 'not ok 1 - on hardware # SKIP no board'
-	echo 'tests/bad.t | * | needs a board' >"$P/tests/allowed-skips"
+	echo 'bad | * | needs a board' >"$P/tests/allowed-skips"
 	run_ends 1 '0 passed, 1 failed, 0 skipped'
 }
 
 skips_all() {
 	tap bad '1..0 # SKIP no board'
 	fails_as 'does not allow: no board' '0 passed, 1 failed, 0 skipped'
-	echo 'tests/bad.t | * | needs a board' >"$P/tests/allowed-skips"
+	echo 'bad | * | needs a board' >"$P/tests/allowed-skips"
 	run_ends 0 '0 passed, 0 failed, 1 skipped'
 }
 
 bad_list() {
 	tap good 1..1 'ok 1'
-	echo 'tests/good.t | *' >"$P/tests/allowed-skips"
-	run_ends 2 "run: error: tests/allowed-skips:1: 'tests/good.t | *' is not PROGRAM | TEST | REASON; give all three"
-	echo 'tests/gone.t | * | no board' >"$P/tests/allowed-skips"
-	run_ends 2 'run: error: tests/allowed-skips:1: there is no tests/gone.t; delete the line'
-}
-
-selection() {
-	tap one 1..1 'ok 1'
-	tap two 1..1 'not ok 1'
-	ONLY=one run_ends 0 '1 passed, 0 failed, 0 skipped'
-	ONLY=none run_ends 2 'run: error: ONLY=none matches no test program; there are: tests/one.t tests/two.t'
-	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/one.t"
-	run_ends 2 "run: error: no test program 'tests/three.t'; name files like tests/trees.t" tests/three.t
-	run_ends 2 'run: error: unknown option --fast; usage: tests/run [--full] [PROGRAM...]' --fast
-}
-
-full() {
-	tap one 1..1 'ok 1'
-	tap full/slow 1..1 'ok 1'
-	run_ends 0 '1 passed, 0 failed, 0 skipped'
-	run_ends 0 '2 passed, 0 failed, 0 skipped' --full
-	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/full/slow.t"
+	echo 'good | *' >"$P/tests/allowed-skips"
+	run_ends 2 "run: error: tests/allowed-skips:1: 'good | *' is not ROW | TEST | REASON; give all three"
+	echo 'gone | * | no board' >"$P/tests/allowed-skips"
+	run_ends 2 'run: error: tests/allowed-skips:1: there is no row gone; delete the line'
 }
 
 # meets NAME OTHER: a test that passes when the other one runs at the same time
@@ -188,12 +132,13 @@ together() {
 	JOBS=all run_ends 2 'run: error: JOBS=all; give a number from 1'
 }
 
+# Each leaves a mark while it runs; the one that runs alone must see none.
 alone() {
 	toy one "touch $TMP/one" 'sleep 1' "rm $TMP/one" 'echo 1..1' 'echo ok 1'
 	toy three "touch $TMP/three" 'sleep 1' "rm $TMP/three" 'echo 1..1' 'echo ok 1'
-	toy two '# Runs alone: it says so' 'sleep 0.5' 'echo 1..1' "! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
+	SET='core alone' toy two 'sleep 0.5' 'echo 1..1' "! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
 	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
-	sed -i 's/it says so//' "$P/tests/two.t"
+	sed -i 's/core alone/core/' "$P/tests/table"
 	sed -i 's/^sleep 1$/sleep 5/' "$P"/tests/{one,three}.t
 	JOBS=3 run_ends 1 '2 passed, 1 failed, 0 skipped'
 }
@@ -227,9 +172,7 @@ check 'a program that hangs is ended and fails' ran_too_long
 check 'a skip needs a reason and a line in allowed-skips' skips
 check 'so does the skip of a whole program' skips_all
 check 'a wrong line in allowed-skips is an error' bad_list
-check 'ONLY and arguments select programs' selection
-check 'what is in tests/full runs with --full, or by name' full
 check 'two programs run at a time, or as many as JOBS says' together
-check 'but a program that says why it runs alone does' alone
+check 'but a row that is marked alone runs alone' alone
 check 'an interrupted run ends its test, which cleans up' interrupted
 finish

@@ -14,18 +14,15 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import avocado
+import host as testbed
+from in_host import parse_cpu_list
 
-TOP = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(TOP / "testbed"), str(TOP / "tests" / "demo")]
-import host as testbed  # noqa: E402
-from in_host import parse_cpu_list  # noqa: E402
-
+TOP = testbed.TOP
 ARTIFACTS = testbed.ARTIFACTS
 CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 # Seconds, before VPMU_TIMEOUT_FACTOR: of a test, and of one command on the host

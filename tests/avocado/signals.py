@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests of test_windows.py's signals, on sockets of this program in place of a VM's. tests/avocado-signals.t runs it."""
+"""Tests of test_windows.py's signals, on sockets of this program in place of a VM's. The row avocado/signals runs it."""
 import contextlib
 import json
 import socket
@@ -8,6 +8,7 @@ import tempfile
 import threading
 import types
 
+import tap
 from test_windows import RDP, Agent, Serial, Tcp
 
 
@@ -91,17 +92,7 @@ def test_serial():
 
 
 def main():
-    tests = [test_agent, test_tcp, test_serial]
-    failed = False
-    print(f"1..{len(tests)}")
-    for number, test in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__doc__}", flush=True)
-        except AssertionError as error:
-            failed = True
-            print(f"not ok {number} - {test.__doc__}\n# {error}", flush=True)
-    return failed
+    return tap.run(tap.Test(test.__doc__, test) for test in (test_agent, test_tcp, test_serial))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU that they are given.
 
 `perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU
-off and on. The guest is that of guests/debian; tests/linux-guest.t counts exactly, with one of the kernels.
+off and on. The guest is that of guests/debian; the test linux-guest counts exactly, with one of the kernels.
 """
 import itertools
 import re

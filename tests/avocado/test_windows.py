@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows installed, see docs/windows.md.
 
-The machine is what virt-install makes for Windows 11 on Arm. tests/windows.t tries the test itself, on the image of guests/uefi,
+The machine is what virt-install makes for Windows 11 on Arm. The row windows tries the test itself, on the image of guests/uefi,
 which measures the cycle counter and stops as Windows does.
 """
 import contextlib

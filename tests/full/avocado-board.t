@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(TOP / "testbed"))
-import host  # noqa: E402
+import host
+import tap
 
+TOP = host.TOP
 TESTS = "tests/avocado/test_start.py:Start"
 LEFT = "ls -d /var/tmp/vpmu.* 2>/dev/null; ps -eo pid,comm | grep -E 'qemu|python'; true"
 QEMU_RUNS = "pgrep qemu-system"
@@ -112,21 +112,11 @@ def check_killed(board):
 
 def main():
     checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning, check_killed]
-    failed = False
-    print(f"1..{len(checks)}", flush=True)
     with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched", "biglittle") as machine:
         host.handle_signals()
         machine.start()
         board = Board(machine, Path(folder))
-        for number, check in enumerate(checks, 1):
-            line = f"ok {number} - {check.__doc__}"
-            try:
-                check(board)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
-                failed = True
-                line = f"not {line}\n# " + str(error).replace("\n", "\n# ")
-            print(line, flush=True)
-    return 1 if failed else 0
+        return tap.run(tap.Test(check.__doc__, check, board) for check in checks)
 
 
 if __name__ == "__main__":

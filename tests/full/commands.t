@@ -3,10 +3,9 @@
 """Claim: commands of the pages work as they are there; tests/docs-commands tells which are run here, and where the others are."""
 import subprocess
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from pages import PAGES, RUNNER, TOP, commands, find_rows, read_table  # noqa: E402
+import tap
+from pages import PAGES, RUNNER, TOP, commands, find_rows, read_table
 
 
 def find_commands():
@@ -22,18 +21,15 @@ def find_commands():
     return found
 
 
+def check_command(command):
+    result = subprocess.run(["sh", "-c", command], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, check=False, errors="replace")
+    if result.returncode:
+        raise AssertionError("\n".join([f"status {result.returncode}", *result.stdout.splitlines()[-30:]]))
+
+
 def main():
-    found = find_commands()
-    failed = False
-    print(f"1..{len(found)}", flush=True)
-    for number, (command, page) in enumerate(found.items(), 1):
-        result = subprocess.run(["sh", "-c", command], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, check=False, errors="replace")
-        failed |= result.returncode != 0
-        print(f"{'not ' if result.returncode else ''}ok {number} - {page.name}: {command.replace('#', '')}", flush=True)
-        if result.returncode:
-            print("".join(f"# {line}\n" for line in [f"status {result.returncode}", *result.stdout.splitlines()[-30:]]), end="")
-    return failed
+    return tap.run(tap.Test(f"{page.name}: {command}", check_command, command) for command, page in find_commands().items())
 
 
 if __name__ == "__main__":

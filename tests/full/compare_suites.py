@@ -14,6 +14,8 @@ import json
 import re
 import sys
 
+import tap
+
 # A run in which hardly anything passes compares nothing.
 ENOUGH_PASSED = 1000
 # Tests that the series changes or adds: a comparison in which they fail on either side says nothing.
@@ -53,6 +55,34 @@ def different_tests(base, ours):
             if list(list_differences(base.get(name, {}), ours.get(name, {})))]
 
 
+def compare(before, now):
+    """One test of theirs."""
+    differences = list(list_differences(before, now))
+    tap.expect_nothing(differences)
+    print("".join(f"{subtest} fails in both\n" for subtest, result in now.items() if result == "fails"), end="")
+
+
+def expect_enough(passed, wanted):
+    """The comparison compares something."""
+    if passed < wanted:
+        raise AssertionError(f"expected at least {wanted}, got {passed}")
+
+
+def list_tests(base, ours):
+    """One for each of theirs, and that they say something."""
+    results = collections.Counter()
+    for name in sorted(base.keys() | ours.keys()):
+        subtests = ours.get(name, {})
+        count = collections.Counter(result for subtest, result in subtests.items() if subtest != "all")
+        results += count
+        summary = ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests"
+        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", compare, base.get(name, {}), subtests)
+    yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"], ENOUGH_PASSED)
+    passed = {short_name(name) for name, subtests in ours.items() if subtests["all"] == "OK"}
+    for name in MUST_PASS:
+        yield tap.Test(f"{name} passed", tap.expect_nothing, [] if name in passed else ["it did not, with the series"])
+
+
 def main():
     """Returns the exit status."""
     parser = argparse.ArgumentParser()
@@ -63,26 +93,7 @@ def main():
     if options.different:
         print("".join(f"{name}\n" for name in different_tests(base, ours)), end="")
         return 0
-    good, results = True, collections.Counter()
-    names = sorted(base.keys() | ours.keys())
-    for number, name in enumerate(names, 1):
-        subtests = ours.get(name, {})
-        differences = list(list_differences(base.get(name, {}), subtests))
-        count = collections.Counter(result for subtest, result in subtests.items() if subtest != "all")
-        results += count
-        verdict = "not ok" if differences else "ok"
-        good = good and not differences
-        print(f"{verdict} {number} - {name}: {subtests.get('all', 'absent')},",
-              ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests")
-        for line in differences or [f"{subtest} fails in both" for subtest, result in subtests.items() if result == "fails"]:
-            print(f"# {line}")
-    enough = results["passes"] >= ENOUGH_PASSED
-    print(f"{'ok' if enough else 'not ok'} {len(names) + 1} - {results['passes']} subtests passed, of at least {ENOUGH_PASSED}")
-    passed = {short_name(name) for name, subtests in ours.items() if subtests["all"] == "OK"}
-    failed = [name for name in MUST_PASS if name not in passed]
-    print(f"{'not ok' if failed else 'ok'} {len(names) + 2} - {', '.join(failed or MUST_PASS)} {'did not pass' if failed else 'passed'}")
-    print(f"1..{len(names) + 2}")
-    return 0 if good and enough and not failed else 1
+    return tap.run(list_tests(base, ours))
 
 
 if __name__ == "__main__":

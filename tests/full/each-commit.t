@@ -3,7 +3,6 @@
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each of their commits builds on its own.
 # Linux also without KVM and without a PMU driver (HW_PERF_EVENTS), for which the series has other code; QEMU's other
 # configurations are qemu-builds*.t.
-# Runs alone: compilers take all CPUs.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"

@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs alone: it builds a kernel and a QEMU
 """Claim: from our Debian packages alone, on a Debian just installed, the steps of docs/quickstart.md bring up a VM on all CPUs.
 
 The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is configured small. In the place of Windows
@@ -15,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(TOP / "testbed"))
-import host  # noqa: E402
+import host
+import tap
 
+TOP = host.TOP
 PACKAGES = TOP / "build/packages"
 PAGE = (TOP / "docs/quickstart.md").read_text()
 STEPS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
@@ -45,7 +44,7 @@ LINE = r"^delta vcpu=.* cycles=[1-9]"
 TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) -prune -o -name '*pmu-hybrid*' -print"
 
 
-class Failure(Exception):
+class Failure(AssertionError):
     """A claim that does not hold."""
 
 
@@ -163,7 +162,7 @@ class Story:
 
     def look(self):
         """the tool finds nothing to change"""
-        print("".join(f"# {line}\n" for line in self._board.run(LOOK).splitlines()), end="")
+        print(self._board.run(LOOK))
 
     @staticmethod
     def start_step():
@@ -189,7 +188,7 @@ class Story:
         output = self._board.run(f"set -e; {VERIFY}")
         expect("^running$", output)
         expect("fixed counters", output)
-        print("".join(f"# {line}\n" for line in output.splitlines()), end="")
+        print(output)
 
     def confined(self):
         """libvirt's AppArmor profile holds it"""
@@ -221,18 +220,11 @@ def main():
         story = Story(Path(folder))
         chapters = [story.build, story.lint, story.prepare, story.install, story.look_before, story.refuse, story.reboot, story.look,
                     story.start, story.verify, story.confined, story.move, story.remove]
-        print(f"1..{len(chapters)}", flush=True)
         host.handle_signals()
         try:
-            for number, chapter in enumerate(chapters, 1):
-                chapter()
-                print(f"ok {number} - {chapter.__doc__}", flush=True)
-        except (Failure, host.HostError) as error:
-            print(f"not ok {number} - {chapter.__doc__}\n# " + str(error).replace("\n", "\n# "), flush=True)
-            return 1
+            return tap.run((tap.Test(chapter.__doc__, chapter) for chapter in chapters), in_order=True)
         finally:
             story.stop()
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: for each other base in qemu/bases the series is well-formed, builds without a warning, passes its unit tests, and in the emulated
 # host chooses, refuses and migrates as on its own base.
-# Runs alone: compilers take all CPUs.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"

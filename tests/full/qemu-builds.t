@@ -3,7 +3,6 @@
 # Claim: each commit of the QEMU series builds without a warning where others build it: for arm64 with KVM and TCG, and for this machine
 # with TCG alone (64- and 32-bit Arm, user emulation). With gcc; qemu-builds-clang.t has clang, and KVM alone; each-commit.t the rest.
 # A warning is an error in these builds. The first one of each flavour shows that upstream has none.
-# Runs alone: compilers take all CPUs.
 #
 #   tests/full/qemu-builds.t [FLAVOUR...]     see scripts/build-qemu
 set -euo pipefail

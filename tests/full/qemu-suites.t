@@ -3,7 +3,6 @@
 # Claim: QEMU's own unit tests, qtests of 64- and 32-bit Arm, and functional tests that download nothing come to the same with the series
 # as without it. On this machine, thus with TCG. Debian's source has no firmware, and tests that boot it fail on either side. Some of
 # upstream's tests fail now and then: a difference has to be there twice.
-# Runs alone: compilers take all CPUs.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"

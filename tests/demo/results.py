@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parent.parent.parent
 RESULTS = TOP / "build" / "results"
 # Around the figures on a page
 MARKS = ("<!-- figures -->\n", "<!-- end of figures -->\n")

@@ -1,6 +1,0 @@
-#!/usr/bin/env bash
-# SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the attribute is the same on a host with three PMUs.
-set -euo pipefail
-
-exec "$(dirname "$0")/run" attributes all --kernel patched --icount --topology tricluster

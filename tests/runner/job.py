@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the program of one row, in a process group of its own, so that it can be ended with all its children."""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from judge import SHOWN_LINES, Judge
+from table import TOP
+
+RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
+# TERM first, so that the test removes what it made; then KILL.
+TERM_GRACE = 10
+
+
+def is_python(program):
+    """Those run by build/venv, which has packages, and the modules in tests/lib, testbed and tests/demo."""
+    with open(TOP / program, "rb") as file:
+        return program.endswith(".py") or b"python" in file.readline()
+
+
+def build_command(row):
+    """Its argument list and its environment."""
+    program, *arguments = row.command
+    environment = dict(word.split("=", 1) for word in row.defaults)
+    environment |= {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    if is_python(program):
+        return [sys.executable, program, *arguments], environment
+    return [f"./{program}", *arguments], environment
+
+
+def tail(path):
+    """The last lines of a file, for a report."""
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
+
+
+class Job:
+    """One run of a row."""
+
+    def __init__(self, row, limit, tracer=None):
+        self.row, self._limit, self._tracer = row, limit, tracer
+        self.tap, self.log = RESULTS / f"{row.file}.tap", LOGS / f"{row.file}.log"
+        self._process, self._late, self._ended = None, 0, threading.Event()
+        self.seconds = 0.0
+
+    def run(self, allowed):
+        """Returns its Judge."""
+        judge = Judge(self.row, allowed)
+        start = time.monotonic()
+        try:
+            status = self._run(judge)
+        except OSError as error:
+            judge.end(127, 0, [f"cannot run {self.row.command[0]}: {error.strerror}"])
+        else:
+            judge.end(status, self._limit if self._late else 0, tail(self.log))
+        self.seconds = time.monotonic() - start
+        return judge
+
+    def _run(self, judge):
+        command, environment = build_command(self.row)
+        with open(self.log, "wb") as log, open(self.tap, "w", encoding="utf-8") as tap, contextlib.ExitStack() as stack:
+            if self._tracer:
+                command = stack.enter_context(self._tracer.trace(command))
+            self._process = subprocess.Popen(command, cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                             text=True, errors="replace", process_group=0)
+            guard = threading.Thread(target=self._guard)
+            guard.start()
+            try:
+                for line in self._process.stdout:
+                    tap.write(line)
+                    judge.read(line)
+                return self._process.wait()
+            finally:
+                self._ended.set()
+                guard.join()
+
+    def _guard(self):
+        """Ends the program at its limit: first to be cleaned up after, then for good."""
+        if not self._ended.wait(self._limit):
+            self._late = 1
+            self.end()
+
+    def end(self):
+        """End the program, if it runs."""
+        if self._process:
+            self._signal(signal.SIGTERM)
+            if not self._ended.wait(TERM_GRACE):
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
