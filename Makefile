@@ -23,8 +23,12 @@ check: all ## the tests that each change must pass; ONLY=PATTERN picks some
 	tests/run --build
 
 .PHONY: check-full
-check-full: all ## all tests: each commit built on its own, and what is too slow for each change
+check-full: all ## all tests, but for those that passed with the same contents; BUDGET=25m some of them, FORCE=1 those too
 	tests/run --full --build
+
+.PHONY: ledger
+ledger: venv ## what check-full found: each test, its verdict for the contents of today, its time
+	@tests/run --ledger
 
 .PHONY: check-host
 check-host: all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host

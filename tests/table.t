@@ -27,7 +27,6 @@ full() {
 	SET=full tap slow 1..1 'ok 1'
 	run_ends 0 '1 passed, 0 failed, 0 skipped'
 	run_ends 0 '1 passed, 0 failed, 0 skipped' slow
-	run_ends 0 '2 passed, 0 failed, 0 skipped' --full
 }
 
 # Arguments reach the program, and what stands before it is its environment's, unless that has it.
@@ -98,7 +97,7 @@ needs() {
 check 'a wrong row is an error, as is a program without a row' wrong_table
 check 'the list has what rows claim, or their programs' claims
 check 'ONLY and arguments select rows' selection
-check 'a row of the full set runs by name or with --full' full
+check 'a row of the full set runs by name only' full
 check 'arguments and environment are the row'"'"'s' arguments
 check 'what selected rows need is made first' needs
 finish

@@ -7,7 +7,7 @@ trap 'rm -rf "$TMP"' EXIT
 P=$TMP/project
 unset ONLY JOBS
 
-before_each() {
+make_project() {
 	rm -rf "$P"
 	mkdir -p "$P/tests" "$P/scripts" "$P/build"
 	cp -r "$TOP/tests/run" "$TOP/tests/runner" "$P/tests"
@@ -15,6 +15,10 @@ before_each() {
 	cp "$TOP/upstream.conf" "$P"
 	ln -s "$BUILD/venv" "$P/build"
 	: >"$P/tests/table"
+}
+
+before_each() {
+	make_project
 }
 
 # row NAME PROGRAM [SET [NEEDS]]: a line of the table, if it has none of that name

@@ -2,10 +2,13 @@
 """Runs the rows of tests/table, which are programs that print TAP, and says what came of it.
 
     tests/run [ROW...]          these rows, or all of the set core; ROW is a name or the path of a program
-    tests/run --full            all rows
+    tests/run --full [ROW...]   these rows, or all, but for those that passed with the contents of today; keeps their verdicts
     tests/run --list            all rows with what they claim
+    tests/run --ledger          all rows with their verdicts
 
 ONLY=REGEX  only rows whose name matches        JOBS=N  so many at a time (2); rows that are marked alone run at the end
+With --full:
+BUDGET=25m  only rows that are expected to end by then        FORCE=1  also rows that have passed
 
 A row's TAP goes to build/results/NAME.tap, its stderr to build/logs/NAME.log. Skips and TODO do not pass: a green run that skipped what
 it was for must be impossible.
@@ -18,13 +21,19 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+import trace_opens
 from job import LOGS, RESULTS, Job
+from ledger import Ledger
 from table import TOP, Table, UsageError, read_allowed_skips
 
 # Tests end hangs themselves, with a better message; this is for a test that fails to.
 TIME_LIMIT = 3600
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+# When all went well, and rows are left
+STATUS_LEFT = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,8 +52,8 @@ class Interrupted(Exception):
 class Run:
     """Runs rows, prints a line for each, and keeps what the end tells."""
 
-    def __init__(self, allowed, jobs):
-        self._allowed, self._most = allowed, jobs
+    def __init__(self, allowed, jobs, books=None):
+        self._allowed, self._most, self._books = allowed, jobs, books
         self._limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+", "a number of seconds", float)
         self._jobs, self._lock = {}, threading.Lock()
         self.counts, self.failed, self.skips, self.failures = collections.Counter(), [], [], []
@@ -55,7 +64,8 @@ class Run:
             try:
                 for row in sorted(rows, key=lambda row: row.alone):
                     self._wait(0 if row.alone else self._most - 1)
-                    self._start(executor, row)
+                    if not self._books or self._books.fits(row):
+                        self._start(executor, row)
                 self._wait(0)
             except Interrupted as interruption:
                 names = sorted(job.row.name for job in self._jobs.values())
@@ -65,7 +75,7 @@ class Run:
                 raise
 
     def _start(self, executor, row):
-        job = Job(row, self._limit)
+        job = self._books.start(row, self._limit) if self._books else Job(row, self._limit)
         self._jobs[executor.submit(job.run, self._allowed)] = job
 
     def _wait(self, most):
@@ -83,6 +93,8 @@ class Run:
         self.failed += [f"{job.row.name}: {failure.test}" for failure in judge.failures]
         if judge.failures:
             self.failures += list(describe_failures(job, judge))
+        if self._books:
+            self._books.keep(job, judge)
 
     def report(self):
         """The end of what is printed; returns the exit status."""
@@ -94,6 +106,79 @@ class Run:
             print("\n" + "\n".join(f"FAILED {line}" for line in self.failed))
         print(f"\n{self.counts['passed']} passed, {self.counts['failed']} failed, {self.counts['skipped']} skipped")
         return 1 if self.counts["failed"] else 0
+
+
+class Books:
+    """Which rows need to run, how long they may, and what came of them."""
+
+    def __init__(self, table, allowed, budget):
+        self._table, self._budget, self._begin = table, budget, time.monotonic()
+        self._why_untraced = trace_opens.why_not()
+        self._started, self._skipped, self._ready = {}, [], None
+        self.ledger = Ledger(table, allowed)
+
+    def open(self, rows, force, build):
+        """Those of ROWS that have no verdict for the contents of today; what they need is built."""
+        if self._why_untraced:
+            print(f"{self._why_untraced}; without it each row depends on all files but the pages", flush=True)
+        todo = [row for row in rows if force or not self.ledger.find(row)]
+        if build:
+            self._ready = self._plan(todo)
+            make_needs(self._ready)
+            self.ledger.look_again()
+            todo = [row for row in todo if force or not row.needs or not self.ledger.find(row)]
+        self.ledger.start()
+        print(f"{self._summary()}, {len(todo)} to run", flush=True)
+        return todo
+
+    def _plan(self, rows):
+        """Those that are likely to fit into the budget, so that nothing is built for others."""
+        fit, seconds = [], 0
+        for row in rows:
+            expected = self.ledger.last_seconds(row)
+            if self._budget is None or seconds + expected <= self._budget:
+                fit.append(row)
+                seconds += expected if row.alone else expected / 2
+        return fit
+
+    def fits(self, row):
+        """Whether it is to be started now."""
+        built = self._ready is None or not row.needs or row in self._ready
+        if built and (self._budget is None or time.monotonic() - self._begin + self.ledger.last_seconds(row) <= self._budget):
+            return True
+        self._skipped.append(row)
+        return False
+
+    def start(self, row, limit):
+        """Its job."""
+        tracer = trace_opens.Tracer(TOP) if row.traced and not self._why_untraced else None
+        self._started[row] = (time.time_ns(), tracer)
+        return Job(row, limit, tracer)
+
+    def keep(self, job, judge):
+        """What came of it."""
+        start, tracer = self._started[job.row]
+        if why := self.ledger.keep(job.row, job, judge, tracer, start):
+            print(f"{job.row.name}: no verdict, for {why}", flush=True)
+
+    def _done(self):
+        return sum(1 for row in self._table.rows.values() if self.ledger.find(row))
+
+    def _summary(self):
+        return f"{self._done()} of {len(self._table.rows)} rows have passed with these contents"
+
+    def close(self, failed):
+        """The last line; returns the exit status."""
+        self.ledger.look_again()
+        done, all_rows = self._done(), len(self._table.rows)
+        if self._skipped and not self._started:
+            row = min(self._skipped, key=self.ledger.last_seconds)
+            print(f"nothing fits BUDGET={os.environ['BUDGET']}: {row.name} is expected to take {self.ledger.last_seconds(row):g} s")
+        if done == all_rows and not failed:
+            print(f"{done} of {all_rows} done: complete")
+            return 0
+        print(f"{done} of {all_rows} done, {all_rows - done} left: the same command again" + (", after what failed is mended" if failed else ""))
+        return 1 if failed else STATUS_LEFT
 
 
 def describe_failures(job, judge):
@@ -121,7 +206,8 @@ def make_needs(rows):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", action="store_true", help="build first what rows need beyond `make all`")
-    parser.add_argument("--full", action="store_true", help="all rows, not only those of the set core")
+    parser.add_argument("--full", action="store_true", help="all rows, with verdicts that are kept")
+    parser.add_argument("--ledger", action="store_true", help="print the verdicts")
     parser.add_argument("--list", action="store_true", help="print the rows")
     parser.add_argument("rows", nargs="*", metavar="ROW")
     return parser.parse_args()
@@ -133,29 +219,63 @@ def handle_signal(number, _):
     raise Interrupted(number)
 
 
-def main():
-    """Returns the exit status."""
-    options = parse_arguments()
-    jobs = read_number("JOBS", "2", "[1-9][0-9]*", "a number from 1", int)
+def read_budget():
+    """Seconds, or None."""
+    text = os.environ.get("BUDGET", "")
+    if not text:
+        return None
+    if not (found := re.fullmatch(r"([0-9]+)([smh]?)", text)):
+        raise UsageError(f"BUDGET={text}; give a number of seconds, or one of minutes as 25m, or of hours as 2h")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def read_force(options, only):
+    force = os.environ.get("FORCE", "") not in ("", "0")
+    if force and os.environ.get("BUDGET") and not options.rows and not only:
+        raise UsageError("FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows")
+    return force
+
+
+def read_only():
     only = os.environ.get("ONLY", "")
     try:
         re.compile(only)
     except re.error as error:
         raise UsageError(f"ONLY={only} is no regular expression ({error}); use a part of a row's name") from error
-    table = Table()
-    run = Run(read_allowed_skips(table), jobs)
-    rows = table.select(options.rows, options.full or options.list, only)
-    if options.list:
-        print_list(rows)
-        return 0
-    if options.build:
-        make_needs(rows)
+    return only
+
+
+def run_all(run, rows):
+    """Signals end it."""
     for folder in (RESULTS, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
     for number in SIGNALS:
         signal.signal(number, handle_signal)
     run.run(rows)
     return run.report()
+
+
+def main():
+    """Returns the exit status."""
+    options, only = parse_arguments(), read_only()
+    jobs = read_number("JOBS", "2", "[1-9][0-9]*", "a number from 1", int)
+    table = Table()
+    allowed = read_allowed_skips(table)
+    rows = table.select(options.rows, options.full or options.list or options.ledger, only)
+    if options.list:
+        print_list(rows)
+        return 0
+    if options.ledger:
+        ledger = Ledger(table, allowed)
+        print("\n".join(ledger.describe(row) for row in rows))
+        return 0
+    if not options.full:
+        if options.build:
+            make_needs(rows)
+        return run_all(Run(allowed, jobs), rows)
+    force, books = read_force(options, only), Books(table, allowed, read_budget())
+    rows = books.open(rows, force, options.build)
+    return books.close(run_all(Run(allowed, jobs, books), rows))
 
 
 if __name__ == "__main__":

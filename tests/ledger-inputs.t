@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: tests/run --full finds out by itself what a row depends on, so that no row keeps a verdict when something of that changed, and
+# none loses it by anything else. On toy tests.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+# shellcheck source=toy-ledger.sh
+. "$TOP/tests/toy-ledger.sh"
+
+# Nothing says that it reads them.
+opened_files() {
+	echo 1 >"$P/data"
+	echo 1 >"$P/page.md"
+	printf 'cd %s\ngrep -q . data\n' "$P" >"$P/part.sh"
+	passes one ". $P/part.sh"
+	passes two
+	runs 0 '2 of 2 done: complete' one two
+	echo 2 >"$P/page.md"
+	runs 0 '2 of 2 done: complete'
+	echo 2 >"$P/data"
+	runs 0 '2 of 2 done: complete' one
+	echo '# more' >>"$P/part.sh"
+	runs 0 '2 of 2 done: complete' one
+	echo '# more' >>"$P/tests/two.t"
+	runs 0 '2 of 2 done: complete' two
+	# And back: that has passed.
+	echo 1 >"$P/data"
+	sed -i '/# more/d' "$P/part.sh"
+	runs 0 '2 of 2 done: complete'
+}
+
+modules() {
+	mkdir "$P/tests/lib"
+	echo 'ANSWER = 1' >"$P/tests/lib/answer.py"
+	row one tests/one.py
+	printf '%s\n' "import sys; sys.path.append('$P/tests/lib')" 'import answer' "open('$RAN', 'a').write('one\\n')" \
+		'print(f"1..1\nok {answer.ANSWER}")' >"$P/tests/one.py"
+	# The second time it reads the bytecode alone.
+	runs 0 '1 of 1 done: complete' one
+	echo '# more' >>"$P/tests/one.py"
+	runs 0 '1 of 1 done: complete' one
+	echo 'ANSWER = 2 - 1' >"$P/tests/lib/answer.py"
+	runs 0 '1 of 1 done: complete' one
+}
+
+missing_and_added_files() {
+	mkdir "$P/parts"
+	touch "$P/parts/a"
+	passes one "cat $P/parts/*" "cat $P/wanted || true"
+	runs 0 '1 of 1 done: complete' one
+	touch "$P/parts/b"
+	runs 0 '1 of 1 done: complete' one
+	touch "$P/wanted"
+	runs 0 '1 of 1 done: complete' one
+	rm "$P/parts/a"
+	runs 0 '1 of 1 done: complete' one
+}
+
+untraced() {
+	echo 1 >"$P/data"
+	echo 1 >"$P/page.md"
+	SET='core untraced' passes one
+	runs 0 '1 of 1 done: complete' one
+	echo 2 >"$P/data"
+	runs 0 '1 of 1 done: complete' one
+	echo 2 >"$P/page.md"
+	runs 0 '1 of 1 done: complete'
+}
+
+# What cannot be traced depends on all there is.
+without_strace() {
+	echo 1 >"$P/data"
+	passes one
+	mkdir "$TMP/bin"
+	printf '#!/bin/sh\necho not permitted >&2\nexit 1\n' >"$TMP/bin/strace"
+	chmod +x "$TMP/bin/strace"
+	PATH=$TMP/bin:$PATH runs 0 '1 of 1 done: complete' one
+	says 'strace does not work here: not permitted; without it each row depends on all files but the pages'
+	echo 2 >"$P/data"
+	PATH=$TMP/bin:$PATH runs 0 '1 of 1 done: complete' one
+}
+
+below_build() {
+	echo 'build/sun build/sun-* = sources/*' >"$P/tests/table"
+	mkdir -p "$P/build/sun-shine" "$P/build/moon" "$P/build/artifacts" "$P/sources"
+	touch "$P/build/sun-shine/object" "$P/build/moon/object" "$P/sources/a"
+	echo 1 >"$P/build/artifacts/image"
+	passes known "cat $P/build/sun-shine/object"
+	passes unknown "cat $P/build/moon/object"
+	passes artifact "cat $P/build/artifacts/image"
+	runs 0 '3 of 3 done: complete' known unknown artifact
+	echo 1 >"$P/sources/a"
+	runs 0 '3 of 3 done: complete' known unknown
+	echo 1 >"$P/data"
+	runs 0 '3 of 3 done: complete' unknown
+	echo 2 >"$P/build/artifacts/image"
+	runs 0 '3 of 3 done: complete' artifact
+}
+
+trees() {
+	echo 'build/linux build/linux-* = build/linux' >"$P/tests/table"
+	git init -q "$P/build/linux"
+	echo 1 >"$P/build/linux/file"
+	git -C "$P/build/linux" add file
+	commit "$P/build/linux"
+	passes one "cat $P/build/linux/.git/HEAD"
+	runs 0 '1 of 1 done: complete' one
+	echo 2 >"$P/build/linux/file"
+	runs 0 '1 of 1 done: complete' one
+	touch "$P/build/linux/new"
+	runs 0 '1 of 1 done: complete' one
+	commit "$P/build/linux"
+	runs 0 '1 of 1 done: complete'
+}
+
+check 'a row is run again when a file changed that it opened, and no other row is' opened_files
+check 'so it is when a module changed of which Python read the bytecode' modules
+check 'so it is when a file is there that it looked for, or in a folder that it listed' missing_and_added_files
+check 'what cannot be traced depends on all files but the pages' untraced
+check 'so does each row where strace does not work' without_strace
+check 'what is below build/ stands for what it is made of' below_build
+check 'a tree stands for its contents, committed or not' trees
+finish

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: tests/run --full keeps the verdict that a row passed, and no failure, interruption or other way to run it leaves one that does
+# not hold. On toy tests; what a row depends on is ledger-inputs.t.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+# shellcheck source=toy-ledger.sh
+. "$TOP/tests/toy-ledger.sh"
+
+kept() {
+	passes one
+	passes two
+	runs 0 '2 of 2 done: complete' one two
+	runs 0 '2 of 2 done: complete'
+	says '2 of 2 rows have passed with these contents, 0 to run'
+	SET=full passes three
+	runs 0 '3 of 3 done: complete' three
+	# The core set is run each time.
+	run_ends 0 '2 passed, 0 failed, 0 skipped'
+}
+
+failed() {
+	passes one
+	toy two "echo two >>$RAN" 'echo 1..1' 'echo not ok 1'
+	runs 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' one two
+	says 'two: 1'
+	runs 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' two
+	"$P/tests/run" --ledger | grep -qE '^two +FAILED '
+	passes two
+	runs 0 '2 of 2 done: complete' two
+	! "$P/tests/run" --ledger | grep -q FAILED
+}
+
+# A verdict that does not count a skip as allowed any more does not hold.
+skips() {
+	tap one 1..2 'ok 1' 'ok 2 # SKIP no board'
+	echo 'one | * | there is none' >"$P/tests/allowed-skips"
+	run_ends 0 '1 of 1 done: complete' --full
+	rm "$P/tests/allowed-skips"
+	run_ends 1 '0 of 1 done, 1 left: the same command again, after what failed is mended' --full
+}
+
+killed() {
+	local pid
+	passes one
+	SET='core alone' passes two "echo \$\$ >$TMP/pid" "while [ -e $TMP/wait ]; do sleep 0.1; done"
+	touch "$TMP/wait"
+	rm -f "$TMP/pid"
+	"$P/tests/run" --full >"$TMP/run" 2>&1 &
+	pid=$!
+	timeout 30 sh -c "until test -s $TMP/pid; do sleep 0.1; done"
+	kill -KILL "$pid"
+	rm "$TMP/wait"
+	wait "$pid" || true
+	timeout 30 sh -c "while test -e /proc/$(cat "$TMP/pid"); do sleep 0.1; done"
+	"$P/tests/run" --ledger >"$TMP/run"
+	cat "$TMP/run"
+	grep -qE '^one +passed ' "$TMP/run"
+	grep -qxE 'two +-' "$TMP/run"
+	runs 0 '2 of 2 done: complete' two
+}
+
+# What changes meanwhile was not what ran.
+changed_meanwhile() {
+	echo 1 >"$P/data"
+	passes one "cat $P/data" "echo 2 >$P/new" "mv $P/new $P/data"
+	runs 3 '0 of 1 done, 1 left: the same command again' one
+	says 'one: no verdict, for data changed while it ran'
+	passes one "cat $P/data"
+	runs 0 '1 of 1 done: complete' one
+}
+
+budget() {
+	passes short
+	passes long
+	passes alone
+	sed -i 's/^long | core | 1 /long | core | 100 /; s/^alone | core /alone | full alone /' "$P/tests/table"
+	BUDGET=50s runs 3 '2 of 3 done, 1 left: the same command again' short alone
+	BUDGET=50s runs 3 '2 of 3 done, 1 left: the same command again'
+	says 'nothing fits BUDGET=50s: long is expected to take 100 s'
+	BUDGET=2m runs 0 '3 of 3 done: complete' long
+	# It goes by the time that it took.
+	echo '# more' >>"$P/tests/long.t"
+	BUDGET=50 runs 0 '3 of 3 done: complete' long
+	BUDGET=soon run_ends 2 'run: error: BUDGET=soon; give a number of seconds, or one of minutes as 25m, or of hours as 2h' --full
+}
+
+force() {
+	passes one
+	passes two
+	runs 0 '2 of 2 done: complete' one two
+	FORCE=1 runs 0 '2 of 2 done: complete' one two
+	FORCE=1 ONLY=one runs 0 '2 of 2 done: complete' one
+	FORCE=1 BUDGET=9m run_ends 2 'run: error: FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows' --full
+	# One that was good is not any more: the old verdict must not outlive it.
+	touch "$TMP/broken"
+	toy one "[ ! -e $TMP/broken ] || printf 'not '" 'echo ok 1' 'echo 1..1'
+	rm "$TMP/broken"
+	run_ends 0 '2 of 2 done: complete' --full
+	touch "$TMP/broken"
+	FORCE=1 run_ends 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' --full
+}
+
+needs() {
+	echo 'make image = sources/*' >"$P/tests/table"
+	# shellcheck disable=SC2016 # make's
+	printf 'image:\n\tmkdir -p build/artifacts\n\tcat sources/a >build/artifacts/image\n\techo made >>%s\n' "$TMP/made" >"$P/Makefile"
+	mkdir "$P/sources"
+	echo 1 >"$P/sources/a"
+	row one tests/one.t core image
+	passes one "cat $P/build/artifacts/image"
+	run_ends 0 '1 of 1 done: complete' --full --build
+	run_ends 0 '1 of 1 done: complete' --full --build
+	rm "$P/build/artifacts/image"
+	run_ends 0 '1 of 1 done: complete' --full --build
+	[ "$(grep -c made "$TMP/made")" = 1 ]
+	# An image that was made of other sources is there, and not taken for the one that passed.
+	echo 2 >"$P/sources/a"
+	run_ends 0 '1 of 1 done: complete' --full --build
+	echo 1 >"$P/sources/a"
+	run_ends 0 '1 of 1 done: complete' --full --build
+	[ "$(grep -c made "$TMP/made")" = 3 ]
+	[ "$(grep -c one "$RAN")" = 2 ]
+}
+
+environment() {
+	passes one
+	runs 0 '1 of 1 done: complete' one
+	SEED=5 runs 0 '1 of 1 done: complete' one
+	runs 0 '1 of 1 done: complete'
+	sed -i 's,tests/one.t$,tests/one.t argument,' "$P/tests/table"
+	runs 0 '1 of 1 done: complete' one
+}
+
+printed() {
+	passes one
+	passes two
+	run_ends 3 '1 of 2 done, 1 left: the same command again' --full one
+	"$P/tests/run" --ledger >"$TMP/run"
+	cat "$TMP/run"
+	grep -qE '^one +passed +[0-9.]+  20[0-9T:+-]+  [0-9a-f]{16}$' "$TMP/run"
+	grep -qxE 'two +-' "$TMP/run"
+	echo '# more' >>"$P/tests/one.t"
+	"$P/tests/run" --ledger | grep -qE '^one +changed '
+}
+
+check 'a row that passed is not run again, but by make check' kept
+check 'a row that failed has no verdict' failed
+check 'a skip that is not allowed any more takes the verdict away' skips
+check 'a run that is killed leaves verdicts of what ended, and the next one runs the rest' killed
+check 'a row has no verdict if its files changed while it ran' changed_meanwhile
+check 'BUDGET runs what fits, and the next one goes on' budget
+check 'FORCE runs what has passed' force
+check 'what a row needs is built only if the row is to run' needs
+check 'other arguments and other seeds are other verdicts' environment
+check 'the ledger tells what holds, what failed and what changed' printed
+finish

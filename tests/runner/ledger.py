@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Verdicts of rows, kept below the cache by the contents of what the rows depend on.
+
+A verdict has the digest of each thing that its row depended on: those files of the project that it opened, the list of each folder that it
+opened, and what tests/table says of things below build/. It holds as long as all digests are the same.
+"""
+import contextlib
+import datetime
+import fnmatch
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from table import TOP, UsageError
+
+CACHE = Path(os.environ.get("VPMU_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vpmu")
+VERDICTS = CACHE / "verdicts"
+# Of a row; so that going back to another branch finds them.
+KEPT = 10
+ABSENT = "absent"
+# All of the project but its pages, the commit that is checked out, the packages of this machine, and the row itself.
+EVERYTHING, COMMIT, MACHINE, ROW = "*", ".git", "(packages)", "(row)"
+TREES = ("build/linux", "build/qemu")
+PAGE = ".md"
+ARTIFACTS = "build/artifacts/"
+# Which would have a row do something else.
+KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_QEMU", "LINUX_TREE", "QEMU_TREE")
+BYTECODE = re.compile(r"(.*/|)__pycache__/(\w+)\.[\w-]+\.pyc.*")
+
+
+def run(*command, cwd=TOP, **environment):
+    """Its output."""
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | environment
+    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
+    if result.returncode:
+        raise UsageError(f"'{' '.join(command)}' failed in {cwd}, which verdicts are kept by: {result.stderr.decode().strip()}")
+    return result.stdout
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def digest_file(path, *_):
+    """As long as its size, times and so on are the same."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Contents:
+    """The project as it is now: a digest for each word. Digests are computed once; later changes need a new one of these."""
+
+    def __init__(self):
+        listed = run("git", "ls-files", "-co", "--exclude-standard", "-z").decode().split("\0")
+        self.files = {path for path in listed if path and (TOP / path).is_file()}
+        self._digests = {}
+
+    def digest(self, word):
+        """Of a file, FOLDER/ for the names in it, a pattern, or one of the words above."""
+        if word not in self._digests:
+            self._digests[word] = self._find(word)
+        return self._digests[word]
+
+    def _find(self, word):
+        if word == COMMIT:
+            return sha256(b"".join(line for line in run("git", "ls-tree", "-r", "HEAD").splitlines() if not line.endswith(PAGE.encode())))
+        if word == MACHINE:
+            return sha256(run("dpkg-query", "-W", "-f", "${Package} ${Version}\n"))
+        if word.endswith("/"):
+            return sha256("\0".join(sorted(self._names(word))).encode())
+        if "*" in word:
+            return sha256("".join(f"{path} {self.digest(path)}\n" for path in sorted(self.match(word))).encode())
+        path = TOP / word
+        if (path / ".git").exists():
+            return digest_tree(path)
+        if not path.is_file():
+            return ABSENT
+        status = path.stat()
+        return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def match(self, pattern):
+        """The files that it stands for."""
+        if pattern == EVERYTHING:
+            return [path for path in self.files if not path.endswith(PAGE)]
+        return fnmatch.filter(self.files, pattern)
+
+    def _names(self, folder):
+        if folder.startswith(ARTIFACTS):
+            return os.listdir(TOP / folder) if (TOP / folder).is_dir() else [ABSENT]
+        folder = "" if folder == "./" else folder
+        return {path.removeprefix(folder).partition("/")[0] for path in self.files if path.startswith(folder)}
+
+
+def digest_tree(tree):
+    """A git work tree as it is, committed or not: what git would call it. Nothing is left in its repository."""
+    def locate(name):
+        return tree / run("git", "rev-parse", "--git-path", name, cwd=tree).decode().strip()
+
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_OBJECT_DIRECTORY": folder,
+                       "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(locate("objects"))}
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(locate("index"), environment["GIT_INDEX_FILE"])
+        run("git", "add", "--all", cwd=tree, **environment)
+        return run("git", "write-tree", cwd=tree, **environment).decode().strip()
+
+
+class Ledger:
+    """Finds and keeps verdicts."""
+
+    def __init__(self, table, allowed, folder=VERDICTS):
+        self._made_of, self._allowed, self._folder = table.made_of, allowed, folder
+        self.contents, self._before = Contents(), {}
+
+    def look_again(self):
+        """At what may have changed."""
+        self.contents = Contents()
+
+    def start(self):
+        """Before rows run: what cannot be seen afterwards to have changed."""
+        self._before = {word: self.contents.digest(word) for word in (COMMIT, *TREES)}
+
+    # What a row depends on
+
+    def _digest(self, row, word):
+        if word != ROW:
+            return self.contents.digest(word)
+        skips = [pattern for name, pattern in self._allowed if name == row.name]
+        environment = {name: os.environ[name] for name in (*KNOBS, *(word.split("=")[0] for word in row.defaults)) if name in os.environ}
+        judge = self.contents.digest("tests/runner/judge.py")
+        return sha256(json.dumps([row.name, row.command, row.defaults, row.needs, skips, environment, judge], sort_keys=True).encode())
+
+    def _words(self, row, tracer):
+        """What the row depended on, by what it opened."""
+        words = {ROW, MACHINE}
+        for target in row.needs:
+            words.update(self._made_of[target])
+        if tracer is None:
+            words.update((EVERYTHING, *TREES))
+            return words
+        for path in tracer.opened - tracer.made:
+            words.update(self._words_of(path))
+        return words
+
+    def _words_of(self, path):
+        """For one path that was opened."""
+        if bytecode := BYTECODE.fullmatch(path):
+            path = f"{bytecode[1]}{bytecode[2]}.py"
+        first, _, rest = path.partition("/")
+        if first == ".git":
+            return [COMMIT]
+        if first == "build":
+            return self._words_below_build(path, rest)
+        if (TOP / path).is_dir():
+            folder = os.path.join(path, "")
+            return [folder] if folder == "./" or any(name.startswith(folder) for name in self.contents.files) else []
+        if path in self.contents.files or (not os.path.lexists(TOP / path) and not first.startswith(".")):
+            return [path]
+        return []
+
+    def _words_below_build(self, path, rest):
+        if not rest:
+            return []
+        if f"{path}/" == ARTIFACTS or path.startswith(ARTIFACTS):
+            return [os.path.join(path, "")] if (TOP / path).is_dir() else [path]
+        place = f"build/{rest.split('/')[0]}"
+        for pattern, words in self._made_of.items():
+            if fnmatch.fnmatchcase(place, pattern):
+                return words
+        # nobody has said what that is made of
+        return [EVERYTHING]
+
+    # Verdicts
+
+    def _read(self, row):
+        """All of a row, the newest first."""
+        found = []
+        for path in (self._folder / row.name).glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads(path.read_text(encoding="utf-8")) | {"key": path.stem})
+        return sorted(found, key=lambda verdict: verdict["when"], reverse=True)
+
+    def _holds(self, row, verdict):
+        """Of what `make` builds for the row alone, the sources count as long as it is not built."""
+        return all(value == now or (now == ABSENT and row.needs and word.startswith(ARTIFACTS))
+                   for word, value in verdict["inputs"].items() for now in [self._digest(row, word)])
+
+    def find(self, row):
+        """A verdict that the row passes, on today's contents; None if there is none."""
+        return next((verdict for verdict in self._read(row) if verdict["verdict"] == "passed" and self._holds(row, verdict)), None)
+
+    def last_seconds(self, row):
+        """How long it took when it last ran to its end, or what the table says."""
+        return next((verdict["seconds"] for verdict in self._read(row) if verdict["verdict"] == "passed"), row.seconds)
+
+    def keep(self, row, job, judge, tracer, start):
+        """Returns why there is no verdict, if so. START: the time in ns before the run."""
+        self.look_again()
+        inputs = {word: self._digest(row, word) for word in sorted(self._words(row, tracer))}
+        if changed := [word for word in inputs if self._changed(word, start)]:
+            return f"{changed[0]} changed while it ran"
+        failed = bool(judge.failures)
+        while failed and (verdict := self.find(row)):
+            (self._folder / row.name / f"{verdict['key']}.json").unlink()
+        key = "failed" if failed else sha256(json.dumps(inputs, sort_keys=True).encode())[:16]
+        verdict = {"row": row.name, "verdict": "failed" if failed else "passed", "counts": dict(judge.counts), "seconds": round(job.seconds, 1),
+                   "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "inputs": inputs}
+        folder = self._folder / row.name
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f"{os.getpid()}.new"
+        fresh.write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+        fresh.replace(folder / f"{key}.json")
+        if not failed:
+            (folder / "failed.json").unlink(missing_ok=True)
+        for old in sorted(folder.glob("*.json"), key=os.path.getmtime)[:-KEPT]:
+            old.unlink()
+        return ""
+
+    def _changed(self, word, start):
+        """Things below build/artifacts may: a row builds what it lacks."""
+        if word in self._before:
+            return self.contents.digest(word) != self._before[word]
+        paths = self.contents.match(word) if "*" in word else [word] if word in self.contents.files else []
+        return any((TOP / path).stat().st_ctime_ns >= start for path in paths)
+
+    def describe(self, row):
+        """A line of the ledger."""
+        verdicts = self._read(row)
+        found = self.find(row)
+        failed = next((verdict for verdict in verdicts if verdict["verdict"] == "failed"), None)
+        if found:
+            word, shown = "passed", found
+        elif failed:
+            word, shown = "FAILED", failed
+        else:
+            word, shown = ("changed" if verdicts else "-"), (verdicts[0] if verdicts else None)
+        cells = (f"{shown['seconds']:8.1f}", shown["when"], shown["key"]) if shown else (" " * 8, "", "")
+        return f"{row.name:34} {word:8} {cells[0]}  {cells[1]:25}  {cells[2]}".rstrip()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which files below the project a program and its children open: strace tells, by seccomp, which costs nothing but at an open."""
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+CALLS = "open,openat,openat2,creat,execve"
+OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
+# PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; a path that was resolved is better than one as it was said
+CALL = re.compile(r'\d+ +(\w+)\((?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)')
+RETURNED = re.compile(r"\) += \d+<([^>]*)>")
+WRITES = re.compile(r"O_WRONLY|O_TRUNC|O_EXCL")
+UNFINISHED, RESUMED = " <unfinished ...>", re.compile(r"(\d+) +<\.\.\. \w+ resumed>(.*)")
+
+
+def why_not():
+    """What keeps this machine from tracing, or nothing."""
+    try:
+        result = subprocess.run(["strace", *OPTIONS, "-o", os.devnull, "true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                check=False)
+    except FileNotFoundError:
+        return "strace not found; run 'make deps'"
+    return f"strace does not work here: {result.stderr.strip()}" if result.returncode else ""
+
+
+class Tracer:
+    """Of one program: opened and made are the paths it opened, or tried to, and those that it wrote itself."""
+
+    def __init__(self, top):
+        self._top = str(top)
+        self._pending = {}
+        self.opened, self.made = set(), set()
+
+    @contextlib.contextmanager
+    def trace(self, command):
+        """The command to run in place of COMMAND."""
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = Path(folder) / "trace"
+            os.mkfifo(pipe)
+            reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            # as long as it is there, the reader waits
+            writer = os.open(pipe, os.O_WRONLY)
+            os.set_blocking(reader, True)
+            thread = threading.Thread(target=self._read, args=(reader,))
+            thread.start()
+            try:
+                yield ["strace", *OPTIONS, "-o", pipe, *command]
+            finally:
+                os.close(writer)
+                thread.join()
+
+    def _read(self, reader):
+        with open(reader, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self.take(line.rstrip("\n"))
+
+    def take(self, line):
+        """One line of strace."""
+        if line.endswith(UNFINISHED):
+            self._pending[line.split(" ", 1)[0]] = line.removesuffix(UNFINISHED)
+            return
+        if resumed := RESUMED.match(line):
+            line = self._pending.pop(resumed[1], "") + resumed[2]
+        if self._top not in line or not (call := CALL.match(line)):
+            return
+        name, folder, path, rest = call.groups()
+        returned = RETURNED.search(rest)
+        path = returned[1] if returned else os.path.normpath(os.path.join(folder or "/", path))
+        if path != self._top and not path.startswith(f"{self._top}/"):
+            return
+        path = os.path.relpath(path, self._top)
+        if name == "creat" or (name != "execve" and WRITES.search(rest)):
+            self.made.add(path)
+        elif path not in self.made:
+            self.opened.add(path)

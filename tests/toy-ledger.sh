@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Sourced by tests of verdicts, after tap.sh: toy-table.sh's project as a git repository, with a cache of its own.
+
+# shellcheck source=toy-table.sh
+. "$TOP/tests/toy-table.sh"
+
+export VPMU_CACHE=$TMP/cache
+unset BUDGET FORCE SEED
+RAN=$TMP/ran
+
+commit() {
+	git -C "$1" -c user.name=tester -c user.email=tester@localhost commit -qam toy "${@:2}"
+}
+
+before_each() {
+	make_project
+	rm -rf "$VPMU_CACHE" "$RAN"
+	git -C "$P" init -q
+	commit "$P" --allow-empty
+	echo /build/ >"$P/.gitignore"
+}
+
+# passes NAME LINE...: a row that passes when these shell lines do, and leaves its name in RAN
+passes() {
+	local name=$1
+	shift
+	toy "$name" "echo $name >>$RAN" "$@" 'echo 1..1' 'echo ok 1'
+}
+
+# runs STATUS LAST-LINE NAME...: a full run ends so, and ran these
+runs() {
+	local status=$1 last=$2
+	shift 2
+	rm -f "$RAN"
+	touch "$RAN"
+	run_ends "$status" "$last" --full
+	diff <(sort "$RAN") <(printf '%s\n' "$@" | sed '/^$/d' | sort)
+}
