@@ -6,11 +6,12 @@
 
 SCRATCH=$BUILD/$(basename "$0" .t)
 
+# prepare_scratch WORD...: these are copied, too; what is not cannot make a difference
 prepare_scratch() {
 	local made
 	rm -rf "$SCRATCH"
 	mkdir -p "$SCRATCH/build/logs"
-	cp -r "$TOP"/{scripts,testbed,linux,qemu,upstream.conf} "$SCRATCH"
+	cp -r "$TOP"/{scripts,upstream.conf} "${@/#/$TOP/}" "$SCRATCH"
 	# What neither series changes.
 	for made in venv sysroot apt; do
 		ln -s "$BUILD/$made" "$SCRATCH/build/$made"

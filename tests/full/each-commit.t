@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each of their commits builds on its own.
 # Linux also without KVM and without a PMU driver (HW_PERF_EVENTS), for which the series has other code; QEMU's other
-# configurations are qemu-builds*.t.
+# configurations are qemu-builds.t.
+#
+#   tests/full/each-commit.t linux patched|no-kvm|no-pmu...
+#   tests/full/each-commit.t qemu
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -10,8 +13,6 @@ set -euo pipefail
 . "$TOP/tests/tap.sh"
 # shellcheck source=each-commit.sh
 . "$TOP/tests/full/each-commit.sh"
-
-KERNELS=(patched no-kvm no-pmu)
 
 # add_kernel NAME LINE...: one with nothing but these settings
 add_kernel() {
@@ -35,19 +36,24 @@ apply_and_build() {
 }
 
 main() {
-	local name patch
+	local name=${1-} patch
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
-	prepare_scratch
-	add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
-	add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
-	for name in linux qemu; do
-		prepare_clone "$name"
-		for patch in "${PATCHES[@]}"; do
-			check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
-		done
+	KERNELS=("${@:2}")
+	case $name-${#KERNELS[@]} in
+	linux-[1-9])
+		prepare_scratch linux testbed
+		add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
+		add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
+		;;
+	qemu-0) prepare_scratch qemu ;;
+	*) die "which series, and which kernels of Linux? usage: each-commit.t linux patched|no-kvm|no-pmu..., each-commit.t qemu" ;;
+	esac
+	prepare_clone "$name"
+	for patch in "${PATCHES[@]}"; do
+		check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
 	done
 	finish
 }
 
-main
+main "$@"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: each commit of the QEMU series builds without a warning where others build it: for arm64 with KVM and TCG, and for this machine
-# with TCG alone (64- and 32-bit Arm, user emulation). With gcc; qemu-builds-clang.t has clang, and KVM alone; each-commit.t the rest.
+# with TCG alone (64- and 32-bit Arm, user emulation), with gcc and with clang. each-commit.t has the build that the tests run.
 # A warning is an error in these builds. The first one of each flavour shows that upstream has none.
 #
-#   tests/full/qemu-builds.t [FLAVOUR...]     see scripts/build-qemu
+#   tests/full/qemu-builds.t FLAVOUR...     see scripts/build-qemu
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -13,8 +13,8 @@ set -euo pipefail
 # shellcheck source=each-commit.sh
 . "$TOP/tests/full/each-commit.sh"
 
-FLAVOURS=(arm64-tcg-gcc native-gcc)
-[ $# -eq 0 ] || FLAVOURS=("$@")
+[ $# -gt 0 ] || die "which flavour? usage: qemu-builds.t FLAVOUR..."
+FLAVOURS=("$@")
 
 build() {
 	"$SCRATCH/scripts/build-qemu" --flavour "$1"
@@ -24,7 +24,7 @@ main() {
 	local patch flavour
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
-	prepare_scratch
+	prepare_scratch qemu
 	prepare_clone qemu
 	for flavour in "${FLAVOURS[@]}"; do
 		check "$flavour: upstream" build "$flavour"
