@@ -104,6 +104,7 @@ host: deps ## emulator, root file system and device trees of the emulated host
 	testbed/emulator
 	testbed/rootfs
 	testbed/dtbs
+	testbed/build-exact-init
 
 .PHONY: guests
 guests: trees ## bare-metal guests

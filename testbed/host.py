@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all that its users see of it.
 
+Machine is what it shares with the host of exact.py, which nothing reaches.
+
 Nothing here needs cleaning up after a kill -9: the disk's overlay is a file without a name, sockets are pairs without an
 address, and the children ask the kernel to end with their parent. Only the console log stays, in build/logs/.
 """
@@ -103,17 +105,23 @@ def require_artifact(path, command="make host"):
     return path
 
 
-def pack_files(paths):
-    """A nameless file with a tar archive of PATHS, each file or folder under its own last name, all of it root's."""
+def name_files(paths):
+    """{name in /root: absolute path} of PATHS, each file or folder under its own last name."""
     names = {}
-    argv = ["tar", "-c", "--dereference", "--sparse", "--owner=0", "--group=0", "--numeric-owner"]
     for path in map(os.path.abspath, paths):
-        folder, name = os.path.split(path)
+        name = os.path.basename(path)
         if not os.path.exists(path):
             raise HostError(STATUS_UNUSABLE, f"{path}, which is to be copied, does not exist")
         if names.setdefault(name, path) != path:
             raise HostError(STATUS_UNUSABLE, f"{path} and {names[name]} would both be /root/{name}; rename one")
-        argv += ["-C", folder, f"./{name}"]
+    return names
+
+
+def pack_files(paths):
+    """A nameless file with a tar archive of PATHS, all of it root's."""
+    argv = ["tar", "-c", "--dereference", "--sparse", "--owner=0", "--group=0", "--numeric-owner"]
+    for name, path in name_files(paths).items():
+        argv += ["-C", os.path.dirname(path), f"./{name}"]
     archive = tempfile.TemporaryFile()
     # tar makes no archive of nothing; two blocks of zeros are an empty one
     if not paths:
@@ -151,19 +159,17 @@ class Connection:
         return [*argv, *options, f"root@{self.address}", "--"]
 
 
-class EmulatedHost:
-    """One QEMU process without a trace on the disk but its log; use it as a context manager.
+class Machine:
+    """One QEMU process that plays an arm64 host, without a trace on the disk but its log; use it as a context manager.
 
-    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is written to. DISKS are more of
-    those. IMAGE is a kernel in place of the one named KERNEL.
+    IMAGE is a kernel in place of the one named KERNEL, LOG a file for the console in place of one whose name has WORDS.
     """
 
-    def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(), image=None):
-        self.icount = icount
+    tools = ("fdtget", "setpriv")
+
+    def __init__(self, kernel, topology, append=(), image=None, words=(), log=None):
         self.append = append
-        self.files = files
-        self.disks = disks
-        for tool in ("fdtget", "setpriv", "ssh", "tar"):
+        for tool in self.tools:
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
         image = image or os.environ.get("VPMU_IMAGE")
@@ -171,15 +177,11 @@ class EmulatedHost:
         if not self.image.exists():
             raise HostError(STATUS_UNUSABLE, f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
         self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb")
-        self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
-        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init", "on")
         self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
-        self.keys = require_artifact(ARTIFACTS / "ssh")
         LOGS.mkdir(parents=True, exist_ok=True)
-        words = ["host", kernel, topology, *(["icount"] if icount else []), time.strftime("%H%M%S"), str(os.getpid())]
-        self.log = LOGS / ("-".join(words) + ".log")
+        name = "-".join(["host", kernel, topology, *words, time.strftime("%H%M%S"), str(os.getpid())])
+        self.log = Path(log) if log else LOGS / f"{name}.log"
         self.process = None
-        self.connection = None
 
     def count_cpus(self):
         # The device tree is the one place that says it.
@@ -189,17 +191,81 @@ class EmulatedHost:
             raise HostError(STATUS_UNUSABLE, f"{self.tree} names no CPUs; run 'make host'")
         return count
 
-    def command(self, ready_fd, monitor_fd, archive_fd):
+    def base_command(self, *kernel_words):
+        """What all hosts have in common: machine, CPUs, memory, kernel, console."""
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
         # RCU's default of 21 seconds is too short for a reader of the lowest priority, when guests take all CPUs of a busy machine.
-        kernel_line = ["console=ttyAMA0", "earlycon", "root=/dev/vda", "rw", f"init={self.init}",
+        kernel_line = ["console=ttyAMA0", "earlycon", *kernel_words,
                        "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120", *self.append]
-        argv = [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
+        return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
                 "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp", self.count_cpus(), "-m", "2G",
-                "-kernel", self.image, "-dtb", self.tree, "-append", " ".join(kernel_line)]
+                "-kernel", self.image, "-dtb", self.tree, "-append", " ".join(kernel_line),
+                "-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on", "-serial", "chardev:console"]
+
+    def spawn(self, argv, descriptors, log):
+        """Start the emulator, whose command line is ARGV and begins LOG, the open log; DESCRIPTORS are for it."""
+        print("+", shlex.join(map(str, argv)), file=log, flush=True)
+        # A session of its own: Ctrl-C is ours to handle.
+        self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=descriptors)
+
+    def check_report(self, line):
+        """Fail unless LINE, the first that the host says, is that it has all that its device tree names."""
+        report = line.decode(errors="replace").strip()
+        if report != "ready":
+            self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
+
+    def find_trouble(self):
+        """The console's lines, and those of them that report a bug of the kernel."""
+        # the first line is the emulator's command line
+        lines = self.log.read_text(errors="replace").splitlines()
+        return lines, [line for line in lines[1:] if TROUBLE.search(line)]
+
+    def fail(self, status, message):
+        """Raise HostError with what the console says about it."""
+        self.stop()
+        lines, trouble = self.find_trouble()
+        # the first trouble is the cause; the panic itself may only say that it follows from a warning
+        reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
+        raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
+
+    def stop(self):
+        """End the host at once; its disk is thrown away, so there is nothing to write back."""
+        if self.process is not None:
+            stop_child(self.process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class EmulatedHost(Machine):
+    """A host that is reached by SSH.
+
+    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is written to. DISKS are more of
+    those.
+    """
+
+    tools = (*Machine.tools, "ssh", "tar")
+
+    def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(), image=None,
+                 log=None):
+        super().__init__(kernel, topology, append, image, ["icount"] if icount else [], log)
+        self.icount = icount
+        self.files = files
+        self.disks = disks
+        self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
+        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init", "on")
+        self.keys = require_artifact(ARTIFACTS / "ssh")
+        self.connection = None
+
+    def command(self, ready_fd, monitor_fd, archive_fd):
+        argv = self.base_command("root=/dev/vda", "rw", f"init={self.init}")
         if self.icount:
             argv += ["-icount", "shift=0,sleep=off"]
-        argv += ["-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on", "-serial", "chardev:console",
+        # the second serial port, which the device tree names, is for the host of exact.py
+        argv += ["-serial", "null",
                  "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control",
                  "-chardev", f"socket,id=ready,fd={ready_fd}", "-device", "virtio-serial-device",
                  "-device", "virtserialport,chardev=ready,name=ready",
@@ -214,7 +280,7 @@ class EmulatedHost:
         for number, disk in enumerate(self.disks):
             argv += ["-drive", f"if=none,id=disk{number},format=raw,file={str(disk).replace(',', ',,')}",
                      "-device", f"virtio-blk-device,drive=disk{number}"]
-        return [str(word) for word in argv]
+        return argv
 
     def start(self, timeout=None):
         """Boot, and return when sshd answers for a host that has KVM and all its PMUs."""
@@ -224,11 +290,7 @@ class EmulatedHost:
         monitor, monitor_child = socket.socketpair()
         with pack_files(self.files) as archive, self.log.open("a") as log:
             children = [ready_child.fileno(), monitor_child.fileno(), archive.fileno()]
-            argv = self.command(*children)
-            print("+", shlex.join(argv), file=log, flush=True)
-            # A session of its own: Ctrl-C is ours to handle.
-            self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                       pass_fds=children)
+            self.spawn(self.command(*children), children, log)
         ready_child.close()
         monitor_child.close()
         with ready, monitor:
@@ -248,9 +310,7 @@ class EmulatedHost:
             if not data:
                 self.fail(STATUS_BOOT, "the host stopped while booting")
             line += data
-        report = line.decode(errors="replace").strip()
-        if report != "ready":
-            self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
+        self.check_report(line)
         return True
 
     def find_port(self, monitor):
@@ -264,20 +324,6 @@ class EmulatedHost:
             return next(row.split()[3] for row in table.splitlines() if "HOST_FORWARD" in row)
         except (OSError, ValueError, KeyError, StopIteration) as error:
             self.fail(STATUS_BOOT, f"the emulator does not say on which port the host is ({error!r})")
-
-    def find_trouble(self):
-        """The console's lines, and those of them that report a bug of the kernel."""
-        # the first line is the emulator's command line
-        lines = self.log.read_text(errors="replace").splitlines()
-        return lines, [line for line in lines[1:] if TROUBLE.search(line)]
-
-    def fail(self, status, message):
-        """Raise HostError with what the console says about it."""
-        self.stop()
-        lines, trouble = self.find_trouble()
-        # the first trouble is the cause; the panic itself may only say that it follows from a warning
-        reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
-        raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
 
     def run(self, argv, deadline, what, **kwargs):
         """Run ARGV, a command that uses this host, here; its exit status, or HostError when host or deadline ends first."""
@@ -296,17 +342,6 @@ class EmulatedHost:
             return 255
         finally:
             stop_child(process, patience=GRACE)
-
-    def stop(self):
-        """End the host at once; its disk is thrown away, so there is nothing to write back."""
-        if self.process is not None:
-            stop_child(self.process)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
 
 def handle_signals():

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The exact host: one program on an emulated host that does the same in each run, to the instruction.
+
+What makes other hosts differ from run to run is the world outside: disk, network and random numbers, and input that comes when it
+comes. This one has none of them. All files are in its initramfs, testbed/exact-init.c is its PID 1, the emulator's random numbers
+have a seed, its clock is an instruction count. What the program prints is kept in memory and comes out when it has ended, through
+a serial port of its own.
+"""
+import os
+import socket
+import stat
+import tempfile
+import time
+
+from host import (
+    ARTIFACTS,
+    BOOT_TIMEOUT,
+    GRACE,
+    STATUS_BOOT,
+    STATUS_DIED,
+    STATUS_TIMEOUT,
+    STATUS_UNUSABLE,
+    HostError,
+    Machine,
+    name_files,
+    require_artifact,
+    scale_timeout,
+    wait_first,
+)
+
+# Nothing of the build machine is in the archive but contents and modes: not owners, times and inodes.
+FOLDER_MODE = stat.S_IFDIR | 0o755
+# The length of a file is eight digits of the archive's header; the host's memory is less.
+FILE_LIMIT = 1 << 30
+
+
+class Archive:
+    """An initramfs: a cpio archive in the format newc, of Linux' Documentation/driver-api/early-userspace/buffer-format.rst."""
+
+    def __init__(self):
+        self.file = tempfile.TemporaryFile()
+        self.entries = 0
+
+    def pad(self):
+        self.file.write(bytes(-self.file.tell() % 4))
+
+    def add(self, name, mode, content=b""):
+        self.entries += 1
+        encoded = os.fsencode(name) + b"\0"
+        # inode, mode, user, group, links, time, length, four device numbers, length of the name, check sum
+        fields = (self.entries, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(encoded), 0)
+        self.file.write(b"070701" + b"".join(b"%08x" % field for field in fields) + encoded)
+        self.pad()
+        self.file.write(content)
+        self.pad()
+
+    def add_path(self, path, name):
+        """The file or folder PATH as NAME; links are followed."""
+        details = os.stat(path)
+        if stat.S_ISDIR(details.st_mode):
+            self.add(name, details.st_mode)
+            for entry in sorted(os.listdir(path)):
+                self.add_path(os.path.join(path, entry), f"{name}/{entry}")
+        elif not stat.S_ISREG(details.st_mode) or details.st_size >= FILE_LIMIT:
+            raise HostError(STATUS_UNUSABLE, f"{path} is not to be copied: give files below 1 GiB, and folders of such")
+        else:
+            with open(path, "rb") as source:
+                self.add(name, details.st_mode, source.read())
+
+    def close(self):
+        self.add("TRAILER!!!", 0)
+        self.file.flush()
+
+
+def pack_initramfs(files, command):
+    """A nameless file with the initramfs: init, FILES in /root, and in /command the words of COMMAND."""
+    names = name_files(files)
+    archive = Archive()
+    try:
+        archive.add_path(require_artifact(ARTIFACTS / "exact-init"), "init")
+        archive.add("command", stat.S_IFREG | 0o444, b"".join(os.fsencode(word) + b"\0" for word in command))
+        archive.add("root", FOLDER_MODE)
+        for name, path in names.items():
+            archive.add_path(path, f"root/{name}")
+    except OSError as error:
+        raise HostError(STATUS_UNUSABLE, f"not all files can be copied: {error}") from error
+    archive.close()
+    return archive.file
+
+
+class ExactHost(Machine):
+    """A host that runs one command, without input, and ends."""
+
+    def __init__(self, kernel, topology, append=(), files=(), log=None):
+        super().__init__(kernel, topology, append, words=["exact"], log=log)
+        self.files = files
+
+    def command(self, initramfs_fd, result_fd):
+        return [*self.base_command("rdinit=/init"), "-initrd", f"/proc/self/fd/{initramfs_fd}",
+                "-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2025-01-01,clock=vm",
+                "-chardev", f"socket,id=result,fd={result_fd}", "-serial", "chardev:result"]
+
+    def run(self, command, timeout, boot_timeout=None):
+        """The exit status of COMMAND, what it wrote to stdout, and to stderr; HostError when host or deadline ends first."""
+        seconds = scale_timeout(boot_timeout or BOOT_TIMEOUT[True])
+        deadline = time.monotonic() + seconds
+        source, child = socket.socketpair()
+        with pack_initramfs(self.files, command) as initramfs, self.log.open("a") as log:
+            children = [initramfs.fileno(), child.fileno()]
+            self.spawn(self.command(*children), children, log)
+        child.close()
+        with source:
+            data = bytearray()
+            if not self.receive(source, data, deadline, stop=b"\n"):
+                self.fail(STATUS_BOOT, f"the host did not boot within its deadline of {seconds:g} s")
+            if b"\n" not in data:
+                self.fail(STATUS_BOOT, "the host stopped while booting")
+            report, _, result = data.partition(b"\n")
+            self.check_report(report)
+            if not self.receive(source, result, time.monotonic() + scale_timeout(timeout)):
+                self.fail(STATUS_TIMEOUT, f"'{command[0]}' did not end within its deadline")
+        # The console's last lines are in the log when the emulator has ended.
+        wait_first([self.process], time.monotonic() + scale_timeout(GRACE))
+        return self.parse(result, command[0])
+
+    def receive(self, source, data, deadline, stop=None):
+        """Add to DATA what the host says, until STOP or its end; whether that was before the deadline."""
+        while not stop or stop not in data:
+            if not wait_first([], deadline, source):
+                return False
+            received = source.recv(1 << 16)
+            if not received:
+                break
+            data += received
+        return True
+
+    def parse(self, result, name):
+        """What testbed/exact-init.c writes: a line of status and lengths, then both streams."""
+        line, _, streams = bytes(result).partition(b"\n")
+        try:
+            status, out, err = map(int, line.split())
+        except ValueError:
+            self.fail(STATUS_DIED, f"the host stopped while '{name}' ran")
+        if len(streams) != out + err:
+            self.fail(STATUS_DIED, f"the host stopped while it passed on what '{name}' printed")
+        return status, streams[:out], streams[out:]
+
+    def check_console(self, name, status):
+        """Fail if the kernel reported a bug."""
+        if self.find_trouble()[1]:
+            self.fail(STATUS_DIED, f"the kernel reported a bug; '{name}' ended with status {status}")
