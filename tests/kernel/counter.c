@@ -48,19 +48,6 @@ uint64_t next_value(struct vm *vm)
 	return value;
 }
 
-uint64_t lap_length(struct vm *vm)
-{
-	uint64_t last = next_value(vm), value, length = ~0ULL;
-
-	for (int i = 0; i < 5; i++) {
-		value = next_value(vm);
-		if (value - last < length)
-			length = value - last;
-		last = value;
-	}
-	return length;
-}
-
 uint64_t every_cpu(int i)
 {
 	int cpu = 0;

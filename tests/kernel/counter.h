@@ -22,8 +22,6 @@ uint64_t next_value(struct vm *vm);
 
 /* The guest that counts, see guest_count */
 void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start, uint64_t turns);
-/* The difference between two reports of a guest that stays on a CPU: the smallest of some, as others are noisy */
-uint64_t lap_length(struct vm *vm);
 
 /* Moves: each returns where the vCPU goes before lap i */
 uint64_t every_cpu(int i);

@@ -119,11 +119,9 @@ irq:
 
 /*
  * Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports, x6 PMCR_EL0 once
- * the counter is written.
+ * the counter is written. guest_idle waits for an interrupt, of the host or its own, in each turn.
  */
-	.balign	0x80
-	.global	guest_count
-guest_count:
+	.macro	setup_count
 	prologue
 	setup_gic
 	setup_pmu
@@ -136,12 +134,31 @@ guest_count:
 	msr	pmcr_el0, x6
 	isb
 	msr	daifclr, #2
+	.endm
+
+	.balign	0x80
+	.global	guest_count
+guest_count:
+	setup_count
 1:	isb
 	mrs	x4, pmccntr_el0
 	report	GUEST_VALUE, x4
 	mov	x5, x3
 2:	subs	x5, x5, #1
 	b.ne	2b
+	b	1b
+
+	.balign	0x80
+	.global	guest_idle
+guest_idle:
+	setup_count
+1:	mov	x5, x3
+2:	wfi
+	subs	x5, x5, #1
+	b.ne	2b
+	isb
+	mrs	x4, pmccntr_el0
+	report	GUEST_VALUE, x4
 	b	1b
 
 /* Programs the counter afresh for each report. In: x3 turns of the loop that is counted. */
@@ -191,7 +208,7 @@ guest_read:
 /*
  * Does what it is told, one step after the other. In, from one report to the next: x0 an operation (guest.h), x1 its operand, x2
  * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x6 and x7 are the
- * system counter, read as close to the operation and to the report as can be.
+ * system counter before and after the loop.
  */
 	.balign	0x80
 	.global	guest_step
@@ -241,8 +258,8 @@ step_from_el0:
 	msr	daif, x8
 step_end:
 	isb
-	mrs	x4, pmccntr_el0
 	mrs	x7, cntvct_el0
+	mrs	x4, pmccntr_el0
 step_report:
 	report	GUEST_VALUE, x4
 	adr	x9, operations

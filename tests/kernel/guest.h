@@ -19,7 +19,7 @@
 #define GUEST_WINDOW	0x18
 
 #define GUEST_STEP_ON	5	/* instructions of guest_step_on before its first report */
-#define GUEST_LATE	16	/* cycles from the wrap to the handler's read of the counter, at most */
+#define GUEST_LATE	3	/* instructions from the wrap to the handler's read of the counter, at most */
 
 #define GUEST_READS	64	/* of the counter between two reports of guest_read */
 
@@ -42,7 +42,8 @@ enum operation {
 
 extern const char guest_image[], guest_image_end[];
 extern const char guest_storm[];
-extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_idle[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[];
+extern const char guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif

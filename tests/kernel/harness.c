@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct host_pmu pmus[MAX_PMUS];
@@ -46,6 +47,9 @@ int run_group(const struct group *groups, int argc, char **argv)
 		fprintf(stderr, "\n");
 		return 2;
 	}
+	for (int i = 2; i < argc; i++)
+		if (!strchr(argv[i], '=') || putenv(argv[i]))
+			die("'%s' is not NAME=VALUE", argv[i]);
 	find_pmus();
 	if (pmu_count < group->pmus)
 		die("'%s' wants %d CPU PMUs at least, this host has %d", group->name, group->pmus, pmu_count);

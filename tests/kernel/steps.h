@@ -2,12 +2,8 @@
 /*
  * A guest that does one thing at a time (guest_step), and a model that tells its cycle counter in advance, to the cycle.
  *
- * Under instruction counting a cycle is an instruction of any of the emulator's CPUs. When a host CPU that should be idle has
- * something to do while the guest counts, the counter rightly gets ahead of what the guest executed. The system counter tells:
- * it then gets ahead as well, so a step whose system counter is as always has to be exact, and others may be longer by that much. The
- * guest's reads of it do not enclose all of a step, and never its entry, where the emulator likes to go to another CPU; then KVM_RUN
- * must have taken longer by that much. Only when an overflow is near neither can tell, and steps may be longer anyway. No step is ever
- * shorter.
+ * This is for the exact host, where a cycle is an instruction of any of the emulator's CPUs. So the CPUs get time to become idle before
+ * each step, and then the guest's instructions are the only ones, also when the emulator goes round its CPUs, as it does at an overflow.
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -32,16 +28,11 @@ struct stepper {
 	struct model model;
 	/* Cycles: report to operation, from there to the read of the counter but for the loop at EL0, from there to the report */
 	uint64_t head, rest[LEVELS], el0, tail;
-	/* What the system counter counts over the loop, in the latest step and always */
+	/* What the system counter counts over the loop, in the latest step and in one without an operation */
 	uint64_t ticks, quiet[LEVELS];
-	/* By how much KVM_RUN took longer than the shortest of its kind, in the latest step and in the one before */
-	uint64_t overtime, overtime_before;
-	uint64_t shortest[OPERATIONS][LEVELS], shortest_entry;
-	/* Cycles by which steps at EL1 are longer than they were measured to be */
-	uint64_t longer;
 	/* Where to go before each KVM_RUN, NULL to stay */
 	uint64_t (*where)(int run);
-	int runs, disturbed, interrupts;
+	int runs, interrupts;
 	/* The counter when the latest interrupt was taken */
 	uint64_t interrupted_at;
 };
@@ -56,8 +47,11 @@ void stepper_enter(struct stepper *stepper);
 uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
 /* The same, and false with a comment when the counter is not what the model says */
 bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
-/* Makes steps at EL1 so many cycles longer, an even number; 0: as they were */
-void make_longer(struct stepper *stepper, uint64_t cycles);
+/*
+ * A step that is so many cycles longer, an even number. Ticks of the host are in it, at which other CPUs do something: the counter may be
+ * ahead of the model, by no more than the guest's system counter is.
+ */
+bool check_long_step(struct stepper *stepper, uint64_t cycles);
 /* Is what userspace reads what the model says? */
 bool check_registers(struct stepper *stepper);
 /* Userspace writes a register; the model follows */

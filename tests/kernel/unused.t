@@ -15,7 +15,7 @@ INTENDED='^# (mode|fix):'
 on_both() {
 	local kernel
 	for kernel in stock patched; do
-		"$TOP/tests/kernel/run" "$@" --kernel "$kernel" --icount >"$TMP/$kernel"
+		"$TOP/tests/kernel/run" "$@" --kernel "$kernel" >"$TMP/$kernel"
 	done
 }
 
