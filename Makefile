@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The one front door. Each step is a program that finds out by itself what is left to do.
 
-.NOTPARALLEL:
 .DEFAULT_GOAL := help
+# Two at a time: one compiles, and the other downloads, unpacks, configures or links meanwhile.
+MAKEFLAGS += -j2
+# The programs' own makes have nothing to do with that.
+unexport MAKEFLAGS MFLAGS
 
 STAMPS := build/stamps
+# Numbers the steps of this run, and keeps their times.
+STEP := @scripts/step
+export VPMU_GOALS := $(MAKECMDGOALS)
+export VPMU_RUN := $(shell echo "$$(date +%s)-$$PPID")
 
 .PHONY: help
 help: ## this list
@@ -12,18 +19,21 @@ help: ## this list
 
 .PHONY: demo
 demo: all ## before and after on the emulated host, as a table, build/results/demo.json and demo.svg
-	build/venv/bin/python tests/demo/demo.py
+	$(STEP) 'demo' build/venv/bin/python tests/demo/demo.py
+	@scripts/step --table
 
 .PHONY: bench
 bench: all recreate ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
 	build/venv/bin/python bench/bench.py $(if $(DOCS),--docs)
 
 .PHONY: check
-check: all ## the tests that each change must pass; ONLY=PATTERN picks some
+check: deps-check all ## the tests that each change must pass; ONLY=PATTERN picks some
+	@scripts/step --table
 	tests/run --build
 
 .PHONY: check-full
-check-full: all ## all tests, but for those that passed with the same contents; BUDGET=25m some of them, FORCE=1 those too
+check-full: deps-full all ## all tests, but for those that passed with the same contents; BUDGET=25m some of them, FORCE=1 those too
+	@scripts/step --table
 	tests/run --full --build
 
 .PHONY: ledger
@@ -31,7 +41,7 @@ ledger: venv ## what check-full found: each test, its verdict for the contents o
 	@tests/run --ledger
 
 .PHONY: check-host
-check-host: all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
+check-host: deps-check all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
 	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
 	build/venv/bin/python tests/avocado/board.py '$(HOST)'
 
@@ -46,7 +56,7 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: deb
-deb: trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
+deb: deps-full trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
 	packages/qemu
 	packages/linux
 
@@ -54,73 +64,84 @@ deb: trees venv ## Debian packages for a board, in build/packages; the kernel ta
 all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do
 
 .PHONY: deps
-deps: ## install the Debian packages of the build machine (as root; otherwise name them)
-	@scripts/deps
+deps: ## install the Debian packages of the build machine, for all that is here (as root; otherwise name them)
+	@scripts/deps full
+
+# What a goal needs of them; scripts/deps says what that is.
+DEPS := deps-demo deps-check deps-full
+.PHONY: $(DEPS)
+$(DEPS): deps-%:
+	$(STEP) 'packages of this machine, for $*' scripts/deps $*
 
 .PHONY: trees
-trees: deps $(STAMPS)/series-linux $(STAMPS)/series-qemu ## build/linux and build/qemu with our series on top
+trees: $(STAMPS)/series-linux $(STAMPS)/series-qemu ## build/linux and build/qemu with our series on top
 
 # Opened again only when the stored series changes: in between, the trees are for editing.
 .SECONDEXPANSION:
-$(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf
-	scripts/series open $*
+$(STAMPS)/series-%: $$(shell find $$* -type f) upstream.conf | deps-demo
+	$(STEP) 'source tree of $*' scripts/series open $*
 	@mkdir -p $(@D) && touch $@
 
-.PHONY: kernels
-kernels: trees ## the emulated host's kernels, stock and patched
-	testbed/build-kernel stock
-	testbed/build-kernel patched
+.PHONY: kernels kernel-stock kernel-patched
+kernels: kernel-stock kernel-patched ## the emulated host's kernels, stock and patched
+
+kernel-stock: $(STAMPS)/series-linux
+	$(STEP) 'kernel: stock' testbed/build-kernel stock
+
+# takes most objects of the stock one from the compiler cache
+kernel-patched: kernel-stock
+	$(STEP) 'kernel: patched' testbed/build-kernel patched
 
 .PHONY: recreate
 recreate: kernels ## the kernel without the series' last patch, for the bench and its test
-	testbed/build-kernel recreate
+	$(STEP) 'kernel: recreate' testbed/build-kernel recreate
 
 .PHONY: debug
-debug: kernels ## the patched kernel with debugging options, for the tests
-	testbed/build-kernel debug
+debug: kernels deps-check ## the patched kernel with debugging options, for the tests
+	$(STEP) 'kernel: debug' testbed/build-kernel debug
 
 .PHONY: apparmor
-apparmor: kernels ## the patched kernel with AppArmor, for the tests of libvirt
-	testbed/build-kernel apparmor
+apparmor: kernels ## the patched kernel as distributions have it, with AppArmor, for the tests of libvirt
+	$(STEP) 'kernel: apparmor' testbed/build-kernel apparmor
 
 .PHONY: qemu
-qemu: trees venv ## our QEMU, for use inside the emulated host
-	scripts/build-qemu
+qemu: $(STAMPS)/series-qemu venv ## our QEMU, for use inside the emulated host
+	$(STEP) 'QEMU' scripts/build-qemu
 
 .PHONY: tool
-tool: deps venv ## pmu-hybrid-check, for use inside the emulated host
-	scripts/build-tool
+tool: venv ## pmu-hybrid-check, for use inside the emulated host
+	$(STEP) 'pmu-hybrid-check' scripts/build-tool
 
 .PHONY: unit
-unit: trees venv ## QEMU's unit tests of our code, for this machine
-	scripts/build-qemu --unit-tests
+unit: deps-check $(STAMPS)/series-qemu venv ## QEMU's unit tests of our code, for this machine
+	$(STEP) 'unit tests of QEMU' scripts/build-qemu --unit-tests
 
 .PHONY: venv
-venv: deps
-	@scripts/venv
+venv: deps-demo
+	$(STEP) 'Python packages' scripts/venv
 
 .PHONY: host
-host: deps ## emulator, root file system and device trees of the emulated host
-	testbed/emulator
-	testbed/rootfs
-	testbed/dtbs
-	testbed/build-exact-init
+host: deps-demo ## emulator, root file system and device trees of the emulated host
+	$(STEP) 'emulator' testbed/emulator
+	$(STEP) 'root file system' testbed/rootfs
+	@testbed/dtbs
+	@testbed/build-exact-init
 
 .PHONY: guests
-guests: trees ## bare-metal guests
-	@$(MAKE) -s -C guests
+guests: $(STAMPS)/series-linux ## bare-metal guests
+	$(STEP) 'guests' make -s -C guests
 
 .PHONY: debian
-debian: deps ## Debian's kernel and perf as a guest, for its test
-	guests/debian/build
+debian: deps-check ## Debian's kernel and perf as a guest, for its test
+	$(STEP) 'Debian guest' guests/debian/build
 
 .PHONY: debian-newer
-debian-newer: deps ## kernels of newer Debian releases for that guest
-	guests/debian/build --newer
+debian-newer: debian ## kernels of newer Debian releases for that guest
+	$(STEP) 'newer Debian guests' guests/debian/build --newer
 
 .PHONY: uefi
-uefi: guests ## UEFI firmware, and the disk of the UEFI guest
-	guests/uefi/build
+uefi: deps-check guests ## UEFI firmware, and the disk of the UEFI guest
+	$(STEP) 'UEFI guest' guests/uefi/build
 
 .PHONY: clean
 clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below ~/.cache/vpmu

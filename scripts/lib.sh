@@ -18,9 +18,11 @@ die() {
 	exit 1
 }
 
-# step TEXT: the progress line of a build step
+# step TEXT: the progress line of a build step; in a make run (scripts/step) with its number and the seconds since the run began
 step() {
-	printf '==> %s\n' "$*" >&2
+	local so_far=
+	[ -z "${VPMU_STEP-}" ] || so_far="[$VPMU_STEP, $(($(date +%s) - VPMU_START)) s] "
+	printf '==> %s%s\n' "$so_far" "$*" >&2
 }
 
 # pp CMD...: print a command line that can be pasted into a shell, then run it

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: each purpose names the packages that its programs ask for, those of the purposes before it among them, and no other's.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+
+# A user who is not root, on a machine with nothing installed.
+missing() {
+	PATH=$TMP/bin:$PATH "$TOP/scripts/deps" "$@" 2>&1 | sed -n 's/^deps: error: packages missing; .*--no-install-recommends //p' | tr ' ' '\n' || true
+}
+
+cumulative() {
+	missing demo >"$TMP/demo"
+	missing check >"$TMP/check"
+	missing full >"$TMP/full"
+	missing >"$TMP/default"
+	cmp "$TMP/full" "$TMP/default"
+	[ "$(sort "$TMP/full" | uniq -d)" = '' ]
+	cmp <(head -n "$(wc -l <"$TMP/demo")" "$TMP/check") "$TMP/demo"
+	cmp <(head -n "$(wc -l <"$TMP/check")" "$TMP/full") "$TMP/check"
+	grep -qx gcc-aarch64-linux-gnu "$TMP/demo"
+}
+
+# What only some tests need is a large part of the download.
+demo_is_small() {
+	if grep -xE 'clang|lld|sparse|python3-sphinx|shellcheck|lintian|coccinelle|ocaml-nox' "$TMP/demo"; then
+		return 1
+	fi
+	if grep -xE 'coccinelle|ocaml-nox' "$TMP/check"; then
+		return 1
+	fi
+	grep -qx coccinelle "$TMP/full"
+}
+
+# asks_for FOLDER...: the packages that programs there name when something is missing
+asks_for() {
+	git -C "$TOP" grep -hoE '^[[:space:]]*need [a-z0-9_-]+ [a-z0-9-]+' -- "$@" | awk '{ print $3 }' | sort -u
+}
+
+# dpkg itself is there
+names_needed() {
+	local package
+	[ "$(asks_for scripts testbed | wc -l)" -gt 10 ]
+	while read -r package; do
+		[ "$package" = dpkg ] || grep -qx "$package" "$TMP/full" || { echo "$package is asked for, and not in scripts/deps"; return 1; }
+	done < <(asks_for .)
+	while read -r package; do
+		[[ $package =~ ^(dpkg|rsync)$ ]] || grep -qx "$package" "$TMP/demo" || { echo "$package is not the demo's"; return 1; }
+	done < <(asks_for scripts testbed)
+}
+
+mkdir "$TMP/bin"
+printf '#!/bin/sh\nexit 1\n' >"$TMP/bin/dpkg-query"
+printf '#!/bin/sh\necho 1000\n' >"$TMP/bin/id"
+chmod +x "$TMP/bin"/*
+
+check 'a purpose has the packages of those before it' cumulative
+check 'the demo needs no package of tests' demo_is_small
+check 'what programs ask for is named' names_needed
+check 'a purpose that there is not is one error' fails_with "unknown purpose 'test'; one of: demo check full" "$TOP/scripts/deps" test
+finish
