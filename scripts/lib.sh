@@ -47,11 +47,13 @@ locked() {
 # scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds, from 1
 scale_timeout() {
 	local factor=${VPMU_TIMEOUT_FACTOR:-1}
-	awk -v seconds="$1" -v factor="$factor" 'BEGIN {
-		if (factor !~ /^[0-9]*[.]?[0-9]+$/ || factor <= 0) exit 1
-		scaled = int(seconds * factor)
+	# by ENVIRON, as -v would undo escapes
+	seconds=$1 factor=$factor awk 'BEGIN {
+		factor = ENVIRON["factor"]
+		if (factor !~ /^[0-9]*[.]?[0-9]+$/ || factor + 0 <= 0 || factor + 0 > 1000) exit 1
+		scaled = int(ENVIRON["seconds"] * factor)
 		print scaled < 1 ? 1 : scaled
-	}' || die "VPMU_TIMEOUT_FACTOR is '$factor'; give a number above 0"
+	}' || die "VPMU_TIMEOUT_FACTOR is '$factor'; give a number above 0, at most 1000, such as 2 or 0.5"
 }
 
 # select_base NAME BASE: the pins of another base take the place of those in upstream.conf

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import host as testbed
 import scenarios as table
 from results import RESULTS, draw, put_on_page, write_atomically
 
@@ -31,8 +32,9 @@ TOP = HERE.parent.parent
 ARTIFACTS = TOP / "build" / "artifacts"
 QEMU = ARTIFACTS / "qemu-system-aarch64"
 GUEST = ARTIFACTS / "guests" / "winlike.bin"
-# A guest takes two seconds of the host's clock, more in real time on a busy machine; one that takes this long hangs.
-GUEST_TIMEOUT = 60 * float(os.environ.get("VPMU_TIMEOUT_FACTOR", "1"))
+# Seconds of the host's clock, before VPMU_TIMEOUT_FACTOR. A guest takes two, more in real time on a busy machine; one that takes this
+# long hangs.
+GUEST_TIMEOUT = 60
 
 
 class HostError(Exception):
@@ -152,7 +154,7 @@ def make_request(scenarios, real_time):
     append = f"seconds={seconds} interval_us={table.INTERVAL_US}"
     runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": append,
              "pinning": scenario.pinning, "move_every": table.MOVE_EVERY} for scenario in scenarios]
-    return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": GUEST_TIMEOUT, "runs": runs}
+    return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
 
 
 def run_in_host(kernel, topology, scenarios, real_time):
@@ -265,6 +267,11 @@ def parse_arguments():
 def main():
     """Returns the exit status."""
     options = parse_arguments()
+    try:
+        testbed.scale_timeout(GUEST_TIMEOUT)
+    except testbed.HostError as error:
+        print(f"demo.py: error: {error}", file=sys.stderr)
+        return 2
     for path, what in ((QEMU, "our QEMU"), (GUEST, "the guest")):
         if not path.exists():
             print(f"demo.py: error: {what} is not built, {path.relative_to(TOP)} is missing; run 'make demo'", file=sys.stderr)

@@ -4,7 +4,8 @@
     python3 in_host.py REQUEST.json
 
 REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "pinning",
-"move_every"}, ...]}. See run_guest() for the result of each run. Nothing is judged here; that is demo.py's part.
+"move_every"}, ...]}. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is
+judged here; that is demo.py's part.
 
 Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
 through, and its import takes an emulated host 3 s more.
@@ -19,8 +20,6 @@ import sys
 import time
 
 DEVICES = "/sys/bus/event_source/devices"
-# What a QEMU gets to exit by itself before it is killed.
-EXIT_TIMEOUT = 10
 READ_PAUSE = 0.01
 VERDICTS = ("PASS: ", "FAIL: ", "STOP: ")
 
@@ -115,7 +114,8 @@ class Guest:
     """QEMU with a guest that has not started yet (-S), and what is recorded of it."""
 
     def __init__(self, request, run, first_group):
-        self.deadline = time.monotonic() + request["timeout"]
+        self.timeout = request["timeout"]
+        self.deadline = time.monotonic() + self.timeout
         # a file without a name; the tempfile module takes as long to import as all the others together
         self.errors = os.fdopen(os.memfd_create("stderr"), "w+", encoding="utf-8", errors="replace")
         ours, theirs = socket.socketpair()
@@ -142,7 +142,7 @@ class Guest:
 
     def connect(self):
         """Finds the vCPU threads."""
-        self.qmp = Qmp(self._sock, max(1, self.deadline - time.monotonic()))
+        self.qmp = Qmp(self._sock, self.timeout)
         self.cpus = self.qmp.command("query-cpus-fast")
         self.threads = [cpu["thread-id"] for cpu in self.cpus]
 
@@ -184,7 +184,7 @@ class Guest:
             except (QmpError, QmpClosed, OSError):
                 pass  # it has exited, or hangs itself
         try:
-            status = self.process.wait(EXIT_TIMEOUT)
+            status = self.process.wait(self.timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
