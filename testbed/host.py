@@ -36,6 +36,11 @@ MONITOR_TIMEOUT = 30
 # How the kernel begins to speak of its end, or of a bug that does not end it: not every report of its debugging options panics.
 TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: |Unable to handle kernel|UBSAN: |"
                      r"INFO: (trying to register|lockdep is turned off|task )|detected .*\bstall|kmemleak: .* disabled")
+# For a shell over there, when all has been done: the console then has this line when it has all reports that are to be looked for. It is
+# printed by a thread of the kernel, in its own time. <2>: a kernel told to be quiet prints it, too.
+LAST_LINE = "vpmu: nothing more is done"
+SAY_LAST_LINE = f"echo '<2>{LAST_LINE}' >/dev/kmsg"
+CONSOLE_TIMEOUT = 120
 # Between the end of a connection and the end of the emulator that closed it.
 GRACE = 2
 
@@ -338,6 +343,24 @@ class EmulatedHost(Machine):
             return 255
         finally:
             stop_child(process, patience=GRACE)
+
+    def judge_console(self, ended):
+        """HostError when the kernel has reported a bug up to its LAST_LINE, which is waited for; ENDED says what is over."""
+        deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
+        while LAST_LINE not in self.log.read_text(errors="replace"):
+            if wait_first([self.process], time.monotonic() + 0.05):
+                self.fail(STATUS_DIED, f"the host stopped; {ended}")
+            if time.monotonic() > deadline:
+                self.fail(STATUS_DIED, f"the console does not print all that the kernel says; {ended}")
+        if self.find_trouble()[1]:
+            self.fail(STATUS_DIED, f"the kernel reported a bug; {ended}")
+
+    def end_test(self):
+        """The same, and asks for the line: for who has run many commands."""
+        deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
+        if self.run([*self.connection.command("-T"), SAY_LAST_LINE], deadline, "the last look", stdin=subprocess.DEVNULL):
+            self.fail(STATUS_DIED, "the connection to the host was lost")
+        self.judge_console("the test has ended")
 
 
 def handle_signals():
