@@ -17,8 +17,6 @@ EMULATOR = "/usr/local/bin/qemu-system-aarch64"
 # Debian's, which libvirt's packages depend on
 OTHER_QEMU = "/usr/bin/qemu-system-aarch64"
 IMAGES, LOGS = "/var/lib/libvirt/images", "/var/log/libvirt/qemu"
-# Seconds, before VPMU_TIMEOUT_FACTOR
-VIRSH_TIMEOUT = 60
 ET.register_namespace("qemu", NAMESPACE)
 
 # As packages and udev would have it.
@@ -108,7 +106,7 @@ class Libvirt:
         self._wait()
 
     def _wait(self):
-        poll("libvirtd", lambda: self.host.status("virsh", "list")[0] == 0, VIRSH_TIMEOUT)
+        poll("libvirtd", lambda: self.host.status("virsh", "list")[0] == 0)
 
     def teach(self):
         """Applies our patch to the installed file."""
@@ -123,11 +121,11 @@ class Libvirt:
     def virsh(self, *words, stdin=None):
         """What it prints."""
         self.test.log.info("virsh %s", " ".join(words))
-        return self.host.run("virsh", "-q", *words, timeout=VIRSH_TIMEOUT, stdin=stdin)
+        return self.host.run("virsh", "-q", *words, stdin=stdin)
 
     def refusal(self, *words, stdin=None):
         """The error that virsh has to end with."""
-        status, out, err = self.host.status("virsh", "-q", *words, timeout=VIRSH_TIMEOUT, stdin=stdin)
+        status, out, err = self.host.status("virsh", "-q", *words, stdin=stdin)
         message = " ".join(err.split())
         self.test.log.info("virsh %s: %s", " ".join(words), message)
         self.test.check(status, f"virsh {' '.join(words)}: expected a refusal, got {out!r}")
@@ -143,7 +141,7 @@ class Libvirt:
         finally:
             # it may have ended itself, or left for another host
             for words in ("destroy",), ("undefine", "--managed-save"):
-                self.host.status("virsh", "-q", words[0], domain.name, *words[1:], timeout=VIRSH_TIMEOUT)
+                self.host.status("virsh", "-q", words[0], domain.name, *words[1:])
 
 
 class Domain:
@@ -251,7 +249,7 @@ class Domain:
             if "STOP:" in new or "FAIL:" in new:
                 raise AssertionError(f"{self.name}: expected a guest that lives, got {new[-300:]!r}")
             return all(new.count(f"delta vcpu={vcpu} ") >= deltas for vcpu in self.vcpus)
-        poll("a guest that goes on", seen, 30, self.explain, interval=0.5)
+        poll("a guest that goes on", seen, self.explain, interval=0.5)
 
     def stops(self):
         """Whether the guest found its counter standing still."""

@@ -25,8 +25,9 @@ from in_host import parse_cpu_list
 TOP = testbed.TOP
 ARTIFACTS = testbed.ARTIFACTS
 CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
-# Seconds, before VPMU_TIMEOUT_FACTOR: of a test, and of one command on the host
-TEST_TIMEOUT, COMMAND_TIMEOUT = 300, 60
+# Seconds, before VPMU_TIMEOUT_FACTOR: of any wait and of one command on the host, which takes a twentieth on an idle machine; and of a test,
+# which has a few of them. They end hangs: nothing is judged by how long it takes.
+WAIT, TEST_TIMEOUT = 300, 1200
 # Runs while the host is in use. When its stdin ends, however this side ends, nothing is left: processes are known by their folder.
 KEEPER = """
 folder=$(mktemp -d /var/tmp/vpmu.XXXXXX) && chmod 711 "$folder" && echo "$folder" || exit
@@ -144,7 +145,7 @@ class Host:
 
     # what tests use
 
-    def status(self, *argv, timeout=COMMAND_TIMEOUT, stdin=None):
+    def status(self, *argv, timeout=WAIT, stdin=None):
         """Runs a command; its exit status, stdout and stderr."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
             source.write((stdin or "").encode())
@@ -157,7 +158,7 @@ class Host:
                 texts.append(file.read().decode(errors="replace"))
         return status, *texts
 
-    def run(self, *argv, timeout=COMMAND_TIMEOUT, stdin=None):
+    def run(self, *argv, timeout=WAIT, stdin=None):
         """Runs a command, which must succeed; what it printed."""
         status, out, err = self.status(*argv, timeout=timeout, stdin=stdin)
         if status:
@@ -185,7 +186,7 @@ class Host:
         """Copies a file of its folder to the test's logs."""
         with open(self.logs / name, "wb") as file:
             subprocess.run([*self._connect(), self._line(["cat", name], self.folder)], stdin=subprocess.DEVNULL, stdout=file,
-                           timeout=scaled(COMMAND_TIMEOUT), check=True)
+                           timeout=scaled(WAIT), check=True)
 
     def offer(self, local, path):
         """The other way round: the socket LOCAL here can be reached there, as PATH."""
@@ -357,7 +358,7 @@ def find_topology(pmus):
     raise LookupError(f"no emulated host has {pmus} PMUs; see testbed/*.dts")
 
 
-def poll(what, condition, timeout, explain=lambda: "", interval=0.05):
+def poll(what, condition, explain=lambda: "", interval=0.05, timeout=WAIT):
     """Waits until the condition is true, and returns what it is then; fails after so many seconds."""
     deadline = time.monotonic() + scaled(timeout)
     while not (found := condition()):

@@ -7,7 +7,7 @@ import contextlib
 import re
 
 from domains import OTHER_QEMU, PAGE, Domain, DomainTest, read_pinnings
-from hosts import TOP, CommandFailed, EmulatedHost, poll
+from hosts import TEST_TIMEOUT, TOP, WAIT, CommandFailed, EmulatedHost, poll, scaled
 from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
@@ -26,6 +26,9 @@ def unpin(xml):
 
 class Pinning(DomainTest):
     """Each row of the page's table, and cgroups."""
+
+    # each row is a domain to be waited for
+    timeout = scaled(TEST_TIMEOUT + WAIT * len(read_pinnings()))
 
     def check_rows(self, libvirt, check, **kwargs):
         """Runs check(domain, row, words) on a domain of each row, and tells of all that fail."""
@@ -70,7 +73,7 @@ class Pinning(DomainTest):
             with contextlib.suppress(CommandFailed):
                 for cpus in ROAM[row.cpus]:
                     domain.move(words[cpus])
-            poll("a guest that stops", domain.stops, 30, domain.explain, interval=0.5)
+            poll("a guest that stops", domain.stops, domain.explain, interval=0.5)
         else:
             self.check_equal(row.off, "luck", "last column of docs/libvirt.md")
 
@@ -105,7 +108,7 @@ class Pinning(DomainTest):
                     self.check_equal(domain.start().backend, self.backend(libvirt.host, "PMU of big"), "backend")
                     domain.check_alive()
                     self.set_cpuset(libvirt.host, words["all"], "member")
-                    poll("a VM that is paused", lambda: domain.state == "paused", 30, domain.explain, interval=0.5)
+                    poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
                     self.check_told("which does not support its configuration: its PMU is", domain.log)
 
     @staticmethod
@@ -211,7 +214,7 @@ class Life(DomainTest):
             with self.start_on(libvirt, "big") as domain:
                 domain.start().check_alive()
                 domain.virsh("vcpupin", 0, words["LITTLE"], "--live")
-                poll("a VM that is paused", lambda: domain.state == "paused", 30, domain.explain, interval=0.5)
+                poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
                 self.check_told("paused (unknown)", domain.reason)
                 self.check_told("which does not support its configuration: its PMU is", domain.log)
                 self.check_told("the VM is paused", domain.log)

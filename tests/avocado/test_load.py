@@ -9,15 +9,17 @@ import json
 from pathlib import Path
 
 from domains import DomainTest
-from hosts import EmulatedHost, poll, scaled, tail
+from hosts import TEST_TIMEOUT, EmulatedHost, poll, scaled, tail
 from vms import FIXED, MOVER, WINLIKE, VmTest
 
 PRESSURE, PLUGGER = (Path(__file__).with_name(name) for name in ("pressure.py", "plugger.py"))
 VMS, VCPUS = 8, 4
 # On an interval a guest prints a line for each vCPU, and all wait for whom the host lets run
 GUEST = "seconds=3600 interval_us=200000"
-# Seconds on the host: of the load, between two moves of a thread, of a CPU offline or online
-LOAD, STAY, PLUG = 60, 0.2, 0.5
+# Of each thread: the load lasts as long as they take
+MOVES = 300
+# Seconds on the host: between two moves of a thread, of a CPU offline or online
+STAY, PLUG = 0.2, 0.5
 # MiB
 LEAST_MEMORY = 200
 # 32 vCPUs on four CPUs, which an emulator plays: minutes may pass until each has had its turn
@@ -37,7 +39,7 @@ class Load(VmTest):
         """Each vCPU measures, from now on."""
         before = len(vm.console)
         for vcpu in range(VCPUS):
-            vm.wait_for_console(f"delta vcpu={vcpu} ", START, after=before)
+            vm.wait_for_console(f"delta vcpu={vcpu} ", before, timeout=START)
 
     def disturb(self, host, name, *argv):
         """Starts what runs until its stdin ends."""
@@ -47,7 +49,7 @@ class Load(VmTest):
         """What it printed."""
         name, process = disturber
         process.stdin.close()
-        poll(f"the end of {name}", lambda: process.poll() is not None, START, lambda: tail(host.logs / f"{name}.err"))
+        poll(f"the end of {name}", lambda: process.poll() is not None, lambda: tail(host.logs / f"{name}.err"), timeout=START)
         self.check_equal(process.returncode, 0, f"exit status of {name}; {tail(host.logs / f'{name}.err')}")
         return int((host.logs / f"{name}.out").read_text())
 
@@ -71,9 +73,9 @@ class Load(VmTest):
             plugged = [cpu for cpus in host.clusters for cpu in cpus[1:]]
             plugger = self.disturb(host, "plugger", PLUGGER.name, PLUG, *plugged)
             pressure = self.disturb(host, "pressure", PRESSURE.name, LEAST_MEMORY)
-            mover = host.start("mover", "python3", MOVER.name, LOAD, STAY, groups, *threads)
+            mover = host.start("mover", "python3", MOVER.name, MOVES, STAY, groups, *threads)
             killed = self.kill_while(host, mover, vms)
-            figures = {"vms": VMS, "vcpus": VMS * VCPUS, "moves": sum(map(int, (host.logs / "mover.out").read_text().split())),
+            figures = {"vms": VMS, "vcpus": VMS * VCPUS, "moves": MOVES * len(threads),
                        "vms_killed": killed, "cpus_offline": self.end(host, plugger), "memory_scarce": self.end(host, pressure)}
             for vm in vms:
                 self.wait_for_deltas(vm)
@@ -89,7 +91,7 @@ class Load(VmTest):
         while mover.poll() is None:
             with self.start(host, f"victim{killed}") as victim:
                 victim.cont()
-                victim.wait_for_console("delta vcpu=0 ", START)
+                victim.wait_for_console("delta vcpu=0 ", timeout=START)
                 victim.kill()
             killed += 1
             for vm in vms:
@@ -101,7 +103,7 @@ class Load(VmTest):
 class Libvirtd(DomainTest):
     """Under libvirt."""
 
-    timeout = scaled(600)
+    timeout = scaled(TEST_TIMEOUT)
     RESTARTS = 3
 
     def test_restarts(self):

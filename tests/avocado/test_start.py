@@ -18,9 +18,7 @@ class Start(VmTest):
         with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE, append="seconds=3600") as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             vm.wait_for_console("delta vcpu=1")
-            moves = vm.move_for(float(self.params.get("move_seconds", default=3)))
-            self.log.info("moves: %s", moves)
-            self.check(min(moves) >= 10, f"expected at least 10 moves of each vCPU, got {moves}")
+            vm.move(int(self.params.get("moves", default=150)))
             before = len(vm.console)
             vm.wait_for_console("delta vcpu=0", after=before)
             vm.wait_for_console("delta vcpu=1", after=before)

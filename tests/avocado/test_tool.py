@@ -63,7 +63,7 @@ class Tool(DomainTest):
             found = self.look(host, "ok", "--qmp", "tool.qmp")
             self.check_equal(found["vm"]["backend"], name, "backend")
             vm.pin(host.clusters[0])
-            poll("a VM that is paused", lambda: vm.status != "running", 30, vm.explain)
+            poll("a VM that is paused", lambda: vm.status != "running", vm.explain)
             self.check_text(self.look(host, "problem", "--qmp", "tool.qmp"), "vcpu 0", f"it has left {name}")
             vm.pin(cpus)
             vm.cont()

@@ -11,7 +11,7 @@ import shlex
 import socket
 from pathlib import Path
 
-from hosts import ARTIFACTS, poll, scaled
+from hosts import ARTIFACTS, WAIT, poll, scaled
 from qemu.qmp import ExecuteError
 from vms import HYBRID, MOVER, VmTest
 
@@ -27,7 +27,7 @@ RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
 # Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster; for words already said
-ANSWER, INTERVAL, STAY, LAST_WORDS = 60, 0.5, 0.05, 5
+ANSWER, INTERVAL, STAY, LAST_WORDS = WAIT, 0.5, 0.05, 5
 
 
 class Serial:
@@ -132,7 +132,7 @@ class Windows(VmTest):
         self.disk = self.params.get("disk", default="usb")
         self.ready, _, self.ready_detail = self.params.get("ready", default="agent").partition(":")
         self.boot_seconds = float(self.params.get("boot_seconds", default=600))
-        self.move_seconds = float(self.params.get("move_seconds", default=300))
+        self.moves = int(self.params.get("moves", default=6000))
         for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS)):
             if value not in table:
                 self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
@@ -191,17 +191,16 @@ class Windows(VmTest):
     def follow(self, vm, signal):
         """From its start to its last answer."""
         def wait(what, seconds, **kwargs):
-            poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), seconds, vm.explain, INTERVAL)
+            poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), vm.explain, INTERVAL, seconds)
 
         # a Windows that was updated restarts
         wait("Windows to be up", self.boot_seconds, allowed={"RESET"})
-        self.log.info("up; %d vCPUs move between clusters for %g s", len(vm.cpus), self.move_seconds)
+        self.log.info("up; %d vCPUs move between clusters, %d times each", len(vm.cpus), self.moves)
         try:
-            moves = vm.move_for(self.move_seconds, STAY, check=lambda: self.check_console(vm))
+            vm.move(self.moves, STAY, check=lambda: self.check_console(vm))
         except AssertionError:
             self.check_lives(vm)
             raise
-        self.log.info("moves of each vCPU: %s", moves)
         signal.ask_again()
         wait("an answer after the moves", ANSWER)
 
@@ -211,7 +210,7 @@ class Windows(VmTest):
             vm.check_well(allowed)
         except AssertionError:
             with contextlib.suppress(AssertionError):
-                poll("last words", lambda: DEAD.search(vm.console), LAST_WORDS)
+                poll("last words", lambda: DEAD.search(vm.console), timeout=LAST_WORDS)
             self.check_console(vm)
             raise
         self.check_console(vm)

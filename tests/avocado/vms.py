@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from hosts import ARTIFACTS, HostTest, poll, scaled, tail
+from hosts import ARTIFACTS, WAIT, HostTest, poll, scaled, tail
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
@@ -16,8 +16,8 @@ MOVER = Path(__file__).with_name("mover.py")
 # What must not happen to a VM that is well.
 BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG", "MEMORY_FAILURE", "POWERDOWN"}
 BAD_STATES = {"paused", "internal-error", "io-error", "guest-panicked", "watchdog"}
-# Seconds, before VPMU_TIMEOUT_FACTOR
-START_TIMEOUT, QMP_TIMEOUT = 120, 120
+# Seconds that a vCPU thread stays on a cluster
+STAY = 0.02
 # It tells each byte and each state of its own; what matters is logged here.
 logging.getLogger("qemu.qmp").setLevel(logging.INFO)
 
@@ -95,7 +95,7 @@ class Vm:
             else:
                 self.kill()
             with contextlib.suppress(AssertionError):
-                poll("QEMU's end", lambda: self.process.poll() is not None, 10)
+                poll("QEMU's end", lambda: self.process.poll() is not None)
         if self.qmp:
             with contextlib.suppress(Exception):  # whatever its connection died of is told elsewhere
                 self.qmp.close()
@@ -104,7 +104,7 @@ class Vm:
         # the socket exists once QEMU listens
         script = f"while [ ! -S {self.name}.qmp ]; do sleep 0.05; done"
         waiter = self.host.start(f"{self.name}-wait", "sh", "-c", script)
-        poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None, START_TIMEOUT, self.explain)
+        poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None, self.explain)
         if self.process.poll() is not None:
             raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
         self.qmp = self.open_qmp(f"{self.name}.qmp")
@@ -113,7 +113,7 @@ class Vm:
     def open_qmp(self, path, negotiate=True):
         """A connection to a socket of QEMU: a monitor, or with negotiate=False the guest's agent."""
         qmp = QEMUMonitorProtocol(self.host.forward(f"{self.host.folder}/{path}"))
-        qmp.settimeout(scaled(QMP_TIMEOUT))
+        qmp.settimeout(scaled(WAIT))
         qmp.connect(negotiate=negotiate)
         return qmp
 
@@ -132,9 +132,9 @@ class Vm:
         """QEMU, as kill -9 does."""
         self.host.run("sh", "-c", f"kill -9 $(cat {self.name}.pid)")
 
-    def ended(self, timeout=START_TIMEOUT):
+    def ended(self):
         """QEMU's exit status, once it has ended by itself."""
-        poll("QEMU's end", lambda: self.process.poll() is not None, timeout, self.explain)
+        poll("QEMU's end", lambda: self.process.poll() is not None, self.explain)
         return self.process.returncode
 
     @property
@@ -163,14 +163,14 @@ class Vm:
             self.qmp.cmd("screendump", filename=f"{self.host.folder}/{self.name}.ppm")
             self.host.fetch(f"{self.name}.ppm")
 
-    def wait_for_console(self, text, timeout=60, after=0):
+    def wait_for_console(self, text, after=0, timeout=WAIT):
         """Until the console, from such a position on, has the text; returns the position behind it."""
         def find():
             self.check_alive()
             self.check_not_paused()
             position = self.console.find(text, after)
             return position + len(text) if position >= 0 else 0
-        return poll(f"{text!r} on the console", find, timeout, self.explain)
+        return poll(f"{text!r} on the console", find, self.explain, timeout=timeout)
 
     def check_alive(self):
         """Fails if QEMU has ended."""
@@ -219,25 +219,25 @@ class Vm:
         if (status := self.status) != "running":
             raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
 
-    def move_for(self, seconds, stay=0.02, clusters=None, check=lambda: None):
-        """Moves each vCPU thread from cluster to cluster of the host, so many seconds of its clock, and watches that the VM is well
-        and check() content meanwhile. Returns how often each thread was moved. MOVER has to be among the host's files."""
+    def move(self, moves, stay=STAY, clusters=None, check=lambda: None):
+        """Moves each vCPU thread so many times from cluster to cluster of the host, and watches that the VM is well and check() content
+        meanwhile. MOVER has to be among the host's files."""
         clusters = clusters or self.host.clusters
         groups = ":".join(",".join(map(str, cpus)) for cpus in clusters)
         name = f"{self.name}-mover"
         self.take_events()
-        out = self.host.logs / f"{name}.out"
-        out.unlink(missing_ok=True)
-        mover = self.host.start(name, "python3", MOVER.name, seconds, stay, groups, *self.threads)
-        deadline = time.monotonic() + seconds + scaled(60)
+        mover = self.host.start(name, "python3", MOVER.name, moves, stay, groups, *self.threads)
+        # the stays alone are of the host's clock, which may be slower than this one
+        seconds = scaled(WAIT + 10 * moves * stay)
+        deadline = time.monotonic() + seconds
         while mover.poll() is None:
             self.check_well()
             check()
             if time.monotonic() > deadline:
-                raise AssertionError(f"the threads were not moved within {seconds:g} s + {scaled(60):g} s. {self.explain()}")
+                raise AssertionError(f"the threads were not moved {moves} times within {seconds:g} s. {self.explain()}")
             time.sleep(0.2)
         self.check_well()
         if mover.returncode:
             errors = tail(self.host.logs / f"{name}.err")
             raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; {errors}")
-        return [int(word) for word in out.read_text().split()]
+        self.log.info("%s: each vCPU was moved %d times", self.name, moves)

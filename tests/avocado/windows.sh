@@ -16,5 +16,5 @@ on_ours() {
 	local expected=$1
 	shift
 	windows "$expected" -p "windows_image=$ARTIFACTS/guests-uefi/winlike.img" -p memory=512 -p ready=serial:READY \
-		-p move_seconds=10 "$@"
+		-p moves=200 "$@"
 }

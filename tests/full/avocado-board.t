@@ -103,7 +103,7 @@ def check_warning(board):
 
 def check_killed(board):
     """nothing is left by tests that were killed"""
-    process = board.start("test_fixed_counters", "-p", "move_seconds=3600")
+    process = board.start("test_fixed_counters", "-p", "moves=1000000")
     board.wait_for(QEMU_RUNS, wanted=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
