@@ -2,13 +2,13 @@
 /*
  * Claim: the harness that runs the guests sees a PASS, a FAIL and a hang for what they are.
  * A harness that calls this guest's hang or failure a success would do so with any guest's, so each choice is a test of its own.
- * The choice "trap" does the same for the report of an exception.
+ * The choice "trap" does the same for the report of an exception, "wait" for a hang that says what it waits for.
  */
 #include "guest.h"
 
-enum choice { CHOICE_PASS, CHOICE_FAIL, CHOICE_HANG, CHOICE_TRAP };
+enum choice { CHOICE_PASS, CHOICE_FAIL, CHOICE_HANG, CHOICE_TRAP, CHOICE_WAIT };
 
-static const char *const choices[] = { "pass", "fail", "hang", "trap", NULL };
+static const char *const choices[] = { "pass", "fail", "hang", "trap", "wait", NULL };
 
 static struct param params[] = {
 	{ .name = "verdict", .value = CHOICE_PASS, .words = choices },
@@ -27,6 +27,9 @@ void guest_main(void)
 		/* PMMIR_EL1, a name too new for some assemblers; undefined before FEAT_PMUv3p4 and without a PMU */
 		print("PMMIR_EL1 is 0x%lx", read_sysreg(s3_0_c9_c14_6));
 		pass("no trap: PMMIR_EL1 exists");
+	case CHOICE_WAIT:
+		wait_for_vcpus(&(unsigned int){ 0 }, "did what none does");
+		fail("waited no more");
 	default:
 		for (;;)
 			asm volatile("wfi");

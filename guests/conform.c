@@ -7,7 +7,8 @@
  *
  * How it can tell: each check asks for what the ID registers and PMCR_EL0.N make the architecture ask for, so that the same binary
  * runs anywhere. Where behaviour is CONSTRAINED UNPREDICTABLE, all that is permitted passes and nothing else. RES0 bits may keep
- * what was written, but have no effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is.
+ * what was written, but have no effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is. How long
+ * something lasts is counted in spins, and what is waited for has time while the vCPU runs: one that waits for its turn is not late.
  */
 #include "conform/conform.h"
 
@@ -77,10 +78,13 @@ static const struct check {
 	{ "el0_cycle_counter", check_user_cycle_counter },
 };
 
-enum { SECONDS };
+enum { REPEAT };
+enum repeat { REPEAT_NO, REPEAT_UNTIL_INPUT };
+
+static const char *const repeats[] = { "no", "until_input", NULL };
 
 static struct param params[] = {
-	[SECONDS] = { .name = "seconds", .value = 0, .min = 0, .max = 3600 },
+	[REPEAT] = { .name = "repeat", .value = REPEAT_NO, .words = repeats },
 };
 
 struct pmu pmu;
@@ -129,14 +133,14 @@ static void identify(void)
 	pmu.aarch32 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL0_SHIFT) == ID_PFR0_AARCH32;
 	pmu.el2 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL2_SHIFT);
 	pmu.el3 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL3_SHIFT);
-	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u seconds=%lu", pmu.version, pmu.counters, pmu.fgt, pmu.aarch32,
-	      pmu.el2, pmu.el3, params[SECONDS].value);
+	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u repeat=%s", pmu.version, pmu.counters, pmu.fgt, pmu.aarch32,
+	      pmu.el2, pmu.el3, repeats[params[REPEAT].value]);
 }
 
-/* Each check once, and again for as long as asked for; one that has failed has said so. */
+/* Each check once, and again until something is typed if asked for; one that has failed has said so. */
 static void run_checks(void)
 {
-	uint64_t start = cntvct(), rounds = 0;
+	uint64_t rounds = 0;
 
 	do {
 		rounds++;
@@ -146,7 +150,7 @@ static void run_checks(void)
 			checks[current].run();
 			reset_pmu();
 		}
-	} while (cntvct() - start < us_to_ticks(params[SECONDS].value * 1000000));
+	} while (params[REPEAT].value == REPEAT_UNTIL_INPUT && !has_input());
 	print("done rounds=%lu", rounds);
 }
 

@@ -11,7 +11,7 @@ set -euo pipefail
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 KNOWN=$TOP/tests/conformance-known
 # Takes 1 s alone on the machine.
-TIMEOUT=$(scale_timeout 60)
+TIMEOUT=$(scale_timeout 300)
 
 # judge OUTPUT IMPLEMENTATION...: all checks ran, and those that failed are those that are known to
 judge() {

@@ -12,7 +12,7 @@ set -euo pipefail
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 GUEST=$ARTIFACTS/guests-uefi
 # The slowest case takes 3 s alone on the machine.
-TIMEOUT=$(scale_timeout 60)
+TIMEOUT=$(scale_timeout 300)
 DISK=(-device "virtio-blk-pci,drive=disk")
 PASSES='PASS: [0-9]+ intervals, none without cycles'
 

@@ -76,18 +76,31 @@ struct access write_at(enum level level, unsigned int id, uint64_t value);
 
 /* conform.c: cycle counter 0 and stopped, 64 bits wide, no filter, no interrupt, nothing for EL0, PMSELR_EL0.SEL = 31 */
 void reset_pmu(void);
-/* Waits for what must come; the time only ends a hang, and a vCPU that was not run for so long has another look. */
-#define WAIT_US		200000
+/*
+ * Waits for what must come; the time only ends a hang. It is the time in which the vCPU ran: between two looks no more is counted than a look
+ * can take, and a vCPU that was not run for long has missed nothing.
+ */
+#define WAIT_US		500000
+#define LOOK_US		100
 #define wait_for(condition) ({							\
-	uint64_t deadline_ = cntvct() + us_to_ticks(WAIT_US);			\
-	bool met_, late_ = false;						\
-	while (!(met_ = (condition)) && !late_)					\
-		late_ = cntvct() > deadline_;					\
+	uint64_t last_ = cntvct(), ran_ = 0;					\
+	bool met_;								\
+	while (!(met_ = (condition)) && ran_ < us_to_ticks(WAIT_US))		\
+		ran_ += ticks_since(&last_, us_to_ticks(LOOK_US));		\
 	met_;									\
 })
 
-/* For what takes long on purpose */
-#define LONG_US		20000
+/* Of the system counter since then, but no more than that; then becomes now. */
+static inline uint64_t ticks_since(uint64_t *then, uint64_t most)
+{
+	uint64_t now = cntvct(), ticks = now - *then;
+
+	*then = now;
+	return ticks < most ? ticks : most;
+}
+
+/* Runs of code_spin, for what takes long on purpose */
+#define LONG_SPINS	400
 
 /* registers.c */
 void check_version(void);

@@ -39,16 +39,19 @@ void output_hold(void);
 void output_release(void);
 void print_held(const char *fmt, ...) PRINTF(1, 2);
 
+/* uart.c: whether something was typed at the UART */
+bool has_input(void);
+
 /* smp.c: vCPUs are numbered from 0, the boot vCPU, in the order of the firmware's tables. */
 unsigned int vcpu_count(void);
 static inline unsigned int vcpu_index(void)
 {
 	return read_sysreg(tpidr_el1);
 }
-/* Starts all other vCPUs in fn(); they must not return from it. Ends with FAIL when one does not come up. */
+/* Starts all other vCPUs in fn(), and waits until they are there; they must not return from it. */
 void start_secondaries(void (*fn)(void));
-/* Until all have counted themselves done; ends with FAIL when they have not by then, so that it does not go for a hang. */
-void wait_for_vcpus(const unsigned int *done, uint64_t seconds, const char *what);
+/* Until all have counted themselves done; says now and then that it waits. */
+void wait_for_vcpus(const unsigned int *done, const char *what);
 
 /* vcpu.S: where EL0 may read and execute what EL1 has in the first GiB of RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)

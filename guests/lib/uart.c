@@ -4,6 +4,7 @@
 
 #define UARTDR		0x00
 #define UARTFR		0x18
+#define UARTFR_RXFE	(1 << 4)
 #define UARTFR_TXFE	(1 << 7)
 #define UARTLCR_H	0x2c
 #define UARTLCR_H_FEN	(1 << 4)
@@ -11,6 +12,7 @@
 #define UARTCR		0x30
 #define UARTCR_UARTEN	(1 << 0)
 #define UARTCR_TXE	(1 << 8)
+#define UARTCR_RXE	(1 << 9)
 #define FIFO_DEPTH	16	/* of the PL011's first revisions; later ones have 32 */
 
 static uint64_t uart = DEFAULT_UART;
@@ -19,7 +21,7 @@ void uart_init(uint64_t base)
 {
 	uart = base;
 	mmio_write(uart + UARTLCR_H, UARTLCR_H_FEN | UARTLCR_H_8BIT);
-	mmio_write(uart + UARTCR, UARTCR_UARTEN | UARTCR_TXE);
+	mmio_write(uart + UARTCR, UARTCR_UARTEN | UARTCR_TXE | UARTCR_RXE);
 }
 
 /* Each access is an exit of the vCPU, so the state is asked for once a FIFO's fill and not once a character. */
@@ -31,4 +33,9 @@ void uart_write(const char *text, size_t len)
 				;
 		mmio_write(uart + UARTDR, (unsigned char)text[i]);
 	}
+}
+
+bool has_input(void)
+{
+	return !(mmio_read(uart + UARTFR) & UARTFR_RXFE);
 }
