@@ -14,13 +14,14 @@
 enum { SECONDS, INTERVAL_US };
 
 static struct param params[] = {
-	[SECONDS] = { .name = "seconds", .value = 3, .min = 1, .max = 3600 },
+	/* 0: until something is typed at the UART */
+	[SECONDS] = { .name = "seconds", .value = 3, .min = 0, .max = 3600 },
 	[INTERVAL_US] = { .name = "interval_us", .value = 10000, .min = 10, .max = 1000000 },
 };
 
 static uint64_t start_time, end_time, interval;
 static uint64_t measured;
-static unsigned int finished;
+static unsigned int finished, stopped;
 
 static void measure_once(void)
 {
@@ -32,6 +33,16 @@ static void measure_once(void)
 	__atomic_add_fetch(&measured, 1, __ATOMIC_RELAXED);
 }
 
+/* A look at the UART is an exit of the vCPU, so one looks for all. */
+static bool is_over(void)
+{
+	if (params[SECONDS].value)
+		return cntvct() >= end_time;
+	if (!vcpu_index() && has_input())
+		__atomic_store_n(&stopped, 1, __ATOMIC_RELAXED);
+	return __atomic_load_n(&stopped, __ATOMIC_RELAXED);
+}
+
 static void measure(void)
 {
 	while (!__atomic_load_n(&start_time, __ATOMIC_ACQUIRE))
@@ -41,7 +52,7 @@ static void measure(void)
 	/* at least once: a vCPU that came too late must not pass unmeasured */
 	do {
 		measure_once();
-	} while (cntvct() < end_time);
+	} while (!is_over());
 	__atomic_add_fetch(&finished, 1, __ATOMIC_RELEASE);
 }
 

@@ -19,7 +19,7 @@ winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ delta
 winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
 winlike stops without a PMU|winlike||STOP: no PMU vcpu=0 pmuver=0x0|virt cpu=max,pmu=off smp=2
 winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us|virt cpu=max smp=1
-winlike refuses a number out of range|winlike|seconds=0|FAIL: parameter seconds must be a number from 1 to 3600|virt cpu=max smp=1
+winlike refuses a number out of range|winlike|seconds=3601|FAIL: parameter seconds must be a number from 0 to 3600|virt cpu=max smp=1
 canary refuses an unknown choice|canary|verdict=maybe|FAIL: parameter verdict must be one of pass,fail,hang,trap,wait|virt cpu=max smp=1
 canary passes|canary|verdict=pass|PASS: as asked for|virt cpu=max smp=1
 canary fails|canary|verdict=fail|FAIL: as asked for|virt cpu=max smp=1

@@ -36,7 +36,7 @@ def saved(cpu=HYBRID, *, pin, start=True, **options):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/state"
         # without pmu-hybrid it is this affinity that decides
-        with Vm(cpu, guest="seconds=4", affinity=pin, **options) as vm:
+        with Vm(cpu, affinity=pin, **options) as vm:
             vm.connect().pin(pin)
             if start:
                 vm.cont()
@@ -47,7 +47,7 @@ def saved(cpu=HYBRID, *, pin, start=True, **options):
 
 def wait_for(uri, cpu=HYBRID, *, pin, **options):
     """A VM that waits for the state, pinned as libvirt does before the migration starts."""
-    vm = Vm(cpu, guest="seconds=4", extra=["-incoming", "defer"], **options)
+    vm = Vm(cpu, extra=["-incoming", "defer"], **options)
     vm.connect().pin(pin)
     vm.qmp.command("migrate-incoming", uri=uri)
     return vm
@@ -155,7 +155,7 @@ def test_migrate_edited(row):
 @contextlib.contextmanager
 def running(cpus):
     """A VM in the middle of its work."""
-    with Vm(guest="seconds=4") as vm:
+    with Vm() as vm:
         vm.connect().pin(cpus)
         vm.cont().wait_for_deltas()
         yield vm
@@ -220,7 +220,7 @@ def snapshot_of(cpus, start=True):
     """The path of a disk with a snapshot of a VM on these CPUs, which has loaded it itself once."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/disk"
-        with Vm(guest="seconds=4") as vm:
+        with Vm() as vm:
             vm.connect().pin(cpus)
             add_disk(vm, path)
             if start:

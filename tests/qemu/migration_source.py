@@ -15,8 +15,6 @@ from in_host import QmpError
 from migration import send
 from vm import ALL_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, equal
 
-# The guest has to be running still when it has been migrated, on a busy machine, too
-SECONDS = 8
 # What is asked for -> affinity of the vCPU threads, whether the VM runs when it is migrated, and the backend that it then has
 SOURCES = {"fixed counters": (ALL_CPUS, True, FIXED), "one PMU": (SMALL_CPUS, True, SMALL), "never started": (ALL_CPUS, False, "")}
 
@@ -33,7 +31,7 @@ def goes_on(vm, started):
 def serve(wanted, uri):
     """One migration."""
     cpus, started, backend = SOURCES[wanted]
-    with Vm(guest=f"seconds={SECONDS}") as vm:
+    with Vm() as vm:
         vm.connect().pin(cpus)
         if started:
             vm.cont().wait_for_deltas()

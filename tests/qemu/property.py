@@ -64,7 +64,7 @@ COMMAND_LINES = {
 @each_of(COMMAND_LINES)
 def test_command_line(options):
     """leads to the PMU of the CPUs that the threads are pinned to, and the guest counts"""
-    with Vm(**{"guest": "seconds=1", **options}) as vm:
+    with Vm(**options) as vm:
         vm.connect().pin(BIG_CPUS)
         equal(vm.cont().backends, BIG, "backend")
         vm.wait_for_deltas()
@@ -75,7 +75,7 @@ def test_command_line(options):
 @each_of({name: COMMAND_LINES[name] for name in ("-global", "-cpu max", "one vCPU", "eight vCPUs", "kernel-irqchip=off", "virt-8.2")})
 def test_command_line_fixed(options):
     """leads to the fixed counters, and the guest counts while it is moved"""
-    with Vm(**{"guest": "seconds=1", **options}) as vm:
+    with Vm(**options) as vm:
         vm.connect().pin(ALL_CPUS)
         equal(vm.cont().backends, FIXED, "backend")
         for cpus in (SMALL_CPUS, BIG_CPUS):
@@ -147,7 +147,7 @@ def test_trace():
 @only_on("stock")
 def test_reset():
     """the choice outlives a reset"""
-    with Vm(guest="seconds=1") as vm:
+    with Vm() as vm:
         vm.connect().pin(BIG_CPUS)
         vm.cont()
         vm.qmp.command("system_reset")

@@ -27,6 +27,9 @@ CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
 # Before 10.2 the errors of a failed load are printed one by one, and none of them is handed on
 LOADS_PRINT = tuple(map(int, re.search(r"version (\d+)\.(\d+)", VERSION).groups())) < (10, 2)
+# A guest that measures until passes() tells it to end, and how many intervals each vCPU has measured then
+ENDLESS, MEASURED = "seconds=0", 20
+RAM_START, MEBIBYTE = 0x40000000, 1 << 20
 LIBVIRT_SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 
 
@@ -46,9 +49,13 @@ class Monitor(Qmp):
 class Vm:
     """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the block."""
 
-    def __init__(self, cpu=HYBRID, *, guest="seconds=2", accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
+    def __init__(self, cpu=HYBRID, *, guest=ENDLESS, accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
                  extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None,
                  kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
+        self._endless = guest == ENDLESS
+        if self._endless:
+            stdin = subprocess.PIPE
+        self._memory = memory * MEBIBYTE
         self.stderr_file = tempfile.TemporaryFile("w+")
         self.console_file = tempfile.TemporaryFile("w+")
         ours, theirs = socket.socketpair()
@@ -72,6 +79,8 @@ class Vm:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
         self._socket.close()
 
     def connect(self, find_cpus=True):
@@ -160,23 +169,40 @@ class Vm:
                 raise AssertionError(f"waited in vain for {what}; stderr: {self.stderr!r}; console ends: {self.console[-300:]!r}")
             time.sleep(0.05)
 
-    def wait_for_deltas(self):
-        """Until the guest has seen its cycle counter count."""
-        self.wait_until("a delta", lambda: re.search(r"delta .* cycles=[1-9]", self.console))
+    def wait_for_deltas(self, count=1):
+        """Until the guest has seen the cycle counter of each vCPU count, so often from now on."""
+        before = len(self.console)
+
+        def seen():
+            new = self.console[before:]
+            if found := re.search("^(STOP|FAIL): .*", new, re.M):
+                raise AssertionError(f"expected a guest that measures, got {found[0]!r}")
+            return all(len(re.findall(rf"^delta vcpu={vcpu} .* cycles=[1-9]", new, re.M)) >= count for vcpu in range(len(self.cpus)))
+        self.wait_until(f"{count} deltas of each vCPU", seen)
 
     def passes(self):
-        """The guest ends, with all counters counting."""
+        """The guest measures on and ends, with all counters counting."""
+        if self._endless:
+            self.wait_for_deltas(MEASURED)
+            self.process.stdin.write(b"\n")
+            self.process.stdin.flush()
         self.wait_until("the guest's end", lambda: self.status == "shutdown")
         match(r"PASS: ", self.verdict, "verdict")
 
-    def cpu_seconds(self):
-        """CPU time of the vCPU threads."""
-        total = 0
+    def sleeps(self):
+        """Of each vCPU's thread: its state, and how often it has gone to sleep. One that sleeps, no more often than before, did not run."""
+        found = []
         for cpu in self.cpus:
-            with open(f"/proc/{self.process.pid}/task/{cpu['thread-id']}/stat", encoding="ascii") as file:
-                fields = file.read().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / os.sysconf("SC_CLK_TCK")
+            with open(f"/proc/{self.process.pid}/task/{cpu['thread-id']}/status", encoding="ascii") as file:
+                fields = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+            found.append((fields["State"][0], int(fields["voluntary_ctxt_switches"])))
+        return found
+
+    def read_memory(self):
+        """All of the guest's RAM."""
+        with tempfile.NamedTemporaryFile() as file:
+            self.qmp.command("pmemsave", val=RAM_START, size=self._memory, filename=file.name)
+            return file.read()
 
     def human(self, line):
         """A command of the human monitor; returns what it prints."""
