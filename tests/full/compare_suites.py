@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compares what two builds' test suites came to, as meson's testlog.json has it; prints TAP, one test for each of theirs.
+"""Compares what two builds' test suites came to, prints TAP, one test for each of theirs.
 
-    python3 compare_suites.py BASE.json OURS.json [BASE.json OURS.json]...
-    python3 compare_suites.py --different BASE.json OURS.json
+    python3 compare_suites.py BASE OURS
 
-Tests that fail in both are named, for whoever wants to know what this machine lacks; tests that only we have must not fail. Of a test
-that is in more than one pair the last counts. With --different: the names of those that differ, as meson takes them.
+Both are build folders of meson's, each with the log of a run, meson-logs/suites.json. Nothing may be worse with the series than without:
+what passes must not fail, be skipped or be absent, and what is new must not fail. There is no second run. Some of upstream's tests fail now
+and then, but the series can only be the cause where a test runs something else than in the base: a test of which all files are the same in
+both is named when it differs, and no more. Tests that fail in both are named, too, for whoever wants to know what this machine lacks.
 """
 
-import argparse
 import collections
+import hashlib
 import json
 import re
 import sys
+from pathlib import Path
 
 import tap
 
@@ -21,27 +23,47 @@ ENOUGH_PASSED = 1000
 # Tests that the series changes or adds: a comparison in which they fail on either side says nothing.
 MUST_PASS = ("qtest-aarch64/arm-cpu-features", "qtest-arm/arm-cpu-features", "test-arm-host-pmu")
 SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# *(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
+# Of meson for a program, of TAP for a subtest
+GOOD, SKIPPED = ("OK", "passes"), ("SKIP", "skip")
 
 
-def read_log(path):
-    """Name of each test -> name of each subtest -> what it came to. The program as a whole is the subtest "all"."""
-    found = {}
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            test = json.loads(line)
-            subtests = {match["name"]: "fails" if match["bad"] else (match["directive"] or "passes").lower()
-                        for match in SUBTEST.finditer(test.get("stdout", ""))}
-            found[test["name"]] = {"all": test["result"], **subtests}
-    return found
+class Build:
+    """A build folder with the log of a run."""
 
+    def __init__(self, folder):
+        # the sources lie beside it
+        self.root = Path(folder).absolute().parent
+        self.results = self.read_log(Path(folder) / "meson-logs" / "suites.json")
+        info = Path(folder) / "meson-info"
+        self._tests = {test["name"]: test for test in json.loads((info / "intro-tests.json").read_text())}
+        self._made = {target["id"]: target["filename"] for target in json.loads((info / "intro-targets.json").read_text())}
 
-def list_differences(base, ours):
-    """One line each."""
-    for name in sorted(base.keys() | ours.keys()):
-        before, now = base.get(name, "absent"), ours.get(name, "absent")
-        # A run that ends early leaves out the rest; that is a difference, too. What is new must not fail.
-        if before != now and not (before == "absent" and now in ("passes", "skip", "OK")):
-            yield f"{name}: {before} in the base, {now} with the series"
+    @staticmethod
+    def read_log(path):
+        """Name of each test -> name of each subtest -> what it came to. The program as a whole is the subtest "all"."""
+        found = {}
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                test = json.loads(line)
+                subtests = {match["name"]: "fails" if match["bad"] else (match["directive"] or "passes").lower()
+                            for match in SUBTEST.finditer(test.get("stdout", ""))}
+                found[test["name"]] = {"all": test["result"], **subtests}
+        return found
+
+    def inputs(self, name):
+        """What a test is, as far as meson knows it: its words, with what is in the files that they name, and in those that are made for it."""
+        test = self._tests.get(short_name(name))
+        if test is None:
+            return None
+        words = [*test["cmd"], *(f"{key}={value}" for key, value in sorted(test["env"].items()))]
+        made = [path for target in test["depends"] for path in self._made.get(target, ())]
+        return [self.describe(word) for word in words], sorted(self.describe(path) for path in made)
+
+    def describe(self, word):
+        """A word without the place of the build, and the digest of the file that it names, if it does."""
+        path = self.root / word.rpartition("=")[2]
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        return word.replace(str(self.root), ""), digest
 
 
 def short_name(name):
@@ -49,17 +71,28 @@ def short_name(name):
     return name.rpartition(" / ")[2]
 
 
-def different_tests(base, ours):
-    """Their names."""
-    return [short_name(name) for name in sorted(base.keys() | ours.keys())
-            if list(list_differences(base.get(name, {}), ours.get(name, {})))]
+def list_differences(base, ours):
+    """A line, and whether it is for the worse, for each."""
+    for name in sorted(base.keys() | ours.keys()):
+        before, now = base.get(name, "absent"), ours.get(name, "absent")
+        if before != now:
+            # a run that ends early leaves out the rest: that is worse, too
+            better = now in GOOD or (now in SKIPPED and before not in GOOD)
+            yield f"{name}: {before} in the base, {now} with the series", not better
 
 
-def compare(before, now):
-    """One test of theirs."""
+def judge(name, base, ours):
+    """One test of theirs is no worse with the series."""
+    before, now = base.results.get(name, {}), ours.results.get(name, {})
     differences = list(list_differences(before, now))
-    tap.expect_nothing(differences)
-    print("".join(f"{subtest} fails in both\n" for subtest, result in now.items() if result == "fails"), end="")
+    lines = [line for line, _ in differences] or [f"{subtest} fails in both" for subtest, result in now.items() if result == "fails"]
+    print("".join(f"{line}\n" for line in lines), end="")
+    inputs = ours.inputs(name)
+    if not any(worse for _, worse in differences):
+        return
+    if inputs is None or inputs != base.inputs(name):
+        raise AssertionError("worse with the series")
+    print("not by the series: all that it runs is the same in the base")
 
 
 def expect_enough(passed, wanted):
@@ -71,30 +104,17 @@ def expect_enough(passed, wanted):
 def list_tests(base, ours):
     """One for each of theirs, and that they say something."""
     results = collections.Counter()
-    for name in sorted(base.keys() | ours.keys()):
-        subtests = ours.get(name, {})
+    for name in sorted(base.results.keys() | ours.results.keys()):
+        subtests = ours.results.get(name, {})
         count = collections.Counter(result for subtest, result in subtests.items() if subtest != "all")
         results += count
         summary = ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests"
-        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", compare, base.get(name, {}), subtests)
+        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", judge, name, base, ours)
     yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"], ENOUGH_PASSED)
-    passed = {short_name(name) for name, subtests in ours.items() if subtests["all"] == "OK"}
+    passed = {short_name(name) for name, subtests in ours.results.items() if subtests["all"] == "OK"}
     for name in MUST_PASS:
         yield tap.Test(f"{name} passed", tap.expect_nothing, [] if name in passed else ["it did not, with the series"])
 
 
-def main():
-    """Returns the exit status."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--different", action="store_true")
-    parser.add_argument("logs", nargs="+")
-    options = parser.parse_args()
-    base, ours = (dict(collections.ChainMap(*map(read_log, reversed(logs)))) for logs in (options.logs[::2], options.logs[1::2]))
-    if options.different:
-        print("".join(f"{name}\n" for name in different_tests(base, ours)), end="")
-        return 0
-    return tap.run(list_tests(base, ours))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(list_tests(*map(Build, sys.argv[1:]))))
