@@ -47,7 +47,7 @@ fuzz() {
 	mv "$FUZZER.$$" "$FUZZER"
 	mkdir -p "$BUILD/results" "$TMP/new"
 	echo "$*"
-	"$FUZZER" "$@" -timeout=60 -max_len=1024 -artifact_prefix="$BUILD/results/fuzz-host-pmu-" \
+	"$FUZZER" "$@" -timeout="$(scale_timeout 300)" -max_len=1024 -artifact_prefix="$BUILD/results/fuzz-host-pmu-" \
 		"$TMP/new" "$TOP/tests/fuzz/corpus" >"$TMP/fuzz" 2>&1 || {
 		tail -n 30 "$TMP/fuzz"
 		return 1

@@ -3,9 +3,10 @@
 
     python3 in_host.py REQUEST.json
 
-REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "pinning",
-"move_every"}, ...]}. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is
-judged here; that is demo.py's part.
+REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "intervals", "moving",
+"move_every", "moves"}, ...]}. A guest that lives is told to end when it has printed so many intervals of each vCPU, each of which was moved so
+often, if they move. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged
+here; that is demo.py's part.
 
 Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
 through, and its import takes an emulated host 3 s more.
@@ -119,6 +120,7 @@ class Guest:
         # a file without a name; the tempfile module takes as long to import as all the others together
         self.errors = os.fdopen(os.memfd_create("stderr"), "w+", encoding="utf-8", errors="replace")
         ours, theirs = socket.socketpair()
+        self._typist, serial = socket.socketpair()
         # Without pmu-hybrid, KVM takes the PMU of the CPU that a vCPU is initialised on: the child inherits our affinity.
         everywhere = os.sched_getaffinity(0)
         os.sched_setaffinity(0, first_group)
@@ -129,13 +131,16 @@ class Guest:
                  # a virtio console, as writing a line to the UART takes an emulated host 30 ms
                  "-chardev", "stdio,id=output,signal=off", "-global", "virtio-mmio.force-legacy=false",
                  "-device", "virtio-serial-device", "-device", "virtconsole,chardev=output",
+                 # for what is typed
+                 "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
                  "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
                  # a guest that is off leaves QEMU there to be asked
                  "-action", "shutdown=pause,reboot=shutdown", "-S", "-kernel", request["guest"], "-append", run["append"]],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[theirs.fileno()])
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[theirs.fileno(), serial.fileno()])
         finally:
             os.sched_setaffinity(0, everywhere)
             theirs.close()
+            serial.close()
         self._sock = ours
         self.qmp = None
         self.threads = []
@@ -152,6 +157,13 @@ class Guest:
             return [self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus]
         except QmpError:
             return [None for _ in self.cpus]
+
+    def tell_to_end(self):
+        """By anything that is typed."""
+        try:
+            self._typist.send(b"\n")
+        except BrokenPipeError:
+            pass  # it has exited
 
     def state(self):
         """The VM's, for the diagnosis of a hang."""
@@ -189,6 +201,7 @@ class Guest:
             self.process.kill()
             status = self.process.wait()
         self._sock.close()
+        self._typist.close()
         self.errors.seek(0)
         with self.errors:
             return status, self.errors.read()
@@ -202,10 +215,13 @@ def parse_pairs(line):
 class Mover:
     """Moves each vCPU thread to the next group after so many of its deltas were seen, and keeps a log of it."""
 
-    def __init__(self, threads, groups, every):
+    def __init__(self, threads, groups, run):
         self._threads = threads
         self._groups = groups
-        self._every = every
+        self._every = run["move_every"] if run["moving"] else 0
+        # what is to come yet, of each vCPU
+        self._deltas = [run["intervals"]] * len(threads)
+        self._moves = [run["moves"] if run["moving"] else 0] * len(threads)
         self._since = [0] * len(threads)
         self._group = [0] * len(threads)
         self.log = []
@@ -220,8 +236,14 @@ class Mover:
     def seen(self, vcpu, count, total):
         """So many deltas of the vCPU were read; of all vCPUs it were total by now."""
         self._since[vcpu] += count
+        self._deltas[vcpu] -= count
         if self._every and self._since[vcpu] >= self._every:
+            self._moves[vcpu] -= 1
             self.place(vcpu, (self._group[vcpu] + 1) % len(self._groups), total)
+
+    def has_enough(self):
+        """Whether each vCPU has measured and moved as often as was asked for."""
+        return max(*self._deltas, *self._moves) <= 0
 
 
 def record_line(line, read_ns, result):
@@ -241,6 +263,7 @@ def record_line(line, read_ns, result):
 
 def follow_guest(guest, mover, result):
     """Reads what the guest prints and moves its vCPUs, up to its verdict."""
+    told = False
     for read_ns, lines in guest.read_lines():
         seen = [record_line(line, read_ns, result) for line in lines]
         # per lot, so that lines that came together do not make a vCPU move twice
@@ -250,17 +273,19 @@ def follow_guest(guest, mover, result):
             # that it powered off is part of what a guest must do
             guest.qmp.wait_for_event("SHUTDOWN")
             return
+        if mover.has_enough() and not told:
+            guest.tell_to_end()
+            told = True
 
 
 def record_run(guest, run, groups, result):
     """Starts the guest and follows it to its end."""
     guest.connect()
-    moving = run["pinning"] == "moving"
     # QEMU chooses by what the threads are allowed when the guest first starts.
     everywhere = sorted(os.sched_getaffinity(0))
     for thread in guest.threads:
-        os.sched_setaffinity(thread, everywhere if moving else groups[0])
-    mover = Mover(guest.threads, groups, run["move_every"] if moving else 0)
+        os.sched_setaffinity(thread, everywhere if run["moving"] else groups[0])
+    mover = Mover(guest.threads, groups, run)
     result["moves"] = mover.log
     guest.qmp.command("cont")
     result["started"] = True
