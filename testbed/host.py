@@ -7,6 +7,7 @@ Nothing here needs cleaning up after a kill -9: the disk's overlay is a file wit
 address, and the children ask the kernel to end with their parent. Only the console log stays, in build/logs/.
 """
 import json
+import math
 import os
 import re
 import select
@@ -32,7 +33,7 @@ STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 # Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is single-threaded.
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
-MONITOR_TIMEOUT = 30
+MONITOR_TIMEOUT = CONNECT_TIMEOUT = CONSOLE_TIMEOUT = 120
 # How the kernel begins to speak of its end, or of a bug that does not end it: not every report of its debugging options panics.
 TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: |Unable to handle kernel|UBSAN: |"
                      r"INFO: (trying to register|lockdep is turned off|task )|detected .*\bstall|kmemleak: .* disabled")
@@ -40,7 +41,6 @@ TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(
 # printed by a thread of the kernel, in its own time. <2>: a kernel told to be quiet prints it, too.
 LAST_LINE = "vpmu: nothing more is done"
 SAY_LAST_LINE = f"echo '<2>{LAST_LINE}' >/dev/kmsg"
-CONSOLE_TIMEOUT = 120
 # Between the end of a connection and the end of the emulator that closed it.
 GRACE = 2
 
@@ -146,7 +146,7 @@ class Connection:
             "BatchMode": "yes",
             # the cheapest for an emulated CPU
             "Ciphers": "aes128-gcm@openssh.com",
-            "ConnectTimeout": "60",
+            "ConnectTimeout": math.ceil(scale_timeout(CONNECT_TIMEOUT)),
             "GlobalKnownHostsFile": "/dev/null",
             "HostKeyAlias": "vpmu-host",
             "IdentitiesOnly": "yes",

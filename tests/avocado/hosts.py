@@ -10,6 +10,7 @@ An emulated host is made to fit, unless parameters say otherwise. What the host 
 """
 import contextlib
 import functools
+import math
 import os
 import re
 import shlex
@@ -272,7 +273,7 @@ class Board(Host):
             self._sudo = ["sudo", "-n"]
 
     def _ssh(self, *options):
-        return ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", *options, self._address, "--"]
+        return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={math.ceil(scaled(WAIT))}", *options, self._address, "--"]
 
     def _line(self, argv, folder):
         if not folder:

@@ -15,7 +15,7 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE, append="seconds=3600") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE, append="seconds=0") as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             vm.wait_for_console("delta vcpu=1")
             vm.move(int(self.params.get("moves", default=150)))
@@ -58,7 +58,7 @@ class Start(VmTest):
             with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=2", affinity=host.clusters[0], name="stays") as vm:
                 vm.cont().wait_for_console("PASS: ")
                 self.check_equal(vm.stderr, "", "QEMU's stderr")
-            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=3600", affinity=host.clusters[0], name="moves") as vm:
+            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=0", affinity=host.clusters[0], name="moves") as vm:
                 vm.cont().wait_for_console("delta vcpu=1")
                 vm.pin(host.clusters[-1])
                 vm.wait_for_console("STOP: divide by zero")

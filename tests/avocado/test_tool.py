@@ -37,7 +37,7 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=3600") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
             found = self.look(host, "ok", "--qmp", "tool.qmp")
             self.check_equal((found["vm"]["backend"], found["choice"]["backend"]), ("", FIXED), "backend and choice before the start")
             self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads")
@@ -56,7 +56,7 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=3600") as vm:
+        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             vm.cont().wait_for_console("delta vcpu=1")
@@ -79,7 +79,7 @@ class Tool(DomainTest):
         """
         with self.host(pmus=2, files=FILES) as host:
             for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"), (host.clusters[-1], "problem", "STOP: divide by zero")):
-                with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=3600", affinity=host.clusters[0],
+                with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=0", affinity=host.clusters[0],
                              name=level) as vm:
                     vm.pin(cpus)
                     found = self.look(host, level, "--qmp", "tool.qmp")

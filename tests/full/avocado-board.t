@@ -55,7 +55,7 @@ class Board:
                               timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
 
     def wait_for(self, command, wanted):
-        deadline = time.monotonic() + host.scale_timeout(60)
+        deadline = time.monotonic() + host.scale_timeout(COMMAND_TIMEOUT)
         while bool(output := self.run(command)) != wanted:
             if time.monotonic() > deadline:
                 raise AssertionError(f"'{command}' on the board: expected {'' if wanted else 'no '}output, got {output!r}")

@@ -28,7 +28,7 @@ INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
 DISK = "/var/lib/libvirt/images/windows.raw"
 # Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
 VM = f"disk={DISK} memory=512 boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no"
-# Each vCPU's thread goes from CPU to CPU, for some seconds.
+# Each vCPU's thread goes from CPU to CPU, forty times.
 MOVE = """
 pid=$(cat /run/libvirt/qemu/windows.pid)
 for round in $(seq 40); do
@@ -92,10 +92,10 @@ class Board:
 
     def halt(self):
         """As it is halted by a person."""
-        # later: a shutdown begins with the end of sessions, of this one too
-        self.run("sync; (sleep 2; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
+        # once this session is over, as a shutdown begins with the end of sessions
+        self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
         try:
-            self._machine.process.wait(host.scale_timeout(120))
+            self._machine.process.wait(host.scale_timeout(600))
         except subprocess.TimeoutExpired as error:
             raise Failure("the board did not power off") from error
 
