@@ -44,11 +44,11 @@ by_shell() {
 }
 
 by_python() {
-	python3 -c 'import sys; sys.path.insert(0, sys.argv[1] + "/testbed"); import host
+	"$PYTHON" -c 'import sys, host
 try:
     print(f"{host.scale_timeout(100):g}")
 except host.HostError as error:
-    sys.exit(f"python: error: {error}")' "$TOP"
+    sys.exit(f"python: error: {error}")'
 }
 
 # understands PARSER: all of the table
@@ -82,9 +82,10 @@ refuses() {
 
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
+PYTHON=$("$TOP/scripts/venv")/bin/python
 check "scripts/lib.sh" understands by_shell
 check "testbed/host.py" understands by_python
 check "no other parser" nobody_else_reads
-check "tests/demo/demo.py refuses" refuses "$TOP/tests/demo/demo.py"
+check "tests/demo/demo.py refuses" refuses "$PYTHON" "$TOP/tests/demo/demo.py"
 check "testbed/run refuses" refuses "$TOP/testbed/run" -- true
 finish
