@@ -60,6 +60,8 @@ typedef struct Kvm {
 
 /* A copy of another host (root) has no KVM. */
 void kvm_ask(Kvm *kvm, const char *root);
+/* Of a VM whose vCPU was made on that CPU; -1 on error */
+int kvm_count_event_counters(int cpu, Error **errp);
 
 /* host.c: CPUs and PMUs, and what pmu-hybrid makes of them */
 
@@ -142,3 +144,8 @@ typedef struct Vm {
 Vm *vm_find(const Host *host, const char *root, int pid, Monitor *monitor, Error **errp);
 void vm_free(Vm *vm);
 void judge_vm(const Vm *vm, const Host *host, Report *report);
+
+/* overlay.c: one PMU node for all CPUs */
+
+/* Device-tree source, or NULL where one PMU cannot be right. In trouble: why the number of event counters is unknown, or NULL */
+char *overlay_make(const char *root, char **trouble, Error **errp);

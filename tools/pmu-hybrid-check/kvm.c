@@ -4,6 +4,7 @@
 #ifdef __aarch64__
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 
 #define DEVICE	"/dev/kvm"
@@ -100,12 +101,57 @@ static void ask_device(Kvm *kvm)
 	close(fd);
 }
 
+static int read_event_counters(Error **errp)
+{
+	int fds[3];
+	uint64_t pmcr = 0;
+	struct kvm_one_reg reg = { .id = PMCR_EL0, .addr = (uintptr_t)&pmcr };
+	int count;
+
+	fds[0] = open(DEVICE, O_RDWR | O_CLOEXEC);
+	fds[1] = fds[0] < 0 ? -1 : create_vm(fds[0]);
+	fds[2] = fds[1] < 0 ? -1 : create_vcpu(fds[1]);
+	count = fds[2] >= 0 && ioctl(fds[2], KVM_GET_ONE_REG, &reg) == 0 ? (int)PMCR_N(pmcr) : -1;
+	if (count < 0) {
+		error_setg(errp, "%s: %s", DEVICE, g_strerror(errno));
+	}
+	for (int i = 2; i >= 0; i--) {
+		if (fds[i] >= 0) {
+			close(fds[i]);
+		}
+	}
+	return count;
+}
+
+/* KVM backs the vCPU by a PMU of the CPU on which it is made. */
+int kvm_count_event_counters(int cpu, Error **errp)
+{
+	size_t size = CPU_ALLOC_SIZE(ARM_HOST_MAX_CPUS);
+	g_autofree cpu_set_t *before = g_malloc0(size), *only = g_malloc0(size);
+	int count;
+
+	CPU_SET_S(cpu, size, only);
+	if (sched_getaffinity(0, size, before) || sched_setaffinity(0, size, only)) {
+		error_setg(errp, "CPU %d: %s", cpu, g_strerror(errno));
+		return -1;
+	}
+	count = read_event_counters(errp);
+	sched_setaffinity(0, size, before);
+	return count;
+}
+
 #else
 
 static void ask_device(Kvm *kvm)
 {
 	kvm->trouble = g_strdup("this is no arm64 machine");
 	kvm->advice = "run this on the host of the VMs";
+}
+
+int kvm_count_event_counters(int cpu, Error **errp)
+{
+	error_setg(errp, "CPU %d: this is no arm64 machine", cpu);
+	return -1;
 }
 
 #endif

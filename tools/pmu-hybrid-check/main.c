@@ -5,6 +5,7 @@
 
 static struct {
 	gboolean json;
+	gboolean overlay;
 	gboolean version;
 	int pid;
 	char *cpus;
@@ -22,6 +23,7 @@ static const GOptionEntry entries[] = {
 	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor", "SOCKET" },
 	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus, "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
 	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64[-pmu-hybrid])", "PATH" },
+	{ "overlay", 'o', 0, G_OPTION_ARG_NONE, &options.overlay, "print a device-tree overlay with one PMU for all CPUs", NULL },
 	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
 	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
 	{ "json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "print JSON", NULL },
@@ -37,7 +39,7 @@ static bool parse_options(int argc, char **argv, Error **errp)
 
 	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can count on this host, what a running VM "
 				     "does, and what to change.\nWithout arguments: host, kernel and QEMU.");
-	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use.");
+	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use or no overlay.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, errp)) {
 		return false;
@@ -53,6 +55,8 @@ static bool parse_options(int argc, char **argv, Error **errp)
 		error_setg(errp, "--connect needs --domain");
 	} else if (options.qemu && questions) {
 		error_setg(errp, "--qemu is for the question without --cpus, --domain and --pid");
+	} else if (options.overlay && (questions || options.qemu || options.json)) {
+		error_setg(errp, "--overlay goes with --root alone");
 	}
 	return !*errp;
 }
@@ -126,6 +130,23 @@ static bool check(Report *report, Error **errp)
 	return good;
 }
 
+static int print_overlay(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *trouble = NULL;
+	g_autofree char *text = overlay_make(options.root, &trouble, &error);
+
+	if (!text) {
+		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		return STATUS_ERROR;
+	}
+	g_print("%s", text);
+	if (trouble) {
+		g_printerr("pmu-hybrid-check: the numbers of event counters are unknown: %s; the overlay says what to check\n", trouble);
+	}
+	return trouble ? LEVEL_UNKNOWN : LEVEL_OK;
+}
+
 int main(int argc, char **argv)
 {
 	Report *report = report_new();
@@ -138,6 +159,8 @@ int main(int argc, char **argv)
 	} else if (options.version) {
 		g_print("pmu-hybrid-check %s\n", VERSION);
 		status = LEVEL_OK;
+	} else if (options.overlay) {
+		status = print_overlay();
 	} else if (!check(report, &error)) {
 		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
 	} else {
