@@ -177,7 +177,10 @@ class Machine:
         self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"testbed/build-kernel {kernel}")
         if not self.image.exists():
             raise HostError(STATUS_UNUSABLE, f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
-        self.tree = require_artifact(ARTIFACTS / f"{topology}.dtb")
+        tree = os.environ.get("VPMU_TREE")
+        self.tree = Path(tree) if tree else require_artifact(ARTIFACTS / f"{topology}.dtb")
+        if not self.tree.exists():
+            raise HostError(STATUS_UNUSABLE, f"the device tree to boot with is '{tree}' (VPMU_TREE), which does not exist")
         self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
         LOGS.mkdir(parents=True, exist_ok=True)
         name = "-".join(["host", kernel, topology, *words, time.strftime("%H%M%S"), str(os.getpid())])
