@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a guest's counter may be in a storm, after what was done to it; without KVM, so that storm-judge.c can try it.
+ * What a guest's counter may be in a storm, after what was done to it.
  *
- * The bounds hold without instruction counting, too, where time is the build machine's. In the emulator the system counter and
- * the cycle counter count the same nanoseconds, the first always, the second in the guest only. So the second
+ * The emulator's system counter and its cycle counter count the same nanoseconds, the first always, the second in the guest only. So
+ * the second
  *   - counts at most what the first does, between reads around it;
  *   - counts at least what the guest saw pass of the first in steps of less than STORM_GAP, in which there is no exit to the host;
  *   - stands still when it is disabled or does not count at EL1.
- * Counts that get lost, are added twice or go back break these, whatever the load. Gaps are not held against anybody.
+ * Counts that get lost, are added twice or go back break these. Nothing is known of longer steps: the guest may have been left.
  *
- * But an overflow may come early, with the counts that were missing made up: the emulator's PMU does so when the timer for an overflow goes
- * off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
- * pmccntr_op_start() takes the time that the first hook left for a count). perf on the stock kernel, without KVM, sees it, too. These
- * are told apart, and may be few; wrap.c has the exact test of when an overflow comes. It can also be the timer of what was programmed
- * before, and then any period ends early, also one that KVM gives to an overflow which is farther than perf's periods are long. What such
- * a period lacks is less than its length by what was counted since it began.
+ * This is for the exact host. Where CPUs run in parallel the emulator may make up what a counter lacks to its overflow, when the timer for
+ * that goes off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
+ * pmccntr_op_start() takes the time that the first hook left for a count). In the exact host one thread runs all CPUs and the timers,
+ * one after the other.
  */
 #include "storm.h"
 
@@ -23,6 +21,8 @@
  * may then forget it, as hardware may not. So the guest waits for it.
  */
 #define NEAR			(1ULL << 31)
+/* Rounds that end after an overflow and before its interrupt, at most: it may come between the guest's last look and its report */
+#define LATE_ROUNDS		1
 
 static bool counts(const struct counter *counter)
 {
@@ -56,39 +56,12 @@ static void pass(struct counter *counter, uint64_t value)
 	if (-count < AGES)
 		return;
 	counter->passed = value;
-	if (distance && distance <= PERIOD_REARMED)
-		counter->overflows += count >= distance;
-	else if (count >= AGES)
-		counter->period_ended = true;
-}
-
-/* The counter got from a value count farther: is that what it may have counted? */
-static bool is_possible(struct counter *counter, uint64_t from, uint64_t count, uint64_t most)
-{
-	uint64_t distance = to_overflow(counter, from), elapsed = from - counter->start;
-	const struct { uint64_t least, most; } early[] = {
-		{ distance, distance },
-		{ PERIOD_REARMED - elapsed, PERIOD_REARMED },
-		{ PERIOD_NEW - elapsed, PERIOD_NEW },
-	};
-
-	if (count <= most)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
-		if (distance && early[i].least > distance)
-			continue;
-		if (!early[i].most || count < early[i].least || count > early[i].most + most)
-			continue;
-		atomic_fetch_add(&storm->early, 1);
-		counter->start = from + early[i].least;
-		return true;
-	}
-	return false;
+	counter->overflows += distance && count >= distance;
 }
 
 static void start_at(struct counter *counter, uint64_t value)
 {
-	counter->value = counter->passed = counter->start = value;
+	counter->value = counter->passed = value;
 }
 
 static void apply_step(struct counter *counter, const struct round *round, int step)
@@ -133,22 +106,32 @@ void judge_interrupt(struct counter *counter, uint64_t value)
 {
 	pass(counter, value);
 	did(INTERRUPTS);
-	/* So early that it is no overflow, but KVM takes a period's end for one, if the perf event has a period */
-	if (counter->period_ended && counter->interrupts == counter->overflows) {
-		counter->period_ended = false;
+	if (++counter->interrupts <= counter->overflows)
 		return;
-	}
-	if (++counter->interrupts > counter->overflows)
-		broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
-		       (unsigned long long)value, (unsigned long long)counter->pmcr);
+	broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
+	       (unsigned long long)value, (unsigned long long)counter->pmcr);
+	counter->overflows = counter->interrupts;
 }
 
-static void expect_count(struct counter *counter, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
+static void judge_lateness(struct counter *counter)
+{
+	if (counter->overflows == counter->interrupts) {
+		counter->late = 0;
+		return;
+	}
+	if (++counter->late <= LATE_ROUNDS)
+		return;
+	broken(OVERFLOWS, "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx", counter->late,
+	       (unsigned long long)counter->value, (unsigned long long)counter->pmcr);
+	counter->interrupts = counter->overflows;
+}
+
+static void expect_count(const struct counter *counter, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
 			 uint64_t most)
 {
 	uint64_t count = to - from;
 
-	if (count >= least && is_possible(counter, from, count, most))
+	if (count >= least && count <= most)
 		return;
 	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
 	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least, (unsigned long long)most, (long long)count,
@@ -161,27 +144,20 @@ void judge_round(struct counter *counter, const struct round *round, const struc
 	uint64_t since = written ? sample->begin : counter->time;
 	/* The default PMU counts on its CPUs alone */
 	uint64_t least = round->counts && round->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
-	uint64_t most = round->counts ? sample->end - sample->before_first : 0, count = sample->second - sample->first;
+	uint64_t most = round->counts ? sample->end - sample->before_first : 0;
 
 	expect_count(counter, round, "since the last round", counter->value, sample->first, 0,
 		     round->counted ? sample->after_first - since : 0);
 	expect_count(counter, round, "within a round", sample->first, sample->second, least, most);
-	/* What an early overflow makes up, decades of cycles, nobody can have witnessed */
-	if (least && count <= most) {
-		atomic_fetch_add(&storm->witnessed, least);
-		atomic_fetch_add(&storm->counted, count);
-	}
 	pass(counter, sample->second);
 	counter->value = sample->second;
 	counter->time = sample->last;
-	counter->late = counter->overflows == counter->interrupts ? 0 : counter->late + 1;
+	judge_lateness(counter);
 }
 
 bool judge_register(struct counter *counter, uint64_t value)
 {
-	uint64_t count = value - counter->value;
-
-	if (counts(counter) ? !is_possible(counter, counter->value, count, AGES) : count)
+	if (value - counter->value > (counts(counter) ? AGES : 0))
 		return false;
 	counter->value = value;
 	pass(counter, value);

@@ -23,10 +23,8 @@ enum claim { COUNTS, OVERFLOWS, STATE, LIFE, CLAIMS };
 struct storm {
 	atomic_bool over;
 	atomic_ulong done[DEEDS];
-	/* Cycles that were seen to pass in guests, and those that their counters counted in the same rounds */
-	atomic_ulong witnessed, counted;
-	/* Overflows that came early */
-	atomic_ulong early;
+	/* In the exact host. Otherwise only LIFE is judged */
+	bool exact;
 	struct {
 		atomic_bool broken;
 		char how[256];
@@ -37,7 +35,7 @@ struct storm {
 
 extern struct storm *storm;
 
-/* The first of each claim is kept, and ends the storm */
+/* The first of each claim that is judged is kept, and ends the storm */
 void broken(enum claim claim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline void did(enum deed deed)
@@ -61,10 +59,7 @@ static inline bool one_in(uint64_t *sequence, unsigned int n)
 #define STEP(name)		(1U << STORM_##name)
 #define ALL_STEPS		((1U << NR_STEPS) - 1)
 
-/* KVM's periods for an overflow that is farther: of a perf event that had another one before, and of others */
-#define PERIOD_REARMED		(1ULL << 62)
-#define PERIOD_NEW		((1ULL << 63) - 1)
-/* Counts that take some 73 years: a counter is not so far behind, and not so far ahead but by an early overflow */
+/* Counts that take some 73 years: no counter gets so far */
 #define AGES			(1ULL << 61)
 
 /* The guest's counter as it has to be */
@@ -75,12 +70,8 @@ struct counter {
 	uint64_t value, time;
 	/* The same for overflows, which interrupts show earlier */
 	uint64_t passed;
-	/* From where on its present period may have begun */
-	uint64_t start;
 	/* The last: for how many rounds an interrupt has been due */
 	unsigned int overflows, interrupts, late;
-	/* An early end of a period that is shorter than the way to the overflow: an interrupt may come */
-	bool period_ended;
 };
 
 struct round {
@@ -106,8 +97,6 @@ void judge_interrupt(struct counter *counter, uint64_t value);
 void judge_round(struct counter *counter, const struct round *round, const struct sample *sample);
 /* Userspace reads the counter between two rounds: may it be value? */
 bool judge_register(struct counter *counter, uint64_t value);
-/* The model against rounds that are made up */
-void test_judge(void);
 
 struct machine;
 
