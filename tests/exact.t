@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: a program in the exact host does the same in each run, whatever else the build machine does: what it prints and what the kernel
+# prints, with its times, are the same bytes.
+# How: each is run twice, and the second time two loops keep the build machine busy.
+#
+#   tests/exact.t [GROUP]     the programs of a group below; core, if none is given
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+# GROUP and arguments of tests/kernel/run; the bench has such a test of its own
+PROGRAMS='
+	core moves all
+	core storm exact SEED=1 STORM_SECONDS=2
+	full attributes all
+	full counting all
+	full nested all --append kvm-arm.mode=nested
+	full random all COUNT=500
+	full restore all
+	full restore nested --append kvm-arm.mode=nested
+	full view all
+	full wrap all
+	full moves many --topology tricluster
+	full counting unused --kernel stock
+'
+
+# run_program NAME ARGUMENT...: leaves TMP/NAME, what it printed, and TMP/NAME.log, the console's lines
+run_program() {
+	local name=$1
+	shift
+	"$TOP/tests/kernel/run" "$@" --log "$TMP/console" >"$TMP/$name"
+	# the first line is the emulator's command line, which names files of this run
+	tail -n +2 "$TMP/console" >"$TMP/$name.log"
+	rm "$TMP/console"
+	[ -s "$TMP/$name" ] && [ -s "$TMP/$name.log" ]
+}
+
+same_in_each_run() {
+	local -a loops=()
+	run_program idle "$@"
+	for _ in 1 2; do
+		while :; do :; done &
+		loops+=($!)
+	done
+	# expanded now: the trap runs when the local variable is gone
+	# shellcheck disable=SC2064
+	trap "kill ${loops[*]}" EXIT
+	run_program busy "$@"
+	diff "$TMP/idle" "$TMP/busy"
+	diff "$TMP/idle.log" "$TMP/busy.log"
+}
+
+main() {
+	local group=${1-core} of words
+	local -a arguments
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	while read -r of words; do
+		[ "$of" = "$group" ] || continue
+		read -ra arguments <<<"$words"
+		check "$words" same_in_each_run "${arguments[@]}"
+	done <<<"$PROGRAMS"
+	[ "$COUNT" -gt 0 ] || die "there is no group '$group'; take core or full"
+	finish
+}
+
+main "$@"
