@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Measures what KVM_RUN costs, from one store to the window to the next, in ticks of the system counter. To be run on a host that
- * counts instructions (testbed/run --icount), where a tick is an instruction of any of its CPUs.
+ * Measures what KVM_RUN costs, from one store to the window to the next, in ticks of the system counter. To be run on the exact host
+ * (testbed/run --exact), where a tick is an instruction of any of its CPUs.
  *
  *   bench LAPS
  *
@@ -300,43 +300,18 @@ static void measure_read(const struct setup *setup, int laps)
 	print(setup->name, "read_insn", worst);
 }
 
-/* How long KVM_RUN usually takes in the laps on a PMU; from one PMU to another it differs by some instructions */
-static uint64_t usual_run(int laps, int pmu)
-{
-	static struct sample runs;
-
-	runs.count = 0;
-	for (int i = pmu; i <= laps; i += pmu_count)
-		add(&runs, runners[0].runs[i]);
-	return percentile(&runs, 50);
-}
-
-static uint64_t excess(int lap, uint64_t usual)
-{
-	uint64_t ticks = runners[0].runs[lap];
-
-	return ticks > usual ? ticks - usual : 0;
-}
-
 /*
- * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what they should be. A host CPU that has
- * something to do while the guest runs adds to them, and as much to the time of the KVM_RUN that it happens in: the lap's own, or the
- * one before when that was about to end. Nothing takes from them.
+ * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what they have to be. No other CPU has
+ * anything to do meanwhile.
  */
 static uint64_t sum_differences(int laps, uint64_t length)
 {
-	uint64_t sum = 0, usual[MAX_PMUS];
+	uint64_t sum = 0;
 
-	for (int pmu = 0; pmu < pmu_count; pmu++)
-		usual[pmu] = usual_run(laps, pmu);
 	for (int i = 1; i <= laps; i++) {
 		int64_t ahead = runners[0].values[i] - runners[0].values[i - 1] - length;
-		int64_t most = excess(i - 1, usual[(i - 1) % pmu_count]) + excess(i, usual[i % pmu_count]);
 
-		if (ahead < 0)
-			sum -= ahead;
-		else if (ahead > most)
-			sum += ahead - most;
+		sum += ahead < 0 ? -ahead : ahead;
 	}
 	return sum;
 }
