@@ -69,6 +69,7 @@ make_root() {
 	local devices=$TMP/root/sys/bus/event_source/devices cpus=$TMP/root/sys/devices/system/cpu name
 	put "$TMP/root/proc/sys/kernel/osrelease" '7.3.4\n'
 	put "$cpus/online" '0-7\n'
+	put "$cpus/present" '0-7\n'
 	put "$cpus/cpu0/cpu_capacity" '530\n'
 	put "$cpus/cpu4/cpu_capacity" '1024\n'
 	put "$devices/armv8_cortex_a55/cpus" '0-3\n'

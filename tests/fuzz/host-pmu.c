@@ -101,43 +101,71 @@ static void check_round_trip(const ArmHostCPUSet *set)
 
 static void check_pmus(const GPtrArray *pmus)
 {
-	unsigned long next = 0;
+	unsigned long last = 0;
 
 	for (guint i = 0; i < pmus->len; i++) {
 		const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
 		unsigned long first = find_first_bit(pmu->cpus.cpus, ARM_HOST_MAX_CPUS);
 
 		g_assert_cmpuint(first, <, ARM_HOST_MAX_CPUS);
-		g_assert_true(i == 0 || first >= next);
-		next = first + 1;
+		g_assert_true(first >= last);
+		last = first;
 		g_assert_cmpuint(pmu->type, <=, INT_MAX);
 		check_round_trip(&pmu->cpus);
-		for (guint j = 0; j < i; j++) {
-			const ArmHostPMU *other = g_ptr_array_index(pmus, j);
-
-			g_assert_false(bitmap_intersects(pmu->cpus.cpus, other->cpus.cpus, ARM_HOST_MAX_CPUS));
-		}
 	}
 }
 
-static void check_choice(const GPtrArray *pmus, const ArmHostCPUSet *vcpus, bool fixed_counters)
+static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)
 {
-	const ArmHostPMU *pmu;
+	ArmHostCPUSet rest;
+
+	return !bitmap_andnot(rest.cpus, set->cpus, others->cpus, ARM_HOST_MAX_CPUS);
+}
+
+/* All CPUs that a thread may run on are covered, or those that are online and it is said which are not. */
+static void check_one_pmu(const ArmHostCPUs *cpus, const ArmHostPMUChoice *choice)
+{
+	ArmHostCPUSet either;
+
+	bitmap_or(either.cpus, choice->pmu->cpus.cpus, choice->uncovered.cpus, ARM_HOST_MAX_CPUS);
+	g_assert_true(are_within(&cpus->allowed, &either));
+	g_assert_false(bitmap_intersects(choice->uncovered.cpus, cpus->online.cpus, ARM_HOST_MAX_CPUS));
+	g_assert_true(!choice->is_default || are_within(&cpus->present, &choice->pmu->cpus));
+}
+
+static void check_choice(const GPtrArray *pmus, const ArmHostCPUs *cpus, bool fixed_counters)
+{
+	ArmHostPMUChoice choice;
 	Error *err = NULL;
-	ArmPMUBackend backend = arm_host_pmus_choose(pmus, vcpus, fixed_counters, &pmu, &err);
+	bool made = arm_host_pmus_choose(pmus, cpus, fixed_counters, &choice, &err);
 
-	g_assert_cmpint(backend == ARM_PMU_BACKEND_NONE, ==, err != NULL);
-	g_assert_cmpint(backend == ARM_PMU_BACKEND_HOST_PMU, ==, pmu != NULL);
-	g_assert_true(backend != ARM_PMU_BACKEND_FIXED_COUNTERS || fixed_counters);
-	if (backend != ARM_PMU_BACKEND_NONE) {
-		g_assert_true(arm_host_pmus_check_coverage(pmus, vcpus, &error_abort));
+	g_assert_true(made == (err == NULL));
+	g_assert_true(made == (choice.backend != ARM_PMU_BACKEND_NONE));
+	g_assert_cmpint(choice.backend == ARM_PMU_BACKEND_HOST_PMU, ==, choice.pmu != NULL);
+	g_assert_true(choice.backend != ARM_PMU_BACKEND_FIXED_COUNTERS || fixed_counters);
+	if (made) {
+		g_assert_true(arm_host_pmus_check_coverage(pmus, cpus, &error_abort));
 	}
-	if (pmu) {
-		ArmHostCPUSet rest;
-
-		g_assert_false(bitmap_andnot(rest.cpus, vcpus->cpus, pmu->cpus.cpus, ARM_HOST_MAX_CPUS));
+	if (choice.pmu) {
+		check_one_pmu(cpus, &choice);
+		g_assert_true(!fixed_counters || bitmap_empty(choice.uncovered.cpus, ARM_HOST_MAX_CPUS));
 	}
 	error_free(err);
+}
+
+/* A host on which the threads' CPUs are online, or every other one of them is. */
+static void check_choices(const GPtrArray *pmus, const ArmHostCPUSet *threads, unsigned long step)
+{
+	g_autofree ArmHostCPUs *cpus = g_new0(ArmHostCPUs, 1);
+	unsigned long cpu = find_first_bit(threads->cpus, ARM_HOST_MAX_CPUS);
+
+	cpus->present = *threads;
+	for (; cpu < ARM_HOST_MAX_CPUS; cpu = find_next_bit(threads->cpus, ARM_HOST_MAX_CPUS, cpu + step)) {
+		bitmap_set(cpus->online.cpus, cpu, 1);
+	}
+	arm_host_cpus_allow(cpus, threads);
+	check_choice(pmus, cpus, false);
+	check_choice(pmus, cpus, true);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -165,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check_round_trip(&vcpus);
-	check_choice(pmus, &vcpus, false);
-	check_choice(pmus, &vcpus, true);
+	check_choices(pmus, &vcpus, 1);
+	check_choices(pmus, &vcpus, 2);
 	return 0;
 }

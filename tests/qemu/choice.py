@@ -2,6 +2,7 @@
 """What pmu-hybrid=on chooses: one table of host, kernel and CPUs that the vCPU threads may run on.
 
 The choice is made by the union of what the threads may do at the first start, however they came by it, and by nothing before that.
+CPUs that are offline count, too, as far as the kernel tells that a thread may run there.
 """
 
 import contextlib
@@ -10,7 +11,10 @@ import re
 from typing import NamedTuple
 
 from in_host import parse_cpu_list
-from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TOPOLOGY, Vm, each_of, equal, match, pmu_list, say
+from order import real_type
+from refusal import event_sources
+from vm import (ALL_CPUS, BIG, BIG_CPUS, CAPABILITY, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS, TOPOLOGY, Vm, cpu_list, each_of,
+                equal, match, only_on, pmu_list, say)
 
 CGROUPS = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
@@ -23,10 +27,13 @@ class Row(NamedTuple):
 
     topology: str
     name: str
-    # CPUs the threads may run on when the VM is started
+    # CPUs the threads may run on when the VM is started, or later, when they are online
     union: str
     # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode takes the fixed counters.
     pmu: str = ""
+    # The PMU that covers those of them that are online, for a kernel without the mode, and the others
+    online_pmu: str = ""
+    uncovered: str = ""
     offline: str = ""
     # of the whole process, before QEMU starts
     cgroup: str = ""
@@ -57,9 +64,16 @@ ROWS = (
     Row("biglittle", "cgroup narrows the affinity", cgroup="0-2", taskset="2-3", union="2", pmu=A72),
     Row("biglittle", "a cgroup for each thread on one PMU", threads=("0", "1"), thread_cgroups=True, union="0-1", pmu=A53),
     Row("biglittle", "a cgroup for each thread across", threads=("0", "2"), thread_cgroups=True, union="0,2"),
-    Row("biglittle", "one PMU offline", offline="2-3", union="0-1", pmu=A53),
-    Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0,2"),
-    Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1", pmu=A53),
+    Row("biglittle", "one PMU offline", offline="2-3", union="0-3", online_pmu=A53, uncovered="2-3"),
+    Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0-3"),
+    Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1-2", online_pmu=A53, uncovered="2"),
+    # libvirt's threads without <vcpupin>: all CPUs that are online
+    Row("biglittle", "threads on all online, one PMU offline", offline="2-3", threads=("0-1",), union="0-3", online_pmu=A53,
+        uncovered="2-3"),
+    Row("biglittle", "threads on one PMU, a CPU of the other offline", offline="3", threads=("0-1",), union="0-1", pmu=A53),
+    Row("biglittle", "threads on one PMU, a CPU of it offline", offline="3", threads=("2-3",), union="2-3", pmu=A72),
+    # the kernel does not tell that the cgroup has another CPU
+    Row("biglittle", "cgroup across, one side offline", offline="2", cgroup="1-2", union="1", pmu=A53),
     Row("tricluster", "no affinity", union="0-5"),
     Row("tricluster", "process on the middle PMU", taskset="2-3", union="2-3", pmu=A78),
     Row("tricluster", "process on two PMUs of three", taskset="2-5", union="2-5"),
@@ -68,13 +82,15 @@ ROWS = (
     Row("tricluster", "one stray thread of four", threads=("2", "3", "2-3", "5"), union="2-3,5"),
     Row("tricluster", "not the middle PMU", threads=("0", "5"), union="0,5"),
     Row("tricluster", "cgroup on two PMUs", cgroup="0-3", union="0-3"),
-    Row("tricluster", "two PMUs offline", offline="2-5", union="0-1", pmu=A55),
-    Row("tricluster", "one PMU offline", offline="2-3", union="0-1,4-5"),
+    Row("tricluster", "two PMUs offline", offline="2-5", union="0-5", online_pmu=A55, uncovered="2-5"),
+    Row("tricluster", "one PMU offline", offline="2-3", union="0-5"),
+    Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5", threads=("2-3", "4-5"), union="2-5", online_pmu=A78,
+        uncovered="4-5"),
     Row("homogeneous", "no affinity", union="0-3", pmu=A72),
     Row("homogeneous", "process on some CPUs", taskset="1-2", union="1-2", pmu=A72),
     Row("homogeneous", "threads apart", threads=("0", "3"), union="0,3", pmu=A72),
     Row("homogeneous", "cgroup on some CPUs", cgroup="0,2", union="0,2", pmu=A72),
-    Row("homogeneous", "some CPUs offline", offline="2-3", union="0-1", pmu=A72),
+    Row("homogeneous", "some CPUs offline", offline="2-3", union="0-3", pmu=A72),
 )
 
 
@@ -142,14 +158,61 @@ def test_choice(row):
         vm = start_vm(row, stack).connect()
         pin_threads(row, vm, stack)
         equal(vm.backends, "", "backend before the start")
-        if row.pmu or KERNEL == "patched":
+        expected = row.pmu or (FIXED if KERNEL == "patched" else row.online_pmu)
+        if expected:
             backend = vm.cont().backends
             say(f"{row.name}: {backend}")
-            equal(backend, row.pmu or FIXED, "backend")
-            match(f"vCPU threads may run on CPUs {row.union}; .* backed by {row.pmu or 'the fixed counters of ' + pmu_list()}",
-                  vm.stderr, "log")
+            equal(backend, expected, "backend")
+            described = "the fixed counters of " + pmu_list() if expected == FIXED else expected
+            match(f"vCPU threads may run on CPUs {row.union}; .* backed by {described}", vm.stderr, "log")
+            warned = re.findall("CPUs ([0-9,-]+) are offline and have another PMU", vm.stderr)
+            equal(warned, [row.uncovered] if expected == row.online_pmu else [], "offline CPUs that the log warns of")
             return
         refusal = vm.refusal()
         match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, which no single PMU covers "
                         f"(the host has {pmu_list()}), and its kernel lacks {CAPABILITY}; either pin"), refusal, "error")
         equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+
+
+@only_on("patched")
+def test_online_under_running():
+    """a VM that started with a PMU's CPUs offline has the fixed counters, and goes on when they come online and the others go"""
+    with Vm(HYBRID, guest="seconds=3") as vm:
+        vm.connect()
+        with offline(BIG_CPUS if BIG != SMALL else BIG_CPUS[2:]):
+            equal(vm.cont().backends, FIXED if BIG != SMALL else BIG, "backend")
+            vm.wait_for_deltas()
+        with offline(SMALL_CPUS if BIG != SMALL else BIG_CPUS[:2]):
+            vm.passes()
+        equal("cannot run" in vm.stderr, False, "a vCPU was refused")
+
+
+@only_on("stock")
+@each_of({"kernel without SET_PMU": "no-set-pmu", "kernel with it": "nothing"} if len(PMUS) == 1 else {})
+def test_default_pmu(shim):
+    """one PMU for all CPUs is KVM's own choice: nothing is set, and CPUs that come online are no matter"""
+    environment = {"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}
+    with Vm(HYBRID, guest="seconds=3", environment=environment, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
+        vm.connect()
+        with offline(ALL_CPUS[2:]):
+            before = len(vm.stderr)
+            equal(vm.cont().backends, BIG, "backend")
+            # IRQ and INIT of each vCPU, see order.py
+            equal(vm.stderr[before:].count("type 0x4018aee1"), 2 * len(vm.cpus), "attributes set")
+            vm.wait_for_deltas()
+        with offline(ALL_CPUS[:2]):
+            vm.passes()
+
+
+@only_on("stock")
+@each_of({"all": ()} if len(PMUS) > 1 else {})
+def test_shared_interrupt(*_):
+    """of PMUs that claim the same CPUs, as those that share an interrupt do, it is the one with the lowest type"""
+    types = {name: real_type(name) for name, _ in PMUS}
+    lowest = min(types, key=lambda name: int(types[name]))
+    everywhere = {name: {"type": text, "cpus": f"{cpu_list(ALL_CPUS)}\n"} for name, text in types.items()}
+    with Vm(HYBRID) as vm:
+        vm.connect().pin(dict(PMUS)[lowest])
+        with event_sources(everywhere):
+            equal(vm.cont().backends, lowest, "backend")
+        vm.passes()

@@ -67,7 +67,8 @@ int kvm_count_event_counters(int cpu, Error **errp);
 
 typedef struct Host {
 	char *release;
-	ArmHostCPUSet online;
+	/* None of them is allowed; see host_choose() */
+	ArmHostCPUs cpus;
 	GPtrArray *pmus;
 	/* The PMU of the strongest CPUs; NULL without a PMU */
 	const ArmHostPMU *strongest;
@@ -77,6 +78,8 @@ typedef struct Host {
 bool host_read(Host *host, const char *root, Error **errp);
 void host_free(Host *host);
 const ArmHostPMU *host_find_pmu(const Host *host, const char *name);
+/* As arm_host_pmus_choose(), for a VM whose threads may run on these CPUs */
+bool host_choose(const Host *host, const ArmHostCPUSet *cpus, bool fixed_counters, ArmHostPMUChoice *choice, Error **errp);
 /* Whether all of the CPUs are among others */
 bool cpus_are_in(const ArmHostCPUSet *cpus, const ArmHostCPUSet *others);
 /* Contents of a file whose path is that format's, without the white space around them */

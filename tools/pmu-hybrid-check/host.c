@@ -49,10 +49,9 @@ static const ArmHostPMU *find_strongest(const char *root, const GPtrArray *pmus)
 bool host_read(Host *host, const char *root, Error **errp)
 {
 	g_autofree char *sysfs = g_strconcat(root, "/sys", NULL);
-	g_autofree char *online = read_text(errp, "%s/devices/system/cpu/online", sysfs);
 
 	host->release = read_text(NULL, "%s/proc/sys/kernel/osrelease", root);
-	if (!online || !arm_host_cpu_set_parse(online, &host->online, errp)) {
+	if (!arm_host_cpus_read(sysfs, &host->cpus, errp)) {
 		return false;
 	}
 	host->pmus = arm_host_pmus_read(sysfs, errp);
@@ -82,9 +81,17 @@ const ArmHostPMU *host_find_pmu(const Host *host, const char *name)
 	return NULL;
 }
 
+bool host_choose(const Host *host, const ArmHostCPUSet *cpus, bool fixed_counters, ArmHostPMUChoice *choice, Error **errp)
+{
+	ArmHostCPUs all = host->cpus;
+
+	arm_host_cpus_allow(&all, cpus);
+	return arm_host_pmus_choose(host->pmus, &all, fixed_counters, choice, errp);
+}
+
 static void judge_coverage(const Host *host, Report *report)
 {
-	ArmHostCPUSet rest = host->online;
+	ArmHostCPUSet rest = host->cpus.online;
 	g_autofree char *list = NULL;
 
 	for (guint i = 0; i < host->pmus->len; i++) {
@@ -104,7 +111,7 @@ static void judge_coverage(const Host *host, Report *report)
 
 void judge_host(const Host *host, Report *report)
 {
-	g_autofree char *online = arm_host_cpu_set_format(&host->online);
+	g_autofree char *online = arm_host_cpu_set_format(&host->cpus.online);
 	JsonArray *pmus = json_array_new();
 
 	json_set_string(report->facts, "linux", host->release);
@@ -164,13 +171,13 @@ void judge_choice(const Host *host, const ArmHostCPUSet *cpus, const char *when,
 	g_autofree char *list = arm_host_cpu_set_format(cpus);
 	JsonObject *facts = json_object_new();
 	g_autoptr(GError) error = NULL;
-	const ArmHostPMU *pmu;
+	ArmHostPMUChoice choice;
 	const char *name = NULL;
 
-	if (arm_host_pmus_choose(host->pmus, cpus, fixed != NO, &pmu, &error) == ARM_PMU_BACKEND_NONE) {
+	if (!host_choose(host, cpus, fixed != NO, &choice, &error)) {
 		report_add(report, is_final ? LEVEL_OK : LEVEL_PROBLEM, "choice", "%s, QEMU refuses: %s", when, error->message);
-	} else if (pmu) {
-		name = pmu->name;
+	} else if (choice.pmu) {
+		name = choice.pmu->name;
 		report_add(report, LEVEL_OK, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters", when, list, name);
 	} else if (fixed == YES) {
 		name = FIXED_COUNTERS;

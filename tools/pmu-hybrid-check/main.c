@@ -69,8 +69,8 @@ static bool check_cpus(const Host *host, Report *report, Error **errp)
 		error_prepend(errp, "--cpus: ");
 		return false;
 	}
-	if (!cpus_are_in(&cpus, &host->online)) {
-		g_autofree char *online = arm_host_cpu_set_format(&host->online);
+	if (!cpus_are_in(&cpus, &host->cpus.online)) {
+		g_autofree char *online = arm_host_cpu_set_format(&host->cpus.online);
 
 		error_setg(errp, "--cpus %s: this host has CPUs %s online", options.cpus, online);
 		return false;

@@ -195,6 +195,7 @@ static char *make_root(const TestPMU *pmus)
 	g_assert_cmpint(g_mkdir_with_parents(devices, 0755), ==, 0);
 	write_file(root, "7.3\n", "proc/sys/kernel/osrelease");
 	write_file(root, "0-7\n", "sys/devices/system/cpu/online");
+	write_file(root, "0-7\n", "sys/devices/system/cpu/present");
 	for (int i = 0; i < 3 && pmus[i].name; i++) {
 		g_autofree char *capacity = g_strdup_printf("%d\n", pmus[i].capacity);
 
@@ -295,7 +296,7 @@ static void test_host(const void *data)
 	Report *report = report_new();
 	Host host = { };
 
-	g_assert_true(host_read(&host, root, NULL));
+	g_assert_true(host_read(&host, root, &(Error *){ NULL }));
 	host.kvm = c->kvm;
 	judge_host(&host, report);
 	judge_kernel(&host, report);
@@ -318,7 +319,7 @@ static void test_vm(const void *data)
 	Vm *vm;
 
 	make_vm(root, c);
-	g_assert_true(host_read(&host, root, NULL));
+	g_assert_true(host_read(&host, root, &(Error *){ NULL }));
 	vm = vm_find(&host, root, c->status ? 0 : PID, c->status ? &monitor.base : NULL, &error);
 	g_assert_no_error(error);
 	judge_vm(vm, &host, report);

@@ -91,7 +91,7 @@ static char *find_status(const char *root, int pid, const char *name, Error **er
 	return NULL;
 }
 
-/* What sched_getaffinity() says: without CPUs that are offline */
+/* CPUs that are offline are told of as far as they are present: the choice is made with them. */
 static bool read_affinity(const Host *host, const char *root, int thread, ArmHostCPUSet *cpus, Error **errp)
 {
 	g_autofree char *list = find_status(root, thread, "Cpus_allowed_list:", errp);
@@ -99,7 +99,7 @@ static bool read_affinity(const Host *host, const char *root, int thread, ArmHos
 	if (!list || !arm_host_cpu_set_parse(list, cpus, errp)) {
 		return false;
 	}
-	bitmap_and(cpus->cpus, cpus->cpus, host->online.cpus, ARM_HOST_MAX_CPUS);
+	bitmap_and(cpus->cpus, cpus->cpus, host->cpus.present.cpus, ARM_HOST_MAX_CPUS);
 	return true;
 }
 
@@ -209,10 +209,10 @@ void vm_free(Vm *vm)
 
 static const ArmHostPMU *find_pmu_of(const Host *host, const ArmHostCPUSet *cpus)
 {
-	const ArmHostPMU *pmu;
+	ArmHostPMUChoice choice;
 
-	arm_host_pmus_choose(host->pmus, cpus, true, &pmu, NULL);
-	return pmu;
+	host_choose(host, cpus, true, &choice, NULL);
+	return choice.pmu;
 }
 
 /* pmu is that which the vCPU must not leave, or NULL */

@@ -12,6 +12,8 @@
 #include "target/arm/host-pmu.h"
 
 #define EVENT_SOURCES "bus/event_source/devices"
+#define CPUS "devices/system/cpu"
+#define CPUS_ALLOWED "\nCpus_allowed_list:"
 
 static bool parse_cpu(const char *str, const char **end, unsigned int *cpu)
 {
@@ -186,30 +188,6 @@ static int compare_pmus(gconstpointer a, gconstpointer b)
     return strcmp(pmu_a->name, pmu_b->name);
 }
 
-/* A CPU has one PMU. If two claim it we cannot know which one KVM would use. */
-static bool check_disjoint(const GPtrArray *pmus, Error **errp)
-{
-    for (guint i = 0; i < pmus->len; i++) {
-        const ArmHostPMU *a = g_ptr_array_index(pmus, i);
-
-        for (guint j = i + 1; j < pmus->len; j++) {
-            const ArmHostPMU *b = g_ptr_array_index(pmus, j);
-            g_autofree char *list = NULL;
-            ArmHostCPUSet both;
-
-            if (!bitmap_and(both.cpus, a->cpus.cpus, b->cpus.cpus,
-                            ARM_HOST_MAX_CPUS)) {
-                continue;
-            }
-            list = arm_host_cpu_set_format(&both);
-            error_setg(errp, "Cannot tell the host's PMUs apart: both %s and "
-                       "%s claim CPUs %s", a->name, b->name, list);
-            return false;
-        }
-    }
-    return true;
-}
-
 GPtrArray *arm_host_pmus_read(const char *sysfs, Error **errp)
 {
     g_autofree char *devices = g_build_filename(sysfs, EVENT_SOURCES, NULL);
@@ -228,9 +206,6 @@ GPtrArray *arm_host_pmus_read(const char *sysfs, Error **errp)
         }
     }
     g_ptr_array_sort(pmus, compare_pmus);
-    if (!check_disjoint(pmus, errp)) {
-        return NULL;
-    }
     return g_steal_pointer(&pmus);
 }
 
@@ -248,81 +223,204 @@ char *arm_host_pmus_format(const GPtrArray *pmus)
     return g_string_free(str, false);
 }
 
+static bool read_cpus(const char *sysfs, const char *file, ArmHostCPUSet *set,
+                      Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *path = g_build_filename(sysfs, CPUS, file, NULL);
+    g_autofree char *list = NULL;
+    g_autoptr(GError) err = NULL;
+
+    if (!g_file_get_contents(path, &list, NULL, &err)) {
+        error_setg(errp, "Cannot read the host's CPUs: %s", err->message);
+        return false;
+    }
+    if (!arm_host_cpu_set_parse(list, set, errp)) {
+        error_prepend(errp, "Cannot read the host's CPUs: %s: ", path);
+        return false;
+    }
+    return true;
+}
+
+bool arm_host_cpus_read(const char *sysfs, ArmHostCPUs *cpus, Error **errp)
+{
+    bitmap_zero(cpus->allowed.cpus, ARM_HOST_MAX_CPUS);
+    return read_cpus(sysfs, "online", &cpus->online, errp) &&
+           read_cpus(sysfs, "present", &cpus->present, errp);
+}
+
+static void add_cpus(ArmHostCPUSet *set, const ArmHostCPUSet *more)
+{
+    bitmap_or(set->cpus, set->cpus, more->cpus, ARM_HOST_MAX_CPUS);
+}
+
+/* Returns: whether there are any */
+static bool get_cpus_outside(ArmHostCPUSet *rest, const ArmHostCPUSet *set,
+                             const ArmHostCPUSet *of)
+{
+    return bitmap_andnot(rest->cpus, set->cpus, of->cpus, ARM_HOST_MAX_CPUS);
+}
+
+static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)
+{
+    ArmHostCPUSet rest;
+
+    return !get_cpus_outside(&rest, set, others);
+}
+
+void arm_host_cpus_add_online(ArmHostCPUs *cpus, const ArmHostCPUSet *online)
+{
+    add_cpus(&cpus->online, online);
+    add_cpus(&cpus->present, online);
+}
+
+void arm_host_cpus_allow(ArmHostCPUs *cpus, const ArmHostCPUSet *allowed)
+{
+    ArmHostCPUSet set;
+
+    if (are_within(&cpus->online, allowed)) {
+        set = cpus->present;
+    } else {
+        bitmap_and(set.cpus, allowed->cpus, cpus->present.cpus,
+                   ARM_HOST_MAX_CPUS);
+    }
+    add_cpus(&cpus->allowed, &set);
+}
+
+bool arm_host_thread_cpus_read(const char *proc, int thread,
+                               ArmHostCPUSet *set, Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *path = g_strdup_printf("%s/task/%d/status", proc, thread);
+    g_autofree char *status = NULL;
+    g_autoptr(GError) err = NULL;
+    char *list;
+
+    if (!g_file_get_contents(path, &status, NULL, &err)) {
+        error_setg(errp, "Cannot read the CPUs of a vCPU thread: %s",
+                   err->message);
+        return false;
+    }
+    list = strstr(status, CPUS_ALLOWED);
+    if (!list) {
+        error_setg(errp, "Cannot read the CPUs of a vCPU thread: %s has no "
+                   "line Cpus_allowed_list", path);
+        return false;
+    }
+    list += strlen(CPUS_ALLOWED);
+    list[strcspn(list, "\n")] = 0;
+    if (!arm_host_cpu_set_parse(list, set, errp)) {
+        error_prepend(errp, "Cannot read the CPUs of a vCPU thread: %s: ",
+                      path);
+        return false;
+    }
+    return true;
+}
+
 static const ArmHostPMU *find_covering_pmu(const GPtrArray *pmus,
                                            const ArmHostCPUSet *cpus)
 {
+    const ArmHostPMU *found = NULL;
+
     for (guint i = 0; i < pmus->len; i++) {
         const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
-        ArmHostCPUSet rest;
 
-        if (!bitmap_andnot(rest.cpus, cpus->cpus, pmu->cpus.cpus,
-                           ARM_HOST_MAX_CPUS)) {
-            return pmu;
+        if (are_within(cpus, &pmu->cpus) &&
+            (!found || pmu->type < found->type)) {
+            found = pmu;
         }
     }
-    return NULL;
+    return found;
+}
+
+/* Returns: whether there are any */
+static bool get_running_cpus(const ArmHostCPUs *cpus, ArmHostCPUSet *running)
+{
+    return bitmap_and(running->cpus, cpus->allowed.cpus, cpus->online.cpus,
+                      ARM_HOST_MAX_CPUS);
+}
+
+bool arm_host_pmus_choose_one(const GPtrArray *pmus, const ArmHostCPUs *cpus,
+                              ArmHostPMUChoice *choice)
+{
+    ArmHostCPUSet running;
+
+    memset(choice, 0, sizeof(*choice));
+    if (!get_running_cpus(cpus, &running)) {
+        return false;
+    }
+    choice->pmu = find_covering_pmu(pmus, &cpus->allowed);
+    if (!choice->pmu) {
+        choice->pmu = find_covering_pmu(pmus, &running);
+    }
+    if (!choice->pmu) {
+        return false;
+    }
+    choice->backend = ARM_PMU_BACKEND_HOST_PMU;
+    choice->is_default = pmus->len == 1 &&
+                         are_within(&cpus->present, &choice->pmu->cpus);
+    get_cpus_outside(&choice->uncovered, &cpus->allowed, &choice->pmu->cpus);
+    return true;
 }
 
 bool arm_host_pmus_check_coverage(const GPtrArray *pmus,
-                                  const ArmHostCPUSet *vcpu_cpus,
-                                  Error **errp)
+                                  const ArmHostCPUs *cpus, Error **errp)
 {
-    ArmHostCPUSet rest = *vcpu_cpus;
+    g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
+    g_autofree char *pmu_list = arm_host_pmus_format(pmus);
     g_autofree char *rest_list = NULL;
-    g_autofree char *vcpu_list = NULL;
-    g_autofree char *pmu_list = NULL;
+    ArmHostCPUSet rest;
 
+    if (!get_running_cpus(cpus, &rest)) {
+        error_setg(errp, "The vCPU threads may run on none of the host's "
+                   "CPUs that are online");
+        return false;
+    }
     for (guint i = 0; i < pmus->len; i++) {
         const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
 
-        bitmap_andnot(rest.cpus, rest.cpus, pmu->cpus.cpus,
-                      ARM_HOST_MAX_CPUS);
+        get_cpus_outside(&rest, &rest, &pmu->cpus);
     }
     if (bitmap_empty(rest.cpus, ARM_HOST_MAX_CPUS)) {
         return true;
     }
     rest_list = arm_host_cpu_set_format(&rest);
-    vcpu_list = arm_host_cpu_set_format(vcpu_cpus);
-    pmu_list = arm_host_pmus_format(pmus);
     error_setg(errp, "The vCPU threads may run on the host's CPUs %s, of "
                "which %s have no PMU (the host has %s); pin the vCPU threads "
-               "to CPUs with a PMU", vcpu_list, rest_list, pmu_list);
+               "to CPUs with a PMU", allowed_list, rest_list, pmu_list);
     return false;
 }
 
-ArmPMUBackend arm_host_pmus_choose(const GPtrArray *pmus,
-                                   const ArmHostCPUSet *vcpu_cpus,
-                                   bool fixed_counters,
-                                   const ArmHostPMU **pmu, Error **errp)
+bool arm_host_pmus_choose(const GPtrArray *pmus, const ArmHostCPUs *cpus,
+                          bool fixed_counters, ArmHostPMUChoice *choice,
+                          Error **errp)
 {
-    g_autofree char *vcpu_list = arm_host_cpu_set_format(vcpu_cpus);
+    g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
     g_autofree char *pmu_list = arm_host_pmus_format(pmus);
 
-    *pmu = NULL;
-    if (!*vcpu_list) {
-        error_setg(errp, "The vCPU threads may run on none of the host's "
-                   "CPUs");
-        return ARM_PMU_BACKEND_NONE;
+    if (arm_host_pmus_choose_one(pmus, cpus, choice) &&
+        (!fixed_counters ||
+         bitmap_empty(choice->uncovered.cpus, ARM_HOST_MAX_CPUS))) {
+        return true;
     }
+    memset(choice, 0, sizeof(*choice));
     if (!pmus->len) {
         error_setg(errp, "The host has no PMU whose CPUs are listed below "
                    EVENT_SOURCES " in sysfs");
-        return ARM_PMU_BACKEND_NONE;
+        return false;
     }
-    *pmu = find_covering_pmu(pmus, vcpu_cpus);
-    if (*pmu) {
-        return ARM_PMU_BACKEND_HOST_PMU;
-    }
-    if (!arm_host_pmus_check_coverage(pmus, vcpu_cpus, errp)) {
-        return ARM_PMU_BACKEND_NONE;
+    if (!arm_host_pmus_check_coverage(pmus, cpus, errp)) {
+        return false;
     }
     if (!fixed_counters) {
         error_setg(errp, "The vCPU threads may run on the host's CPUs %s, "
                    "which no single PMU covers (the host has %s), and its "
                    "kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY; "
                    "either pin all vCPU threads to the CPUs of one PMU, or "
-                   "use a kernel with that capability", vcpu_list, pmu_list);
-        return ARM_PMU_BACKEND_NONE;
+                   "use a kernel with that capability", allowed_list,
+                   pmu_list);
+        return false;
     }
-    return ARM_PMU_BACKEND_FIXED_COUNTERS;
+    choice->backend = ARM_PMU_BACKEND_FIXED_COUNTERS;
+    return true;
 }

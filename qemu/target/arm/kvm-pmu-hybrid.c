@@ -27,6 +27,7 @@
 #include "trace.h"
 
 #define SYSFS "/sys"
+#define PROC "/proc/self"
 #define ARM64_REG_PMCR_EL0 ARM64_SYS_REG(3, 3, 9, 12, 0)
 
 /* KVM has one PMU backend for all vCPUs of a VM. */
@@ -119,21 +120,32 @@ static bool init_vcpu_pmu(ARMCPU *cpu, Error **errp)
                         "KVM_ARM_VCPU_PMU_V3_INIT", errp);
 }
 
-/* Tells KVM the choice; @pmu is NULL for the fixed counters. */
-static bool apply_backend(const ArmHostPMU *pmu, Error **errp)
+/*
+ * KVM need not be told to use its default. There kernels before 5.18, which
+ * lack SET_PMU, will do, and no CPU is ever refused.
+ */
+static bool set_host_pmu(const ArmHostPMUChoice *made, Error **errp)
 {
     ERRP_GUARD();
+    int type = made->pmu->type;
+
+    if (made->is_default) {
+        return true;
+    }
+    if (!set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type,
+                      "KVM_ARM_VCPU_PMU_V3_SET_PMU", errp)) {
+        error_prepend(errp, "Cannot use %s: ", made->pmu->name);
+        return false;
+    }
+    return true;
+}
+
+/* Tells KVM the choice */
+static bool apply_backend(const ArmHostPMUChoice *made, Error **errp)
+{
     CPUState *cs;
 
-    if (pmu) {
-        int type = pmu->type;
-
-        if (!set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type,
-                          "KVM_ARM_VCPU_PMU_V3_SET_PMU", errp)) {
-            error_prepend(errp, "Cannot use %s: ", pmu->name);
-            return false;
-        }
-    } else if (!set_fixed_counters(errp)) {
+    if (!(made->pmu ? set_host_pmu(made, errp) : set_fixed_counters(errp))) {
         return false;
     }
 
@@ -190,28 +202,49 @@ static bool flush_registers(Error **errp)
     return true;
 }
 
-static bool read_vcpu_cpus(ArmHostCPUSet *set, Error **errp)
+/* What a thread may run on right now is online, whatever sysfs says. */
+static bool add_online_cpus(ArmHostCPUs *cpus, CPUState *cs, Error **errp)
+{
+    ArmHostCPUSet set;
+
+    bitmap_zero(set.cpus, ARM_HOST_MAX_CPUS);
+    if (sched_getaffinity(cs->thread_id, sizeof(set.cpus),
+                          (cpu_set_t *)set.cpus) < 0) {
+        error_setg_errno(errp, errno, "Cannot get the affinity of thread "
+                         "%d of vCPU %d", cs->thread_id, cs->cpu_index);
+        return false;
+    }
+    arm_host_cpus_add_online(cpus, &set);
+    return true;
+}
+
+static bool read_cpus(ArmHostCPUs *cpus, Error **errp)
 {
     CPUState *cs;
 
-    bitmap_zero(set->cpus, ARM_HOST_MAX_CPUS);
+    if (!arm_host_cpus_read(SYSFS, cpus, errp)) {
+        return false;
+    }
     CPU_FOREACH(cs) {
-        ArmHostCPUSet cpus;
-
-        if (sched_getaffinity(cs->thread_id, sizeof(cpus.cpus),
-                              (cpu_set_t *)cpus.cpus) < 0) {
-            error_setg_errno(errp, errno, "Cannot get the affinity of thread "
-                             "%d of vCPU %d", cs->thread_id, cs->cpu_index);
+        if (!add_online_cpus(cpus, cs, errp)) {
             return false;
         }
-        bitmap_or(set->cpus, set->cpus, cpus.cpus, ARM_HOST_MAX_CPUS);
+    }
+    CPU_FOREACH(cs) {
+        ArmHostCPUSet set;
+
+        if (!arm_host_thread_cpus_read(PROC, cs->thread_id, &set, errp)) {
+            return false;
+        }
+        arm_host_cpus_allow(cpus, &set);
     }
     return true;
 }
 
-static void record_choice(const ArmHostPMU *pmu, const GPtrArray *pmus,
+static void record_choice(const ArmHostPMUChoice *made, const GPtrArray *pmus,
                           uint8_t nr_counters)
 {
+    const ArmHostPMU *pmu = made->pmu;
     g_autofree char *all = arm_host_pmus_format(pmus);
 
     choice.nr_counters = nr_counters;
@@ -229,41 +262,60 @@ static void record_choice(const ArmHostPMU *pmu, const GPtrArray *pmus,
 }
 
 /*
- * Chooses among the PMUs of the host, or takes the fixed counters if
- * @wanted says so. ARM_PMU_BACKEND_NONE leaves it to the affinities.
+ * Chooses among the PMUs of the host, or follows @wanted if that is not
+ * ARM_PMU_BACKEND_NONE.
  */
-static ArmPMUBackend choose_backend(ArmPMUBackend wanted,
-                                    const GPtrArray *pmus,
-                                    const ArmHostCPUSet *vcpu_cpus,
-                                    const ArmHostPMU **pmu, Error **errp)
+static bool choose_backend(ArmPMUBackend wanted, const GPtrArray *pmus,
+                           const ArmHostCPUs *cpus, ArmHostPMUChoice *made,
+                           Error **errp)
 {
     bool fixed = kvm_vm_check_extension(kvm_state,
                                 KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) > 0;
-    g_autofree char *vcpu_list = arm_host_cpu_set_format(vcpu_cpus);
+    g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
+    g_autofree char *online_list = arm_host_cpu_set_format(&cpus->online);
     g_autofree char *pmu_list = arm_host_pmus_format(pmus);
 
-    trace_kvm_arm_pmu_hybrid_choose(wanted, vcpu_list, pmu_list, fixed);
+    trace_kvm_arm_pmu_hybrid_choose(wanted, allowed_list, online_list,
+                                    pmu_list, fixed);
 
-    *pmu = NULL;
-    if (wanted != ARM_PMU_BACKEND_FIXED_COUNTERS) {
-        /*
-         * A guest with event counters cannot lose them, so make_choice()
-         * refuses the fixed counters whether or not KVM has them.
-         */
-        return arm_host_pmus_choose(pmus, vcpu_cpus,
-                                    fixed || wanted == ARM_PMU_BACKEND_HOST_PMU,
-                                    pmu, errp);
+    if (wanted == ARM_PMU_BACKEND_NONE) {
+        return arm_host_pmus_choose(pmus, cpus, fixed, made, errp);
+    }
+    if (wanted == ARM_PMU_BACKEND_HOST_PMU) {
+        if (!arm_host_pmus_choose_one(pmus, cpus, made)) {
+            error_setg(errp, "The guest has the event counters of one PMU, "
+                       "but the vCPU threads may run on the host's CPUs %s, "
+                       "which no single PMU covers (the host has %s); pin "
+                       "all vCPU threads to the CPUs of one PMU before the "
+                       "migration", allowed_list, pmu_list);
+            return false;
+        }
+        return true;
     }
     if (!fixed) {
         error_setg(errp, "The guest has the fixed counters only, and the "
                    "host's kernel lacks "
                    "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY");
-        return ARM_PMU_BACKEND_NONE;
+        return false;
     }
-    if (!arm_host_pmus_check_coverage(pmus, vcpu_cpus, errp)) {
-        return ARM_PMU_BACKEND_NONE;
+    *made = (ArmHostPMUChoice) { .backend = ARM_PMU_BACKEND_FIXED_COUNTERS };
+    return arm_host_pmus_check_coverage(pmus, cpus, errp);
+}
+
+static void report_choice(const ArmHostPMUChoice *made,
+                          const ArmHostCPUs *cpus)
+{
+    g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
+    g_autofree char *uncovered = arm_host_cpu_set_format(&made->uncovered);
+
+    info_report("pmu-hybrid: vCPU threads may run on CPUs %s; the guest's PMU "
+                "is backed by %s, with %u event counters", allowed_list,
+                choice.description, choice.nr_counters);
+    if (*uncovered) {
+        info_report("pmu-hybrid: CPUs %s are offline and have another PMU or "
+                    "none; should they come online, a vCPU that gets there "
+                    "pauses the VM", uncovered);
     }
-    return ARM_PMU_BACKEND_FIXED_COUNTERS;
 }
 
 /*
@@ -273,37 +325,18 @@ static ArmPMUBackend choose_backend(ArmPMUBackend wanted,
 static bool make_choice(ArmPMUBackend wanted, Error **errp)
 {
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
-    ArmPMUBackend backend;
-    const ArmHostPMU *pmu;
-    ArmHostCPUSet cpus;
-    g_autofree char *cpu_list = NULL;
+    g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
+    ArmHostPMUChoice made;
     uint8_t nr_counters;
 
-    if (!pmus || !read_vcpu_cpus(&cpus, errp)) {
+    if (!pmus || !read_cpus(cpus, errp) ||
+        !choose_backend(wanted, pmus, cpus, &made, errp) ||
+        !apply_backend(&made, errp) ||
+        !read_nr_counters(&nr_counters, errp)) {
         return false;
     }
-    backend = choose_backend(wanted, pmus, &cpus, &pmu, errp);
-    if (backend == ARM_PMU_BACKEND_NONE) {
-        return false;
-    }
-    cpu_list = arm_host_cpu_set_format(&cpus);
-    if (wanted != ARM_PMU_BACKEND_NONE && backend != wanted) {
-        g_autofree char *pmu_list = arm_host_pmus_format(pmus);
-
-        error_setg(errp, "The guest has the event counters of one PMU, but "
-                   "the vCPU threads may run on the host's CPUs %s, which no "
-                   "single PMU covers (the host has %s); pin all vCPU threads "
-                   "to the CPUs of one PMU before the migration", cpu_list,
-                   pmu_list);
-        return false;
-    }
-    if (!apply_backend(pmu, errp) || !read_nr_counters(&nr_counters, errp)) {
-        return false;
-    }
-    record_choice(pmu, pmus, nr_counters);
-    info_report("pmu-hybrid: vCPU threads may run on CPUs %s; the guest's PMU "
-                "is backed by %s, with %u event counters", cpu_list,
-                choice.description, nr_counters);
+    record_choice(&made, pmus, nr_counters);
+    report_choice(&made, cpus);
     return true;
 }
 

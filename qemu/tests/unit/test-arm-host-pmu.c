@@ -14,6 +14,7 @@
 
 #define MAX_SOURCES 6
 #define EVENT_SOURCES "bus/event_source/devices"
+#define CPUS "devices/system/cpu"
 
 /* An event source; a file that is NULL does not exist. */
 typedef struct Source {
@@ -26,14 +27,31 @@ typedef struct Source {
 typedef struct ChooseCase {
     const char *name;
     Source sources[MAX_SOURCES];
-    const char *vcpu_cpus;
+    /* The CPUs of each thread, separated by blanks */
+    const char *threads;
     bool fixed_counters;
     ArmPMUBackend backend;
     const char *pmu;
     uint32_t type;
     /* All of them must be part of the error. */
     const char *errors[5];
+    /* By default all CPUs that are named above; all those present */
+    const char *present;
+    const char *online;
+    bool is_default;
+    const char *uncovered;
 } ChooseCase;
+
+/* A SoC; the PMUs are NAME=CPUS, separated by blanks, in order of type */
+typedef struct Board {
+    const char *name;
+    const char *cpus;
+    const char *first_kind;
+    const char *last_kind;
+    const char *pmus;
+    /* What backs a VM on all CPUs, on those of the first and last kind */
+    const char *backends[3];
+} Board;
 
 typedef struct ReadCase {
     const char *name;
@@ -69,7 +87,22 @@ static const ChooseCase choose_cases[] = {
         "one-cpu-of-each", { A53, A72 }, "1-2", true, FIXED
     }, {
         "homogeneous", { { "armv8_pmuv3_0", "0-3\n", "8\n" }, SOFTWARE },
-        "0-3", true, HOST_PMU, "armv8_pmuv3_0", 8
+        "0-3", true, HOST_PMU, "armv8_pmuv3_0", 8, .is_default = true
+    }, {
+        "homogeneous-pinned", { { "armv8_pmuv3_0", "0-3\n", "8\n" } },
+        "2", false, HOST_PMU, "armv8_pmuv3_0", 8, .is_default = true
+    }, {
+        "homogeneous-offline", { { "armv8_cortex_a72", "0-3\n", "8\n" } },
+        "0-1", false, HOST_PMU, "armv8_cortex_a72", 8, .online = "0-1",
+        .is_default = true
+    }, {
+        /* With ACPI it covers CPUs that have been online; 2-3 may differ. */
+        "acpi-offline", { { "armv8_pmuv3_0", "0-1\n", "8\n" } },
+        "0-1", true, FIXED, .present = "0-3", .online = "0-1"
+    }, {
+        "acpi-offline-old-kernel", { { "armv8_pmuv3_0", "0-1\n", "8\n" } },
+        "0-1", false, HOST_PMU, "armv8_pmuv3_0", 8,
+        .present = "0-3", .online = "0-1", .uncovered = "2-3"
     }, {
         "neighbours", { SPE, A53, DSU, A72, SOFTWARE }, "0-3", true, FIXED
     }, {
@@ -111,19 +144,76 @@ static const ChooseCase choose_cases[] = {
             { "armv8_cortex_a520", "1-4\n", "8\n" }
         }, "0,6,11", true, HOST_PMU, "armv8_cortex_a720", 9
     }, {
-        /* CPUs 4-7 are offline: no thread has them in its affinity. */
-        "offline-cluster",
+        "offline-cluster", { A53, A72 }, "0-3", true, FIXED, .online = "0-1"
+    }, {
+        "offline-cluster-old-kernel", { A53, A72 }, "0-3", false,
+        HOST_PMU, "armv8_cortex_a53", 8, .online = "0-1", .uncovered = "2-3"
+    }, {
+        /* What libvirt sets for a vCPU without vcpupin: the CPUs online */
+        "offline-cluster-all-online", { A53, A72 }, "0-1", true,
+        FIXED, .online = "0-1"
+    }, {
+        "offline-cluster-not-allowed", { A53, A72 }, "0-1", true,
+        HOST_PMU, "armv8_cortex_a53", 8, .online = "0-2"
+    }, {
+        "offline-cpu-of-another-pmu", { A53, A72 }, "1-2", true,
+        FIXED, .online = "0-1,3"
+    }, {
+        "offline-cpu-of-another-pmu-old-kernel", { A53, A72 }, "1-2", false,
+        HOST_PMU, "armv8_cortex_a53", 8, .online = "0-1,3", .uncovered = "2"
+    }, {
+        "offline-cpu-of-that-pmu", { A53, A72 }, "2-3", true,
+        HOST_PMU, "armv8_cortex_a72", 9, .online = "0-2"
+    }, {
+        /* A mask of all CPUs that the kernel is configured for */
+        "possible-cpus", { A53, A72 }, "0-255", true, FIXED,
+        .present = "0-3"
+    }, {
+        "possible-cpus-of-one-pmu", { A53, A72 }, "2-3,8-255", true,
+        HOST_PMU, "armv8_cortex_a72", 9, .present = "0-3"
+    }, {
+        "offline-cpus-alone", { A53, A72 }, "2-3", true, REFUSED,
+        .online = "0-1", .errors = { "none of the host's CPUs" }
+    }, {
+        "a-thread-each", { A53, A72 }, "0 3", true, FIXED
+    }, {
+        "two-threads-on-one-pmu", { A53, A72 }, "2 2-3", true,
+        HOST_PMU, "armv8_cortex_a72", 9
+    }, {
+        /* Neither may run everywhere, so neither is widened. */
+        "two-threads-and-offline", { A53, A72 }, "0 1", true,
+        HOST_PMU, "armv8_cortex_a53", 8, .online = "0-1"
+    }, {
+        "one-of-two-everywhere", { A53, A72 }, "0 0-1", true,
+        FIXED, .online = "0-1"
+    }, {
+        /* PMUs that share an interrupt claim the same CPUs. */
+        "shared-interrupt",
+        {
+            { "armv8_cortex_a55", "0-7\n", "9\n" },
+            { "armv8_cortex_a78", "0-7\n", "8\n" }
+        }, "0-7", true, HOST_PMU, "armv8_cortex_a78", 8
+    }, {
+        "shared-by-two-of-three",
         {
             { "armv8_cortex_a55", "0-3\n", "8\n" },
-            { "armv8_cortex_a76", "4-7\n", "9\n" }
-        }, "0-3", false, HOST_PMU, "armv8_cortex_a55", 8
+            { "armv8_cortex_a78", "4-7\n", "10\n" },
+            { "armv8_cortex_x1", "4-7\n", "9\n" }
+        }, "4,7", true, HOST_PMU, "armv8_cortex_x1", 9
+    }, {
+        "overlap-across", { A53, { "other", "1-3\n", "9\n" } }, "0-3",
+        true, FIXED
+    }, {
+        /* Offline CPUs without a PMU cannot be what refuses a start. */
+        "offline-cpu-without-pmu", { A53 }, "0-3", true, FIXED,
+        .present = "0-3", .online = "0-1"
     }, {
         /* With ACPI, a PMU gets its CPUs when they come online. */
         "pmu-without-cpus",
         {
             { "armv8_pmuv3_0", "0-3\n", "8\n" },
             { "armv8_pmuv3_1", "\n", "9\n" }
-        }, "0-3", false, HOST_PMU, "armv8_pmuv3_0", 8
+        }, "0-3", false, HOST_PMU, "armv8_pmuv3_0", 8, .is_default = true
     }, {
         "cpu-without-pmu", { A53, A72 }, "2-5", true, REFUSED,
         .errors = { "CPUs 2-5", "4-5 have no PMU", "armv8_cortex_a53",
@@ -205,10 +295,12 @@ static const ReadCase read_cases[] = {
         "type-overflow", { { "bad", "0-1\n", "2147483648\n" } },
         .error = "bad/type: '2147483648'"
     }, {
-        "overlap", { A53, { "other", "1-2\n", "9\n" } },
-        .error = "both armv8_cortex_a53 and other claim CPUs 1"
+        "overlap", { A53, { "another", "0-2\n", "9\n" } },
+        "another on CPUs 0-2, armv8_cortex_a53 on CPUs 0-1"
     },
 };
+
+#include "test-arm-host-pmu-boards.h"
 
 static void write_file(const char *dir, const char *file, const char *text)
 {
@@ -217,6 +309,14 @@ static void write_file(const char *dir, const char *file, const char *text)
     if (text) {
         g_assert_true(g_file_set_contents(path, text, -1, NULL));
     }
+}
+
+static void write_cpus(const char *sysfs, const char *file, const char *list)
+{
+    g_autofree char *dir = g_build_filename(sysfs, CPUS, NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+    write_file(dir, file, list);
 }
 
 static char *make_sysfs(const Source *sources)
@@ -274,30 +374,134 @@ static void assert_is_sentence(const char *text)
     g_assert_true(g_ascii_isupper(text[0]));
 }
 
+static void parse(const char *list, ArmHostCPUSet *set)
+{
+    g_assert_true(arm_host_cpu_set_parse(list, set, &error_abort));
+}
+
+/* A CPU list that has all CPUs of the lists */
+static char *join_lists(const Source *sources, const char *threads)
+{
+    g_autofree char *text = g_strdelimit(g_strdup(threads), " ", ',');
+    GString *lists = g_string_new(text);
+
+    for (int i = 0; i < MAX_SOURCES && sources[i].name; i++) {
+        if (sources[i].cpus && *sources[i].cpus != '\n') {
+            g_string_append_printf(lists, "%s%s", lists->len ? "," : "",
+                                   sources[i].cpus);
+            lists->str[strcspn(lists->str, "\n")] = 0;
+            lists->len = strlen(lists->str);
+        }
+    }
+    return g_string_free(lists, false);
+}
+
+static void read_cpus(const char *sysfs, const char *present,
+                      const char *online, const char *threads,
+                      ArmHostCPUs *cpus)
+{
+    g_auto(GStrv) lists = g_strsplit(threads, " ", -1);
+
+    write_cpus(sysfs, "present", present);
+    write_cpus(sysfs, "online", online);
+    g_assert_true(arm_host_cpus_read(sysfs, cpus, &error_abort));
+    for (int i = 0; lists[i]; i++) {
+        ArmHostCPUSet set;
+
+        parse(lists[i], &set);
+        arm_host_cpus_allow(cpus, &set);
+    }
+}
+
+static void assert_refusal(Error *err, const ChooseCase *c)
+{
+    g_assert_nonnull(err);
+    assert_is_sentence(error_get_pretty(err));
+    for (int i = 0; i < ARRAY_SIZE(c->errors) && c->errors[i]; i++) {
+        assert_contains(error_get_pretty(err), c->errors[i]);
+    }
+    error_free(err);
+}
+
 static void test_choose(const void *data)
 {
     const ChooseCase *c = data;
     char *sysfs = make_sysfs(c->sources);
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(sysfs, &error_abort);
-    const ArmHostPMU *pmu;
-    ArmHostCPUSet cpus;
+    g_autofree char *all = join_lists(c->sources, c->threads);
+    const char *present = c->present ?: all;
+    g_autofree char *uncovered = NULL;
+    ArmHostPMUChoice choice;
+    ArmHostCPUs cpus;
     Error *err = NULL;
 
-    g_assert_true(arm_host_cpu_set_parse(c->vcpu_cpus, &cpus, &error_abort));
-    g_assert_cmpint(arm_host_pmus_choose(pmus, &cpus, c->fixed_counters,
-                                         &pmu, &err), ==, c->backend);
-    if (c->backend == REFUSED) {
-        g_assert_nonnull(err);
-        assert_is_sentence(error_get_pretty(err));
-        for (int i = 0; i < ARRAY_SIZE(c->errors) && c->errors[i]; i++) {
-            assert_contains(error_get_pretty(err), c->errors[i]);
-        }
-        error_free(err);
-    } else {
+    read_cpus(sysfs, present, c->online ?: present, c->threads, &cpus);
+    if (arm_host_pmus_choose(pmus, &cpus, c->fixed_counters, &choice, &err)) {
         g_assert_null(err);
+    } else {
+        assert_refusal(err, c);
     }
-    g_assert_cmpstr(pmu ? pmu->name : NULL, ==, c->pmu);
-    g_assert_cmpint(pmu ? pmu->type : 0, ==, c->type);
+    g_assert_cmpint(choice.backend, ==, c->backend);
+    g_assert_cmpstr(choice.pmu ? choice.pmu->name : NULL, ==, c->pmu);
+    g_assert_cmpint(choice.pmu ? choice.pmu->type : 0, ==, c->type);
+    g_assert_cmpint(choice.is_default, ==, c->is_default);
+    uncovered = arm_host_cpu_set_format(&choice.uncovered);
+    g_assert_cmpstr(uncovered, ==, c->uncovered ?: "");
+    remove_sysfs(sysfs);
+}
+
+static char *make_board(const Board *board)
+{
+    static const char * const types[] = { "8", "9", "10", "11" };
+    g_auto(GStrv) pmus = g_strsplit(board->pmus, " ", -1);
+    Source sources[MAX_SOURCES] = { SOFTWARE };
+
+    for (int i = 0; pmus[i]; i++) {
+        char *cpus = strchr(pmus[i], '=');
+
+        g_assert_cmpint(i, <, ARRAY_SIZE(types));
+        *cpus = 0;
+        sources[i + 1] = (Source) { pmus[i], cpus + 1, types[i] };
+    }
+    return make_sysfs(sources);
+}
+
+/* Returns: as Board has it */
+static const char *choose_on_board(const char *sysfs, const GPtrArray *pmus,
+                                   const char *present, const char *threads,
+                                   bool fixed_counters)
+{
+    ArmHostPMUChoice choice;
+    ArmHostCPUs cpus;
+
+    read_cpus(sysfs, present, present, threads, &cpus);
+    if (!arm_host_pmus_choose(pmus, &cpus, fixed_counters, &choice, NULL)) {
+        return "refused";
+    }
+    return choice.pmu ? choice.pmu->name : "fixed-counters";
+}
+
+/* Without the mode the choice is another one where it was that. */
+static void test_board(const void *data)
+{
+    const Board *board = data;
+    const char *threads[] = { board->cpus, board->first_kind,
+                              board->last_kind };
+    char *sysfs = make_board(board);
+    g_autoptr(GPtrArray) pmus = arm_host_pmus_read(sysfs, &error_abort);
+
+    for (int i = 0; i < ARRAY_SIZE(threads); i++) {
+        const char *expected = board->backends[i];
+
+        g_test_message("%s, CPUs %s: %s", board->name, threads[i], expected);
+        g_assert_cmpstr(choose_on_board(sysfs, pmus, board->cpus, threads[i],
+                                        true), ==, expected);
+        if (g_str_equal(expected, "fixed-counters")) {
+            expected = "refused";
+        }
+        g_assert_cmpstr(choose_on_board(sysfs, pmus, board->cpus, threads[i],
+                                        false), ==, expected);
+    }
     remove_sysfs(sysfs);
 }
 
@@ -408,17 +612,99 @@ static void test_coverage(void)
 {
     char *sysfs = make_sysfs((const Source[MAX_SOURCES]) { A53, A72 });
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(sysfs, &error_abort);
-    ArmHostCPUSet set;
+    ArmHostCPUs cpus;
     Error *err = NULL;
 
-    g_assert_true(arm_host_cpu_set_parse("0-3", &set, &error_abort));
-    g_assert_true(arm_host_pmus_check_coverage(pmus, &set, &error_abort));
-    g_assert_true(arm_host_cpu_set_parse("3-4", &set, &error_abort));
-    g_assert_false(arm_host_pmus_check_coverage(pmus, &set, &err));
+    read_cpus(sysfs, "0-4", "0-3", "0-4", &cpus);
+    g_assert_true(arm_host_pmus_check_coverage(pmus, &cpus, &error_abort));
+    read_cpus(sysfs, "0-4", "0-4", "3-4", &cpus);
+    g_assert_false(arm_host_pmus_check_coverage(pmus, &cpus, &err));
     assert_is_sentence(error_get_pretty(err));
     assert_contains(error_get_pretty(err), "4 have no PMU");
     error_free(err);
     remove_sysfs(sysfs);
+}
+
+/* In a container sysfs may tell less than the affinities of threads. */
+static void test_more_online(void)
+{
+    char *sysfs = make_sysfs((const Source[MAX_SOURCES]) { });
+    g_autofree char *present = NULL;
+    g_autofree char *online = NULL;
+    ArmHostCPUSet set;
+    ArmHostCPUs cpus;
+
+    read_cpus(sysfs, "0-3", "0-1", "", &cpus);
+    parse("5", &set);
+    arm_host_cpus_add_online(&cpus, &set);
+    present = arm_host_cpu_set_format(&cpus.present);
+    online = arm_host_cpu_set_format(&cpus.online);
+    g_assert_cmpstr(present, ==, "0-3,5");
+    g_assert_cmpstr(online, ==, "0-1,5");
+    remove_sysfs(sysfs);
+}
+
+static void assert_cpus_fail(const char *sysfs, const char *part)
+{
+    ArmHostCPUs cpus;
+    Error *err = NULL;
+
+    g_assert_false(arm_host_cpus_read(sysfs, &cpus, &err));
+    g_assert_nonnull(err);
+    assert_is_sentence(error_get_pretty(err));
+    assert_contains(error_get_pretty(err), part);
+    error_free(err);
+}
+
+static void test_cpus_unreadable(void)
+{
+    char *sysfs = make_sysfs((const Source[MAX_SOURCES]) { });
+
+    assert_cpus_fail(sysfs, "Cannot read the host's CPUs");
+    write_cpus(sysfs, "online", "0-3\n");
+    assert_cpus_fail(sysfs, CPUS "/present");
+    write_cpus(sysfs, "present", "none\n");
+    assert_cpus_fail(sysfs, CPUS "/present: 'none' is not a list of CPUs");
+    remove_sysfs(sysfs);
+}
+
+/* The part of /proc/PID/task/TID/status that is read, and what comes of it */
+static const struct {
+    const char *status;
+    const char *cpus;
+    const char *error;
+} status_cases[] = {
+    { "Name:\tqemu\nCpus_allowed_list:\t0-3,8\nMems_allowed:\t0\n", "0-3,8" },
+    { "Name:\tqemu\nCpus_allowed_list:\t\n", "" },
+    { "Name:\tqemu\nCpus_allowed:\tff\n",
+      .error = "42/status has no line Cpus_allowed_list" },
+    { "Name:\tqemu\nCpus_allowed_list:\tall\n",
+      .error = "42/status: 'all' is not a list of CPUs below 8192" },
+    { NULL, .error = "Cannot read the CPUs of a vCPU thread: " },
+};
+
+static void test_thread_cpus(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(status_cases); i++) {
+        char *proc = g_dir_make_tmp("test-arm-host-pmu-XXXXXX", NULL);
+        g_autofree char *dir = g_build_filename(proc, "task", "42", NULL);
+        ArmHostCPUSet set;
+        Error *err = NULL;
+
+        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+        write_file(dir, "status", status_cases[i].status);
+        if (arm_host_thread_cpus_read(proc, 42, &set, &err)) {
+            g_autofree char *list = arm_host_cpu_set_format(&set);
+
+            g_assert_cmpstr(list, ==, status_cases[i].cpus);
+        } else {
+            g_assert_nonnull(status_cases[i].error);
+            assert_is_sentence(error_get_pretty(err));
+            assert_contains(error_get_pretty(err), status_cases[i].error);
+            error_free(err);
+        }
+        remove_sysfs(proc);
+    }
 }
 
 int main(int argc, char **argv)
@@ -440,11 +726,20 @@ int main(int argc, char **argv)
                          test_unreadable);
     g_test_add_func("/arm/host-pmu/read/links", test_links);
     g_test_add_func("/arm/host-pmu/coverage", test_coverage);
+    g_test_add_func("/arm/host-pmu/cpus/more-online", test_more_online);
+    g_test_add_func("/arm/host-pmu/cpus/unreadable", test_cpus_unreadable);
+    g_test_add_func("/arm/host-pmu/cpus/thread", test_thread_cpus);
     for (int i = 0; i < ARRAY_SIZE(choose_cases); i++) {
         g_autofree char *path = g_strdup_printf("/arm/host-pmu/choose/%s",
                                                 choose_cases[i].name);
 
         g_test_add_data_func(path, &choose_cases[i], test_choose);
+    }
+    for (int i = 0; i < ARRAY_SIZE(boards); i++) {
+        g_autofree char *path = g_strdup_printf("/arm/host-pmu/board/%s",
+                                                boards[i].name);
+
+        g_test_add_data_func(path, &boards[i], test_board);
     }
     return g_test_run();
 }
