@@ -12,9 +12,9 @@ from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
 NO_PROPERTY = "can't apply global host-arm-cpu.pmu-hybrid=on: Property 'host-arm-cpu.pmu-hybrid' not found"
-NO_PMU_COVERS, NO_MODE = "which no single PMU covers", "and its kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+NO_PMU_COVERS, NO_MODE = "which no single PMU covers", "and its kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 ONE_PMU = "The guest has the event counters of one PMU, but"
-FIXED_ONLY = "The guest has the fixed counters only, and the host's kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+FIXED_ONLY = "The guest has the fixed counters only, and the host's kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 # Where vCPUs are moved that may run on these
 ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
 

@@ -150,7 +150,7 @@ class Story:
     def refuse(self):
         """without the reboot the VM is refused, and why"""
         output = self._board.run(self.start_step(), status=1)
-        expect("which no single PMU covers .* its kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
+        expect("which no single PMU covers .* its kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
         self._board.run("virsh undefine windows --nvram --tpm || true")
 
     def reboot(self):

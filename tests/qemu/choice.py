@@ -13,7 +13,7 @@ from typing import NamedTuple
 from in_host import parse_cpu_list
 from order import real_type
 from refusal import event_sources
-from vm import (ALL_CPUS, BIG, BIG_CPUS, CAPABILITY, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS, TOPOLOGY, Vm, cpu_list, each_of,
+from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS, TOPOLOGY, Vm, cpu_list, each_of,
                 equal, match, only_on, pmu_list, say)
 
 CGROUPS = "/sys/fs/cgroup"
@@ -170,7 +170,7 @@ def test_choice(row):
             return
         refusal = vm.refusal()
         match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, which no single PMU covers "
-                        f"(the host has {pmu_list()}), and its kernel lacks {CAPABILITY}; either pin"), refusal, "error")
+                        f"(the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}; either pin"), refusal, "error")
         equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
 
 

@@ -3,7 +3,7 @@
 
 import contextlib
 
-from vm import BIG, BIG_CPUS, CAPABILITY, FIXED, KERNEL, LIBVIRT_SANDBOX, Vm, each_of, equal, match, only_on, unprivileged
+from vm import BIG, BIG_CPUS, ATTRIBUTE, FIXED, KERNEL, LIBVIRT_SANDBOX, Vm, each_of, equal, match, only_on, unprivileged
 
 NAMESPACES = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child", "--mount-proc")
 
@@ -33,7 +33,7 @@ def test_choice(name):
                 equal(vm.cont().backends, FIXED, "backend")
                 vm.passes()
             else:
-                match(CAPABILITY, vm.refusal(), "error")
+                match(ATTRIBUTE, vm.refusal(), "error")
 
 
 @only_on("stock")

@@ -7,7 +7,7 @@ there. What the guest says last is still in the buffer in which it was put toget
 
 import re
 
-from vm import ALL_CPUS, BIG, BIG_CPUS, CAPABILITY, FIXED, SMALL, SMALL_CPUS, Vm, each_of, equal, match, only_on
+from vm import ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, SMALL, SMALL_CPUS, Vm, each_of, equal, match, only_on
 
 # The texts that it is made of are apart in the guest's image
 VERDICT = re.compile(rb"(PASS: [1-9][0-9]* deltas, none zero|(STOP|FAIL): [ -~]+)\n")
@@ -50,7 +50,7 @@ def test_imx8mp_refuses():
     """threads that span PMUs are refused; pinning and "cont" again works"""
     with board() as vm:
         vm.connect().pin(ALL_CPUS)
-        match(CAPABILITY, vm.refusal(), "refusal")
+        match(ATTRIBUTE, vm.refusal(), "refusal")
         vm.pin(BIG_CPUS)
         measures(vm, BIG)
 

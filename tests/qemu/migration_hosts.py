@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from in_host import parse_cpu_list
 from migration import passes_on
-from vm import CAPABILITY, FIXED, HYBRID, KERNEL, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
+from vm import ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
 
 SOURCE, STREAM = os.environ["MIGRATION_SOURCE"], os.environ["MIGRATION_STREAM"]
 A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
@@ -20,17 +20,17 @@ A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
 
 
 class Refused(NamedTuple):
-    """The load is refused, or the first start of a VM that had not started."""
+    """The load is refused, or the start after it."""
 
     text: str
     when: str = "load"
 
 
 SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the host's CPUs {}, which no single PMU covers "
-               f"(the host has {pmu_list()}); pin all vCPU threads to the CPUs of one PMU before the migration")
-NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {CAPABILITY}")
+               f"(the host has {pmu_list()}); pin all vCPU threads to the CPUs of one PMU", when="start")
+NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {ATTRIBUTE}")
 LATER = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers (the host has {pmu_list()}), and its "
-                f"kernel lacks {CAPABILITY}", when="start")
+                f"kernel lacks {ATTRIBUTE}", when="start")
 
 
 class Row(NamedTuple):
@@ -85,9 +85,13 @@ def ask_source(wanted):
 
 
 def refuses_start(vm, pattern):
-    """With the reason, and leaves the VM to be started in another way."""
+    """With the reason, and the VM goes on once its threads are pinned."""
+    status = vm.status
     match(pattern, vm.refusal(), "error")
-    equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+    equal((vm.status, vm.backends), (status, ""), "state after the refusal")
+    vm.pin(BIG_CPUS)
+    equal(vm.cont().backends, BIG, "backend")
+    passes_on(vm)
 
 
 @each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS if (row.topology, row.kernel) == (TOPOLOGY, KERNEL)

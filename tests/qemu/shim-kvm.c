@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,57 +21,85 @@
 #endif
 /* Ours */
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
-#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
 
-enum request { HAS_ATTR, SET_ATTR, HAS_CAP };
+#define PMCR_EL0	ARM64_SYS_REG(3, 3, 9, 12, 0)
+#define PMCR_N		(0x1fUL << 11)
+/* Capabilities that QEMU does not know end before it. */
+#define NEW_CAPABILITIES	246
 
-/* What is answered to a request about a number: 0 or more, or -errno */
+enum request { HAS_ATTR, SET_ATTR, HAS_CAP, HAS_NEW_CAP, GET_REG };
+
+/*
+ * What is answered to a request about a number: 0 or more, or -errno. Of registers, bits are cleared in what KVM answered. The first
+ * few requests can be left to KVM, and so can those about vCPU 0.
+ */
 static const struct rule {
 	const char *shim;
 	enum request request;
 	unsigned long number;
 	int answer;
+	unsigned long cleared;
+	int skipped;
+	bool others_only;
 } rules[] = {
-	{ "no-pmu", HAS_CAP, KVM_CAP_ARM_PMU_V3, 0 },
-	{ "no-set-pmu", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU, -ENXIO },
-	{ "set-pmu-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU, -EBUSY },
-	{ "init-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_INIT, -ENODEV },
-	/* The capability, but not the attribute */
-	{ "no-attribute-5", HAS_CAP, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY, 1 },
-	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, -ENXIO },
-	/* Both numbers mean something that leaves the event counters alone. */
-	{ "other-attribute-5", HAS_CAP, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY, 1 },
-	{ "other-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, 0 },
-	{ "other-attribute-5", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, 0 },
-	/* The attribute's number alone means something. */
-	{ "attribute-5-alone", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, 0 },
-	{ "attribute-5-alone", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, 0 },
+	{ "no-pmu", HAS_CAP, KVM_CAP_ARM_PMU_V3, .answer = 0 },
+	{ "no-set-pmu", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU, .answer = -ENXIO },
+	{ "set-pmu-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU, .answer = -EBUSY },
+	{ "init-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_INIT, .answer = -ENODEV },
+	{ "second-init-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_INIT, .answer = -EIO, .skipped = 1 },
+	/* The number means something that leaves the event counters alone. */
+	{ "other-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
+	{ "other-attribute-5", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
+	/* It takes event counters away, but not their events. */
+	{ "attribute-5-keeps-events", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
+	{ "attribute-5-keeps-events", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
+	{ "attribute-5-keeps-events", GET_REG, PMCR_EL0, .cleared = PMCR_N },
+	/* It is there and cannot be set. */
+	{ "attribute-5-fails", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
+	{ "attribute-5-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EINVAL },
+	/* The mode works where it is tried, and not in the VM itself. */
+	{ "attribute-5-once", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EBUSY, .skipped = 1 },
+	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -ENXIO },
+	{ "no-new-capabilities", HAS_NEW_CAP, 0, .answer = 0 },
+	/* As before Linux 6.7, where vCPUs were created on CPUs of different PMUs */
+	{ "n-per-vcpu", GET_REG, PMCR_EL0, .cleared = 2UL << 11, .others_only = true },
 };
 
-static bool is_vcpu(int fd)
+/* Number of the vCPU, or -1 */
+static int vcpu_of(int fd)
 {
-	static const char vcpu[] = "anon_inode:kvm-vcpu";
-	char link[sizeof("/proc/self/fd/") + 3 * sizeof(fd)], target[sizeof(vcpu) - 1];
+	char path[64], link[64];
+	ssize_t length;
+	int number;
 
-	sprintf(link, "/proc/self/fd/%d", fd);
-	return readlink(link, target, sizeof(target)) == sizeof(target) && !memcmp(target, vcpu, sizeof(target));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	length = readlink(path, link, sizeof(link) - 1);
+	if (length < 0)
+		return -1;
+	link[length] = 0;
+	return sscanf(link, "anon_inode:kvm-vcpu:%d", &number) == 1 ? number : -1;
 }
 
 /* Whether the ioctl is such a request; sets its number */
 static bool parse(int fd, unsigned long op, const void *arg, enum request *request, unsigned long *number)
 {
 	const struct kvm_device_attr *attr = arg;
+	const struct kvm_one_reg *reg = arg;
 
 	switch (op) {
 	case KVM_CHECK_EXTENSION:
-		*request = HAS_CAP;
 		*number = (unsigned long)arg;
+		*request = *number < NEW_CAPABILITIES ? HAS_CAP : HAS_NEW_CAP;
+		return true;
+	case KVM_GET_ONE_REG:
+		*request = GET_REG;
+		*number = reg->id;
 		return true;
 	case KVM_HAS_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR:
 		*request = op == KVM_HAS_DEVICE_ATTR ? HAS_ATTR : SET_ATTR;
 		*number = attr->attr;
-		return attr->group == KVM_ARM_VCPU_PMU_V3_CTRL && is_vcpu(fd);
+		return attr->group == KVM_ARM_VCPU_PMU_V3_CTRL && vcpu_of(fd) >= 0;
 	default:
 		return false;
 	}
@@ -78,6 +107,7 @@ static bool parse(int fd, unsigned long op, const void *arg, enum request *reque
 
 static const struct rule *find_rule(int fd, unsigned long op, const void *arg)
 {
+	static int requests[sizeof(rules) / sizeof(*rules)];
 	const char *shim = getenv("SHIM");
 	const struct rule *rule;
 	enum request request;
@@ -86,10 +116,22 @@ static const struct rule *find_rule(int fd, unsigned long op, const void *arg)
 	if (!shim || !parse(fd, op, arg, &request, &number))
 		return NULL;
 	for (rule = rules; rule < rules + sizeof(rules) / sizeof(*rules); rule++) {
-		if (!strcmp(rule->shim, shim) && rule->request == request && rule->number == number)
-			return rule;
+		if (strcmp(rule->shim, shim) || rule->request != request || (request != HAS_NEW_CAP && rule->number != number))
+			continue;
+		if (requests[rule - rules]++ < rule->skipped || (rule->others_only && vcpu_of(fd) < 1))
+			return NULL;
+		return rule;
 	}
 	return NULL;
+}
+
+static int clear_bits(int fd, unsigned long op, struct kvm_one_reg *reg, unsigned long bits)
+{
+	int ret = syscall(SYS_ioctl, fd, op, reg);
+
+	if (!ret)
+		*(uint64_t *)reg->addr &= ~bits;
+	return ret;
 }
 
 int ioctl(int fd, unsigned long op, ...)
@@ -104,6 +146,8 @@ int ioctl(int fd, unsigned long op, ...)
 	rule = find_rule(fd, op, arg);
 	if (!rule)
 		return syscall(SYS_ioctl, fd, op, arg);
+	if (rule->request == GET_REG)
+		return clear_bits(fd, op, arg, rule->cleared);
 	if (rule->answer >= 0)
 		return rule->answer;
 	errno = -rule->answer;

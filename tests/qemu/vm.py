@@ -23,7 +23,7 @@ PMUS = sorted(in_host.read_pmus().items(), key=lambda item: item[1])
 (SMALL, SMALL_CPUS), (BIG, BIG_CPUS) = PMUS[0], PMUS[-1]
 ALL_CPUS = sorted(cpu for _, cpus in PMUS for cpu in cpus)
 FIXED = "fixed-counters"
-CAPABILITY = "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY"
+ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
 # Before 10.2 the errors of a failed load are printed one by one, and none of them is handed on
 LOADS_PRINT = tuple(map(int, re.search(r"version (\d+)\.(\d+)", VERSION).groups())) < (10, 2)

@@ -109,8 +109,8 @@ static const VmCase vm_cases[] = {
 		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 3-4\nok       backend  chosen when the VM starts (it is prelaunch)\n"
 		"problem  choice   at its start, QEMU refuses: The vCPU threads may run on the host's CPUs 3-4, which no single PMU covers (the "
 		"host has armv8_cortex_a55 on CPUs 0-3, armv8_cortex_a76 on CPUs 4-7), and its kernel lacks "
-		"KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY; either pin all vCPU threads to the CPUs of one PMU, or use a kernel with that "
-		"capability\n"
+		"KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY; either pin all vCPU threads to the CPUs of one PMU, or use a kernel with that "
+		"attribute\n"
 	}, {
 		"can leave", BIGLITTLE, UNKNOWN, "0-7", { { "4-7", 4 }, { "3-4", 4 } }, "", "true", "armv8_cortex_a76", "running",
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"

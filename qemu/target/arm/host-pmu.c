@@ -415,9 +415,9 @@ bool arm_host_pmus_choose(const GPtrArray *pmus, const ArmHostCPUs *cpus,
     if (!fixed_counters) {
         error_setg(errp, "The vCPU threads may run on the host's CPUs %s, "
                    "which no single PMU covers (the host has %s), and its "
-                   "kernel lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY; "
+                   "kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY; "
                    "either pin all vCPU threads to the CPUs of one PMU, or "
-                   "use a kernel with that capability", allowed_list,
+                   "use a kernel with that attribute", allowed_list,
                    pmu_list);
         return false;
     }

@@ -19,7 +19,6 @@
 #include "qapi/error.h"
 #include "hw/qdev-properties.h"
 #include "system/kvm.h"
-#include "system/runstate.h"
 #include "cpu.h"
 #include "host-pmu.h"
 #include "internals.h"
@@ -29,6 +28,11 @@
 #define SYSFS "/sys"
 #define PROC "/proc/self"
 #define ARM64_REG_PMCR_EL0 ARM64_SYS_REG(3, 3, 9, 12, 0)
+#define FIXED_COUNTERS "fixed-counters"
+
+/* Whether any of this is wanted, and whether KVM has the fixed counters */
+static bool enabled;
+static bool has_fixed_counters;
 
 /* KVM has one PMU backend for all vCPUs of a VM. */
 static struct {
@@ -39,11 +43,20 @@ static struct {
     uint8_t nr_counters;
 } choice;
 
-static int pmu_hybrid_start(NotifierWithReturn *n, void *data, Error **errp);
+/* What a guest had that was loaded, to be followed when the VM starts */
+static struct {
+    ArmPMUBackend backend;
+    char *name;
+    uint8_t nr_counters;
+    /* KVM has its registers, but not yet a PMU with as many counters */
+    bool is_open;
+} loaded;
 
-static NotifierWithReturn start_notifier = {
-    .notify = pmu_hybrid_start,
-};
+/* What KVM has been told; a PMU can be changed for another up to INIT. */
+static struct {
+    char *name;
+    bool has_initialized;
+} told;
 
 static bool set_pmu_attr(CPUState *cs, uint64_t attr, void *value,
                          const char *name, Error **errp)
@@ -68,10 +81,10 @@ static bool set_pmu_attr(CPUState *cs, uint64_t attr, void *value,
     return true;
 }
 
-static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
+static bool read_pmcr_n(CPUState *cs, uint8_t *nr_counters, Error **errp)
 {
     uint64_t pmcr;
-    int ret = kvm_get_one_reg(first_cpu, ARM64_REG_PMCR_EL0, &pmcr);
+    int ret = kvm_get_one_reg(cs, ARM64_REG_PMCR_EL0, &pmcr);
 
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Cannot read PMCR_EL0 from KVM");
@@ -82,23 +95,30 @@ static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
 }
 
 /*
- * The attribute's number has been proposed upstream for another feature, too.
- * A kernel with that one could accept it and do something else.
+ * Kernels before 6.7 take PMCR_EL0.N of each vCPU from the CPU that it was
+ * created on, whatever PMU they are told to use.
  */
-static bool set_fixed_counters(Error **errp)
+static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
 {
-    uint8_t nr_counters;
+    CPUState *cs;
 
-    if (!set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
-                      NULL, "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", errp) ||
-        !read_nr_counters(&nr_counters, errp)) {
+    if (!read_pmcr_n(first_cpu, nr_counters, errp)) {
         return false;
     }
-    if (nr_counters) {
-        error_setg(errp, "KVM accepts KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY "
-                   "but still has %u event counters, so it means something "
-                   "else by it", nr_counters);
-        return false;
+    CPU_FOREACH(cs) {
+        uint8_t other;
+
+        if (!read_pmcr_n(cs, &other, errp)) {
+            return false;
+        }
+        if (other != *nr_counters) {
+            error_setg(errp, "KVM has %u event counters for vCPU 0 and %u for "
+                       "vCPU %d, as kernels before 6.7 do when QEMU starts on "
+                       "CPUs of several PMUs; start it on those of one PMU, "
+                       "or use a newer kernel", *nr_counters, other,
+                       cs->cpu_index);
+            return false;
+        }
     }
     return true;
 }
@@ -140,21 +160,53 @@ static bool set_host_pmu(const ArmHostPMUChoice *made, Error **errp)
     return true;
 }
 
-/* Tells KVM the choice */
-static bool apply_backend(const ArmHostPMUChoice *made, Error **errp)
+/*
+ * Tells KVM the choice. Until the vCPUs are initialized another PMU can take
+ * the place of this one; the fixed counters and a PMU exclude each other.
+ */
+static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
+{
+    const char *name = made->pmu ? made->pmu->name : FIXED_COUNTERS;
+    bool told_fixed = !g_strcmp0(told.name, FIXED_COUNTERS);
+
+    if (told.has_initialized || (told.name && told_fixed == !!made->pmu)) {
+        error_setg(errp, "KVM has been told to use %s, and what came after "
+                   "that failed or does not fit; it cannot be told otherwise: "
+                   "restart QEMU", told.name);
+        return false;
+    }
+    if (!told_fixed &&
+        !(made->pmu ? set_host_pmu(made, errp) :
+          set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
+                       NULL, "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY",
+                       errp))) {
+        return false;
+    }
+    g_free(told.name);
+    told.name = g_strdup(name);
+    return true;
+}
+
+static bool init_vcpu_pmus(Error **errp)
 {
     CPUState *cs;
 
-    if (!(made->pmu ? set_host_pmu(made, errp) : set_fixed_counters(errp))) {
-        return false;
-    }
-
     CPU_FOREACH(cs) {
-        if (!init_vcpu_pmu(ARM_CPU(cs), errp)) {
+        ARMCPU *cpu = ARM_CPU(cs);
+
+        if (!init_vcpu_pmu(cpu, errp)) {
+            return false;
+        }
+        told.has_initialized = true;
+        /* It came when KVM may have had fewer counters. */
+        if (loaded.is_open &&
+            !write_list_to_kvmstate(cpu, KVM_PUT_RUNTIME_STATE)) {
+            error_setg(errp, "Cannot write the registers of vCPU %d after "
+                       "the choice of its PMU", cs->cpu_index);
             return false;
         }
         /* The values depend on the PMU; none of the old ones may survive. */
-        if (!write_kvmstate_to_list(ARM_CPU(cs))) {
+        if (!write_kvmstate_to_list(cpu)) {
             error_setg(errp, "Cannot read the registers of vCPU %d after the "
                        "choice of its PMU", cs->cpu_index);
             return false;
@@ -256,50 +308,73 @@ static void record_choice(const ArmHostPMUChoice *made, const GPtrArray *pmus,
         choice.description = g_strdup_printf("%s on CPUs %s", pmu->name, cpus);
     } else {
         choice.backend = ARM_PMU_BACKEND_FIXED_COUNTERS;
-        choice.name = g_strdup("fixed-counters");
+        choice.name = g_strdup(FIXED_COUNTERS);
         choice.description = g_strdup_printf("the fixed counters of %s", all);
     }
 }
 
-/*
- * Chooses among the PMUs of the host, or follows @wanted if that is not
- * ARM_PMU_BACKEND_NONE.
- */
-static bool choose_backend(ArmPMUBackend wanted, const GPtrArray *pmus,
-                           const ArmHostCPUs *cpus, ArmHostPMUChoice *made,
-                           Error **errp)
+static bool check_fixed_counters(Error **errp)
 {
-    bool fixed = kvm_vm_check_extension(kvm_state,
-                                KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) > 0;
+    if (!has_fixed_counters) {
+        error_setg(errp, "The guest has the fixed counters only, and the "
+                   "host's kernel lacks "
+                   "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY");
+        return false;
+    }
+    return true;
+}
+
+static bool choose_host_pmu(const GPtrArray *pmus, const ArmHostCPUs *cpus,
+                            ArmHostPMUChoice *made, Error **errp)
+{
+    g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
+    g_autofree char *pmu_list = arm_host_pmus_format(pmus);
+
+    if (!arm_host_pmus_choose_one(pmus, cpus, made)) {
+        error_setg(errp, "The guest has the event counters of one PMU, but "
+                   "the vCPU threads may run on the host's CPUs %s, which no "
+                   "single PMU covers (the host has %s); pin all vCPU threads "
+                   "to the CPUs of one PMU", allowed_list, pmu_list);
+        return false;
+    }
+    return true;
+}
+
+/* Chooses among the PMUs of the host, or follows what was loaded. */
+static bool choose_backend(const GPtrArray *pmus, const ArmHostCPUs *cpus,
+                           ArmHostPMUChoice *made, Error **errp)
+{
     g_autofree char *allowed_list = arm_host_cpu_set_format(&cpus->allowed);
     g_autofree char *online_list = arm_host_cpu_set_format(&cpus->online);
     g_autofree char *pmu_list = arm_host_pmus_format(pmus);
 
-    trace_kvm_arm_pmu_hybrid_choose(wanted, allowed_list, online_list,
-                                    pmu_list, fixed);
+    trace_kvm_arm_pmu_hybrid_choose(loaded.backend, allowed_list, online_list,
+                                    pmu_list, has_fixed_counters);
+    switch (loaded.backend) {
+    case ARM_PMU_BACKEND_NONE:
+        return arm_host_pmus_choose(pmus, cpus, has_fixed_counters, made,
+                                    errp);
+    case ARM_PMU_BACKEND_HOST_PMU:
+        return choose_host_pmu(pmus, cpus, made, errp);
+    default:
+        memset(made, 0, sizeof(*made));
+        made->backend = ARM_PMU_BACKEND_FIXED_COUNTERS;
+        return arm_host_pmus_check_coverage(pmus, cpus, errp);
+    }
+}
 
-    if (wanted == ARM_PMU_BACKEND_NONE) {
-        return arm_host_pmus_choose(pmus, cpus, fixed, made, errp);
-    }
-    if (wanted == ARM_PMU_BACKEND_HOST_PMU) {
-        if (!arm_host_pmus_choose_one(pmus, cpus, made)) {
-            error_setg(errp, "The guest has the event counters of one PMU, "
-                       "but the vCPU threads may run on the host's CPUs %s, "
-                       "which no single PMU covers (the host has %s); pin "
-                       "all vCPU threads to the CPUs of one PMU before the "
-                       "migration", allowed_list, pmu_list);
-            return false;
-        }
-        return true;
-    }
-    if (!fixed) {
-        error_setg(errp, "The guest has the fixed counters only, and the "
-                   "host's kernel lacks "
-                   "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY");
+/* The number of event counters is part of what a guest sees. */
+static bool check_nr_counters(uint8_t wanted, const char *wanted_name,
+                              const char *name, uint8_t nr_counters,
+                              Error **errp)
+{
+    if (nr_counters != wanted) {
+        error_setg(errp, "The guest's PMU was backed by %s with %u event "
+                   "counters, and %s has %u here", wanted_name, wanted, name,
+                   nr_counters);
         return false;
     }
-    *made = (ArmHostPMUChoice) { .backend = ARM_PMU_BACKEND_FIXED_COUNTERS };
-    return arm_host_pmus_check_coverage(pmus, cpus, errp);
+    return true;
 }
 
 static void report_choice(const ArmHostPMUChoice *made,
@@ -319,10 +394,10 @@ static void report_choice(const ArmHostPMUChoice *made,
 }
 
 /*
- * All that can be checked is checked before KVM hears of it, so that after an
- * error the next attempt can come to another choice.
+ * All that can be checked is checked before the vCPUs are initialized, so
+ * that after an error the next attempt can come to another choice.
  */
-static bool make_choice(ArmPMUBackend wanted, Error **errp)
+static bool make_choice(Error **errp)
 {
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
     g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
@@ -330,9 +405,16 @@ static bool make_choice(ArmPMUBackend wanted, Error **errp)
     uint8_t nr_counters;
 
     if (!pmus || !read_cpus(cpus, errp) ||
-        !choose_backend(wanted, pmus, cpus, &made, errp) ||
-        !apply_backend(&made, errp) ||
-        !read_nr_counters(&nr_counters, errp)) {
+        !choose_backend(pmus, cpus, &made, errp) ||
+        !tell_kvm(&made, errp) || !read_nr_counters(&nr_counters, errp)) {
+        return false;
+    }
+    if (loaded.backend != ARM_PMU_BACKEND_NONE &&
+        !check_nr_counters(loaded.nr_counters, loaded.name, told.name,
+                           nr_counters, errp)) {
+        return false;
+    }
+    if (!init_vcpu_pmus(errp)) {
         return false;
     }
     record_choice(&made, pmus, nr_counters);
@@ -340,25 +422,28 @@ static bool make_choice(ArmPMUBackend wanted, Error **errp)
     return true;
 }
 
-static int pmu_hybrid_start(NotifierWithReturn *n, void *data, Error **errp)
+bool kvm_arm_pmu_hybrid_pre_resume(AccelState *as, bool step_pending,
+                                   Error **errp)
 {
     ERRP_GUARD();
 
-    if (choice.backend != ARM_PMU_BACKEND_NONE) {
-        return 0;
+    if (!enabled || choice.backend != ARM_PMU_BACKEND_NONE) {
+        return true;
     }
-    if (!flush_registers(errp) ||
-        !make_choice(ARM_PMU_BACKEND_NONE, errp)) {
+    if (!flush_registers(errp) || !make_choice(errp)) {
         error_prepend(errp, "pmu-hybrid: ");
-        return -EINVAL;
+        return false;
     }
-    return 0;
+    return true;
 }
 
 void kvm_arm_pmu_hybrid_defer_init(ARMCPU *cpu)
 {
-    if (CPU(cpu) == first_cpu) {
-        vm_add_start_notifier(&start_notifier);
+    /* Later we may have no right to make a VM. */
+    if (!enabled) {
+        enabled = true;
+        has_fixed_counters = kvm_arm_probe_fixed_counters();
+        trace_kvm_arm_pmu_hybrid_probe(has_fixed_counters);
     }
 }
 
@@ -369,16 +454,19 @@ const char *kvm_arm_pmu_hybrid_backend(void)
 
 void kvm_arm_pmu_hybrid_pre_save(ARMCPU *cpu)
 {
+    bool chosen = choice.backend != ARM_PMU_BACKEND_NONE;
+    const char *name = chosen ? choice.name : loaded.name;
+
     memset(cpu->kvm_pmu_name, 0, sizeof(cpu->kvm_pmu_name));
-    cpu->kvm_pmu_backend = choice.backend;
-    cpu->kvm_pmu_nr_counters = choice.nr_counters;
-    if (choice.name) {
-        pstrcpy((char *)cpu->kvm_pmu_name, sizeof(cpu->kvm_pmu_name),
-                choice.name);
+    cpu->kvm_pmu_backend = chosen ? choice.backend : loaded.backend;
+    cpu->kvm_pmu_nr_counters = chosen ? choice.nr_counters :
+                                        loaded.nr_counters;
+    if (name) {
+        pstrcpy((char *)cpu->kvm_pmu_name, sizeof(cpu->kvm_pmu_name), name);
     }
 }
 
-/* Compares what came with what this VM has, chosen now or long ago. */
+/* Compares what came with what this VM has started with. */
 static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
 {
     const char *name = (char *)cpu->kvm_pmu_name;
@@ -388,12 +476,80 @@ static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
                    "started with %s already", name, choice.name);
         return false;
     }
-    if (cpu->kvm_pmu_nr_counters != choice.nr_counters) {
-        error_setg(errp, "The guest's PMU was backed by %s with %u event "
-                   "counters, and %s has %u here", name,
-                   cpu->kvm_pmu_nr_counters, choice.name, choice.nr_counters);
+    return check_nr_counters(cpu->kvm_pmu_nr_counters, name, choice.name,
+                             choice.nr_counters, errp);
+}
+
+static const ArmHostPMU *find_pmu(const GPtrArray *pmus, const char *name)
+{
+    for (guint i = 0; i < pmus->len; i++) {
+        const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
+
+        if (g_str_equal(pmu->name, name)) {
+            return pmu;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * The vCPU threads may be pinned later, so the PMU that covers them now is a
+ * guess, and so is the one that the guest had. Either will do here if it has
+ * as many counters. Without either the registers wait in QEMU.
+ */
+static bool follow_host_pmu(ARMCPU *cpu, Error **errp)
+{
+    g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
+    g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
+    const char *name = (char *)cpu->kvm_pmu_name;
+    ArmHostPMUChoice guesses[2] = { };
+    uint8_t nr_counters;
+
+    if (!pmus || !read_cpus(cpus, errp)) {
         return false;
     }
+    arm_host_pmus_choose_one(pmus, cpus, &guesses[0]);
+    guesses[1].pmu = find_pmu(pmus, name);
+    loaded.is_open = !guesses[0].pmu && !guesses[1].pmu;
+    if (loaded.is_open) {
+        return true;
+    }
+    for (int i = 0; i < ARRAY_SIZE(guesses); i++) {
+        if (!guesses[i].pmu) {
+            continue;
+        }
+        if (!tell_kvm(&guesses[i], errp) ||
+            !read_nr_counters(&nr_counters, errp)) {
+            return false;
+        }
+        if (nr_counters == cpu->kvm_pmu_nr_counters) {
+            return true;
+        }
+    }
+    return check_nr_counters(cpu->kvm_pmu_nr_counters, name, told.name,
+                             nr_counters, errp);
+}
+
+static bool follow_fixed_counters(Error **errp)
+{
+    const ArmHostPMUChoice made = {
+        .backend = ARM_PMU_BACKEND_FIXED_COUNTERS,
+    };
+
+    return check_fixed_counters(errp) && tell_kvm(&made, errp);
+}
+
+/* Which CPUs the threads may run on is judged when the VM starts. */
+static bool follow_incoming_choice(ARMCPU *cpu, Error **errp)
+{
+    if (!(cpu->kvm_pmu_backend == ARM_PMU_BACKEND_HOST_PMU ?
+          follow_host_pmu(cpu, errp) : follow_fixed_counters(errp))) {
+        return false;
+    }
+    loaded.backend = cpu->kvm_pmu_backend;
+    loaded.nr_counters = cpu->kvm_pmu_nr_counters;
+    g_free(loaded.name);
+    loaded.name = g_strdup((char *)cpu->kvm_pmu_name);
     return true;
 }
 
@@ -409,11 +565,12 @@ bool kvm_arm_pmu_hybrid_load(ARMCPU *cpu, Error **errp)
     }
     if (cpu->kvm_pmu_backend == ARM_PMU_BACKEND_NONE) {
         /* That VM never ran: whatever this one has or gets will do. */
+        loaded.backend = ARM_PMU_BACKEND_NONE;
         return true;
     }
-    if ((choice.backend == ARM_PMU_BACKEND_NONE &&
-         !make_choice(cpu->kvm_pmu_backend, errp)) ||
-        !check_incoming_choice(cpu, errp)) {
+    if (!(choice.backend == ARM_PMU_BACKEND_NONE ?
+          follow_incoming_choice(cpu, errp) :
+          check_incoming_choice(cpu, errp))) {
         error_prepend(errp, "pmu-hybrid: ");
         return false;
     }

@@ -228,7 +228,7 @@ static const ChooseCase choose_cases[] = {
         "old-kernel", { A53, A72 }, "1-2", false, REFUSED,
         .errors = { "CPUs 1-2", "armv8_cortex_a53 on CPUs 0-1",
                     "armv8_cortex_a72 on CPUs 2-3",
-                    "KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY",
+                    "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY",
                     "either pin all vCPU threads" }
     }, {
         "1024-cpus",

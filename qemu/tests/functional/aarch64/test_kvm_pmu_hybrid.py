@@ -32,9 +32,17 @@ GUEST = (
     0x17ffffff,     # b . - 4
 )
 
-# See linux-headers/linux/kvm.h
+# See linux-headers/linux/kvm.h and linux-headers/asm-arm64/kvm.h
+KVM_CREATE_VM = 0xae01
 KVM_CHECK_EXTENSION = 0xae03
-KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY = 252
+KVM_CREATE_VCPU = 0xae41
+KVM_ARM_VCPU_INIT = 0x4020aeae
+KVM_ARM_PREFERRED_TARGET = 0x8020aeaf
+KVM_HAS_DEVICE_ATTR = 0x4018aee3
+KVM_CAP_ARM_VM_IPA_SIZE = 165
+KVM_ARM_VCPU_PMU_V3 = 3
+KVM_ARM_VCPU_PMU_V3_CTRL = 0
+KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY = 5
 
 
 def parse_cpu_list(text):
@@ -57,10 +65,29 @@ def host_pmus():
     return pmus
 
 
+def has_attribute(vcpu, attribute):
+    attr = struct.pack('=IIQQ', 0, KVM_ARM_VCPU_PMU_V3_CTRL, attribute, 0)
+    try:
+        fcntl.ioctl(vcpu, KVM_HAS_DEVICE_ATTR, attr)
+    except OSError:
+        return False
+    return True
+
+
+# Only a vCPU with a PMU has its attributes.
 def kvm_has_fixed_counters():
-    with open('/dev/kvm', 'rb', buffering=0) as kvm:
-        return fcntl.ioctl(kvm, KVM_CHECK_EXTENSION,
-                           KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) > 0
+    with open('/dev/kvm', 'rb+', buffering=0) as kvm:
+        bits = fcntl.ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE)
+        vm = fcntl.ioctl(kvm, KVM_CREATE_VM, bits)
+        vcpu = fcntl.ioctl(vm, KVM_CREATE_VCPU, 0)
+        init = bytearray(32)
+        fcntl.ioctl(vm, KVM_ARM_PREFERRED_TARGET, init)
+        init[4] |= 1 << KVM_ARM_VCPU_PMU_V3
+        fcntl.ioctl(vcpu, KVM_ARM_VCPU_INIT, init)
+        found = has_attribute(vcpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY)
+        os.close(vcpu)
+        os.close(vm)
+        return found
 
 
 class Aarch64PMUHybrid(QemuSystemTest):
@@ -81,6 +108,8 @@ class Aarch64PMUHybrid(QemuSystemTest):
         # It exists where the PMU does, and is off by default.
         self.assertIs(props.get('pmu-hybrid'), False)
         self.pmus = host_pmus()
+        if not self.pmus:
+            self.skipTest('the host lists no PMU of its CPUs in sysfs')
         self.name, self.cpus = min(self.pmus.items(),
                                    key=lambda item: min(item[1]))
 
@@ -162,7 +191,7 @@ class Aarch64PMUHybrid(QemuSystemTest):
     # The error names what there is and what is missing; pinning helps.
     def assert_refused(self, vm):
         error = vm.qmp('cont')['error']['desc']
-        for part in ('pmu-hybrid', 'KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY',
+        for part in ('pmu-hybrid', 'KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY',
                      *self.pmus):
             self.assertIn(part, error)
         self.assertEqual(self.status(vm), 'prelaunch')

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A debugger that lets the VM run, over gdb's remote protocol: when pmu-hybrid=on refuses the start, gdb is told why.
+
+Without an answer gdb waits for the VM to stop, which has not started.
+"""
+
+import contextlib
+import re
+import socket
+import tempfile
+
+from vm import ALL_CPUS, BIG, BIG_CPUS, TIMEOUT, Vm, each_of, equal, match, only_on
+
+REFUSAL = "pmu-hybrid: The vCPU threads may run on the host's CPUs .*, which no single PMU covers"
+
+
+class Gdb:
+    """A connection to QEMU's gdbstub."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(TIMEOUT)
+        self._socket.connect(path)
+        self._data = b""
+
+    def close(self):
+        """As if gdb had died."""
+        self._socket.close()
+
+    def send(self, packet):
+        """Sends a packet, without waiting for anything."""
+        data = packet.encode()
+        self._socket.sendall(b"$%b#%02x" % (data, sum(data) % 256))
+
+    def interrupt(self):
+        """The user's ^C."""
+        self._socket.sendall(b"\x03")
+
+    def receive(self):
+        """The next packet, and acknowledges it."""
+        while not (found := re.search(rb"\$([^#]*)#[0-9a-f]{2}", self._data)):
+            data = self._socket.recv(4096)
+            equal(bool(data), True, "QEMU keeps the connection")
+            self._data += data
+        self._data = self._data[found.end():]
+        self._socket.sendall(b"+")
+        return re.sub(rb"}(.)", lambda escaped: bytes([escaped[1][0] ^ 0x20]), found[1]).decode()
+
+    def ask(self, packet):
+        """Sends a packet and returns the answer."""
+        self.send(packet)
+        return self.receive()
+
+
+@contextlib.contextmanager
+def debugged(*extra):
+    """A VM that waits for its start, and what connects to its gdbstub."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path = f"{folder}/gdb"
+        vm = stack.enter_context(Vm(extra=["-gdb", f"unix:{path},server=on,wait=off", *extra])).connect()
+
+        def connect():
+            gdb = Gdb(path)
+            stack.callback(gdb.close)
+            match("^T", gdb.ask("?"), "why the VM is stopped")
+            return gdb
+
+        yield vm, connect
+
+
+def refused(vm, gdb, packet):
+    """The answer is the reason, and the VM is as it was."""
+    answer = gdb.ask(packet)
+    match(rf"^E\.{REFUSAL}", answer, f"answer to {packet}")
+    equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+    equal("RESUME" in vm.qmp.events, False, "RESUME was sent")
+
+
+@only_on("stock")
+@each_of({packet: packet for packet in ("vCont;c", "vCont;c:p1.-1", "vCont;s:p1.1;c", "c", "s", "C05")})
+def test_refused(packet):
+    """the start is refused twice; with the threads pinned the same packet starts the VM, which can be interrupted and passes"""
+    with debugged() as (vm, connect):
+        vm.pin(ALL_CPUS)
+        gdb = connect()
+        refused(vm, gdb, packet)
+        refused(vm, gdb, packet)
+        vm.pin(BIG_CPUS)
+        gdb.send(packet)
+        if "s" not in packet:
+            vm.wait_until("the start", lambda: vm.status == "running")
+            gdb.interrupt()
+        match("^T", gdb.receive(), "why the VM has stopped")
+        equal(vm.backends, BIG, "backend")
+        gdb.send("c")
+        vm.passes()
+
+
+@only_on("stock")
+def test_connected_later():
+    """a debugger that connects after a refused cont is told the same"""
+    with debugged() as (vm, connect):
+        vm.pin(ALL_CPUS)
+        match(REFUSAL, vm.refusal(), "error")
+        refused(vm, connect(), "c")
+
+
+@only_on("stock")
+def test_detach():
+    """a debugger that detaches gets its OK; the VM stays stopped, which the log explains, and starts with cont when it can"""
+    with debugged() as (vm, connect):
+        vm.pin(ALL_CPUS)
+        equal(connect().ask("D"), "OK", "answer to D")
+        equal((vm.status, vm.backends), ("prelaunch", ""), "state")
+        match(REFUSAL, vm.stderr, "stderr")
+        vm.pin(BIG_CPUS)
+        vm.cont().passes()
+
+
+@only_on("stock")
+def test_asked_once():
+    """a start, or an attempt at it, asks for the choice once, however it is started"""
+    trace = "kvm_arm_pmu_hybrid_choose"
+    with debugged("-trace", trace) as (vm, connect):
+        vm.pin(ALL_CPUS)
+        for number, start in enumerate((vm.refusal, lambda: connect().ask("c"), lambda: vm.human("cont")), 1):
+            start()
+            equal(vm.stderr.count(trace), number, "choices")
+        vm.pin(BIG_CPUS)
+        vm.cont().passes()
+        equal(vm.stderr.count(trace), 4, "choices")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that is restored before anybody could pin the vCPU threads: by -loadvm, by -incoming on the command line, over a socket.
+
+What pinning can mend is judged when the VM starts, and the state is never lost.
+"""
+
+import contextlib
+import tempfile
+
+from migration import add_disk, ended, passes_on, save, saved, send, snapshot, snapshot_of
+from refusal import TYPE, event_sources
+from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on
+
+SPAN = "pmu-hybrid: The guest has the event counters of one PMU, but the vCPU threads may run on .* which no single PMU covers"
+
+
+def disk(path):
+    """Options for the disk that a snapshot is on."""
+    return ["-blockdev", f"driver=qcow2,node-name=disk,file.driver=file,file.filename={path}"]
+
+
+@contextlib.contextmanager
+def by_loadvm(cpus, **options):
+    """A VM that has loaded a snapshot of a guest on these CPUs when its monitor answers."""
+    with snapshot_of(cpus) as path, Vm(extra=[*disk(path), "-loadvm", "one"], **options) as vm:
+        yield vm.connect()
+
+
+@contextlib.contextmanager
+def by_file(cpus, **options):
+    """A VM that reads the state of such a guest from a file, which its command line names."""
+    with saved(pin=cpus) as path, Vm(extra=["-incoming", f"file:{path}"], **options) as vm:
+        vm.connect()
+        equal(ended(vm), ("completed", ""), "migration")
+        yield vm
+
+
+@contextlib.contextmanager
+def by_socket(cpus, **options):
+    """A VM to which such a guest migrates while its threads may run anywhere."""
+    with tempfile.TemporaryDirectory() as folder, Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
+        vm.connect()
+        with Vm(guest="seconds=4") as source:
+            source.connect().pin(cpus)
+            source.cont().wait_for_deltas()
+            equal(send(source, f"unix:{folder}/socket", return_path=True), ("completed", ""), "migration")
+        equal(ended(vm), ("completed", ""), "migration")
+        yield vm
+
+
+WAYS = {"-loadvm": by_loadvm, "-incoming file": by_file, "-incoming unix": by_socket}
+
+
+def refused(vm, pattern):
+    """cont, twice, and the VM stays as it is."""
+    before = vm.status
+    for _ in range(2):
+        match(pattern, vm.refusal(), "error")
+        equal((vm.status, vm.backends), (before, ""), "state after the refusal")
+
+
+@only_on("stock")
+@each_of(WAYS)
+def test_one_pmu(way):
+    """a guest with one PMU is refused at cont while its threads span PMUs, and goes on once they are pinned, to either PMU"""
+    for backend, cpus in ((SMALL, SMALL_CPUS), (BIG, BIG_CPUS)):
+        with way(SMALL_CPUS) as vm:
+            refused(vm, SPAN)
+            vm.pin(cpus)
+            equal(vm.cont().backends, backend, "backend")
+            passes_on(vm)
+
+
+@only_on("stock")
+@each_of(WAYS)
+def test_pinned_elsewhere(way):
+    """threads that were on one PMU when the guest came, and are pinned to the other then, as libvirt's <emulatorpin> has it"""
+    with way(SMALL_CPUS, affinity=SMALL_CPUS) as vm:
+        vm.pin(BIG_CPUS)
+        equal(vm.cont().backends, BIG, "backend")
+        passes_on(vm)
+
+
+@only_on("patched")
+@each_of(WAYS)
+def test_fixed(way):
+    """a guest with fixed counters goes on with them; a CPU without a PMU among those of its threads is refused at cont"""
+    with way(ALL_CPUS) as vm:
+        with event_sources({SMALL: {"type": TYPE, "cpus": f"{cpu_list(SMALL_CPUS)}\n"}}):
+            refused(vm, f"of which {cpu_list(BIG_CPUS)} have no PMU")
+        equal(vm.cont().backends, FIXED, "backend")
+        passes_on(vm)
+
+
+@only_on("patched")
+@each_of(WAYS)
+def test_one_pmu_on_mode(way):
+    """a guest with one PMU does not get the fixed counters, though the kernel has them"""
+    with way(BIG_CPUS) as vm:
+        refused(vm, SPAN)
+        vm.pin(BIG_CPUS)
+        equal(vm.cont().backends, BIG, "backend")
+        passes_on(vm)
+
+
+@only_on("stock")
+def test_saved_again():
+    """a guest that was restored and never started is saved with what it had"""
+    with by_file(SMALL_CPUS) as vm, tempfile.TemporaryDirectory() as folder:
+        refused(vm, SPAN)
+        save(vm, f"{folder}/again")
+        with Vm(extra=["-incoming", f"file:{folder}/again"]) as again:
+            again.connect()
+            equal(ended(again), ("completed", ""), "migration")
+            refused(again, SPAN)
+            again.pin(BIG_CPUS)
+            equal(again.cont().backends, BIG, "backend")
+            passes_on(again)
+
+
+@only_on("stock")
+def test_no_such_pmu():
+    """on a host without a PMU of that name the choice stays open until the threads are pinned"""
+    with saved(pin=SMALL_CPUS) as path, event_sources({"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}):
+        vm = Vm(extra=["-incoming", f"file:{path}"])
+        with vm:
+            vm.connect()
+            equal(ended(vm), ("completed", ""), "migration")
+            refused(vm, SPAN)
+
+
+@only_on("stock")
+def test_loadvm_without_pause():
+    """-loadvm without -S ends with status 1 and the reason, asks once, and the snapshot is still there for threads that are pinned"""
+    with snapshot_of(SMALL_CPUS) as path:
+        options = {"paused": False, "extra": [*disk(path), "-loadvm", "one"]}
+        with Vm(**options) as vm:
+            vm.exits(SPAN)
+            equal(vm.stderr.count("pmu-hybrid:"), 1, "messages")
+        with Vm(affinity=BIG_CPUS, **options) as vm:
+            equal(vm.connect().backends, BIG, "backend")
+            passes_on(vm)
+
+
+@only_on("stock")
+def test_incoming_without_pause():
+    """-incoming file: without -S says why and stays paused, and goes on with cont once the threads are pinned"""
+    with saved(pin=SMALL_CPUS) as path, Vm(paused=False, extra=["-incoming", f"file:{path}"]) as vm:
+        vm.connect()
+        equal(ended(vm), ("completed", ""), "migration")
+        match(SPAN, vm.stderr, "stderr")
+        equal((vm.status, vm.backends), ("paused", ""), "state")
+        vm.pin(SMALL_CPUS)
+        equal(vm.cont().backends, SMALL, "backend")
+        passes_on(vm)
+
+
+@only_on("stock")
+def test_job():
+    """snapshot-load before the first start, as a management application does it, with the threads pinned after it"""
+    with snapshot_of(SMALL_CPUS) as path, Vm() as vm:
+        add_disk(vm.connect(), path)
+        snapshot(vm, "load")
+        refused(vm, SPAN)
+        vm.pin(BIG_CPUS)
+        equal(vm.cont().backends, BIG, "backend")
+        passes_on(vm)
