@@ -31,15 +31,31 @@ mount -t securityfs securityfs /sys/kernel/security
 apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper
 """
 RESTART = "kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"
+# The path of an empty qcow2 image of 64 MiB to write: header, table of refcounts, refcounts of the four clusters, table of clusters
+MAKE_DISK = """
+import struct, sys
+cluster = 1 << 16
+header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\\xfb", 3, 0, 0, 16, 64 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0, 0, 0, 0, 4, 104)
+parts = header, struct.pack(">Q", 2 * cluster), struct.pack(">4H", 1, 1, 1, 1), b""
+with open(sys.argv[1], "wb") as file:
+    file.write(b"".join(part.ljust(cluster, b"\\0") for part in parts))
+"""
+DISK = """
+<disk type='file' device='disk'>
+  <driver name='qemu' type='qcow2'/>
+  <source file='{}'/>
+  <target dev='vda' bus='virtio'/>
+</disk>
+"""
 # Its stdin ends with this side, however that ends.
 CLEANER = """
 cd / && cat >/dev/null
 for name in $(virsh list --all --name | grep "^$1-"); do
     virsh destroy "$name"
-    virsh undefine "$name" --managed-save
+    virsh undefine "$name" --managed-save --snapshots-metadata
     rm -f "$2/$name.log" "$2/$name-console.log"
 done
-rm -f "$3"
+rm -f "$3" "$3".*.qcow2
 """
 
 
@@ -140,15 +156,15 @@ class Libvirt:
             yield domain
         finally:
             # it may have ended itself, or left for another host
-            for words in ("destroy",), ("undefine", "--managed-save"):
+            for words in ("destroy",), ("undefine", "--managed-save", "--snapshots-metadata"):
                 self.host.status("virsh", "-q", words[0], domain.name, *words[1:])
 
 
 class Domain:
     """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or None; pinning: XML of <vcpu>
-    and of what is in <cputune>; words: LITTLE and big, and what to put in their place."""
+    and of what is in <cputune>; words: LITTLE and big, and what to put in their place; disk: whether it has one, for snapshots."""
 
-    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None):
+    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None, disk=False):
         self.libvirt, self.host, self.test, self.name = libvirt, libvirt.host, libvirt.test, name
         self.console_path = f"{LOGS}/{name}-console.log"
         self.xml = find_example("domain")
@@ -158,6 +174,10 @@ class Domain:
         self._set("os/kernel", libvirt.kernel)
         self._set("devices/emulator", emulator or libvirt.emulator)
         self.xml.find("devices/serial/source").set("path", self.console_path)
+        if disk:
+            path = f"{libvirt.kernel}.{name}.qcow2"
+            self.host.run("python3", "-c", MAKE_DISK, path)
+            self.xml.find("devices").append(ET.fromstring(DISK.format(path)))
 
     def _set(self, path, text):
         self.xml.find(path).text = text

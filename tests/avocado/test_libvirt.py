@@ -203,6 +203,23 @@ class Life(DomainTest):
         self.check_in(ONE_PMU, domain.refusal(), "message")
         domain.virsh("managedsave-define", "/dev/stdin", stdin=saved)
 
+    def test_snapshots(self):
+        """A snapshot of a domain with vcpupin alone is reverted while it runs and when it is off, and the guest has the PMU it had"""
+        with self.libvirt(mode=True) as libvirt:
+            words = self.words(libvirt.host)
+            for cpus, wanted in self.BOTH:
+                pinning = [f"<vcpupin vcpu='{vcpu}' cpuset='{cpus}'/>" for vcpu in (0, 1)]
+                with libvirt.domain(f"snapshot-{cpus}", pinning=pinning, words=words, disk=True) as domain:
+                    domain.start().check_alive()
+                    domain.virsh("snapshot-create-as", "one")
+                    for state in "running", "shut off":
+                        if state == "shut off":
+                            domain.virsh("destroy")
+                        domain.virsh("snapshot-revert", "one")
+                        self.check_equal(domain.state, "running", f"state after a revert while it was {state}")
+                        self.check_equal(domain.backend, self.backend(libvirt.host, wanted), "backend")
+                        domain.check_alive()
+
     def test_leaves_pmu(self):
         """
         A vCPU pinned out of its PMU pauses the VM with a message; pinned back, it goes on

@@ -46,8 +46,8 @@ main() {
 		check "$base: the series is well-formed" well_formed "$base"
 		check "$base: builds for arm64" "$SCRATCH/scripts/build-qemu"
 		check "$base: unit tests" unit_tests
-		check "$base: on a host with our kernel" emulated_host patched biglittle choice order fail_entry "$PROPERTY" migration
-		check "$base: on a host with a stock kernel" emulated_host stock biglittle choice order refusal migration
+		check "$base: on a host with our kernel" emulated_host patched biglittle choice order fail_entry "$PROPERTY" migration restore discovery
+		check "$base: on a host with a stock kernel" emulated_host stock biglittle choice order refusal migration restore discovery gdb
 	done
 	finish
 }
