@@ -56,7 +56,7 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: deb
-deb: deps-full trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
+deb: deps-check trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
 	packages/qemu
 	packages/linux
 
