@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The devices of the QEMU that runs inside the emulated host: the virt machine, and what guests of the tests have. With all devices that a
+# PCI machine can have it takes a seventh longer to build. The packaged QEMU has them all (scripts/build-qemu --package).
+CONFIG_ARM_VIRT=y
+
+# libvirt's default bus and devices
+CONFIG_PCIE_PORT=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BALLOON=y
+
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_VIRTIO_SCSI=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_GENERIC_LOADER=y
+CONFIG_PVPANIC_PCI=y
+
+# Windows: what it has drivers for, and a TPM
+CONFIG_NVME_PCI=y
+CONFIG_TPM_EMULATOR=y
+CONFIG_TPM_TIS_SYSBUS=y
+CONFIG_USB_HID=y
+CONFIG_USB_NETWORK=y
+CONFIG_USB_STORAGE_CLASSIC=y
+CONFIG_USB_XHCI_PCI=y
+
+# What the machine and NVMe link with, and do not select
+CONFIG_CXL=y
+CONFIG_CXL_MEM_DEVICE=y
+CONFIG_PXB=y
+CONFIG_SPDM_SOCKET=y
