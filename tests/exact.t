@@ -18,9 +18,11 @@ PROGRAMS='
 	full attributes all
 	full counting all
 	full nested all --append kvm-arm.mode=nested
+	full overflow wraparound --append kvm-arm.wfi_trap_policy=notrap
 	full random all COUNT=500
 	full restore all
 	full restore nested --append kvm-arm.mode=nested
+	full unused all
 	full view all
 	full wrap all
 	full moves many --topology tricluster

@@ -40,10 +40,9 @@ enum operation {
 	OP_MDCR, OP_MASK, OP_WFI, OPERATIONS,
 };
 
-extern const char guest_image[], guest_image_end[];
+extern const char guest_image[], guest_image_end[], guest_idle[];
 extern const char guest_storm[];
-extern const char guest_count[], guest_idle[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[];
-extern const char guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif

@@ -3,7 +3,7 @@
  * Claim: overflow interrupts of the cycle counter that are 2^32 cycles apart come once each and right after the wrap.
  *
  * How: the guest waits for interrupts most of the time, and with kvm-arm.wfi_trap_policy=notrap the emulator's CPU does so in the guest,
- * where cycles count. Under instruction counting that time is skipped, up to the next tick of the host.
+ * where cycles count. In the exact host that time is skipped, up to the next tick of its kernel.
  *
  *   overflow wraparound   all tests, on a host with kvm-arm.wfi_trap_policy=notrap
  */

@@ -6,7 +6,7 @@
 
 /* For what a move leaves to be done on the CPU it went from, in nanoseconds */
 #define SETTLE		200000
-/* Of the host's kernel: at its ticks CPUs that are idle have something to do. Steps keep away from them, farther than they are long. */
+/* CONFIG_HZ of testbed/host.config. At a tick CPUs that are idle may have something to do: steps are not near one. */
 #define TICK		4000000
 #define TICK_MARGIN	500000
 #define TURNS		64
