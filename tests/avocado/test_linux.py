@@ -144,6 +144,7 @@ class Linux(VmTest):
         """They go on coming on each CPU, however often the vCPUs have moved."""
         for cpu in guest.cpus:
             guest.run(f"taskset {1 << cpu:x} perf record -q -e cycles -c {PERIOD} -o /data{cpu} spin {10 ** 15} >/dev/null 2>&1 &")
+        poll("a first sample on each CPU", lambda: all(guest.overflows()), guest.vm.explain)
         for lot in range(1, LOTS + 1):
             guest.vm.move(MOVES)
             before = guest.overflows()
