@@ -264,6 +264,8 @@ check "a report of the kernel that is no panic" refused 123 "the kernel reported
 check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
+check "a device tree that does not exist" refused 125 "the device tree to boot with is '$TMP/none' (VPMU_TREE), which does not exist" \
+	env VPMU_TREE="$TMP/none" "$RUN" -- true
 check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append kvm-arm.mode=none -- true
 check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append initcall_blacklist=armv8_pmu_driver_init -- true
 check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 -- true

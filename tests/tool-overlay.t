@@ -151,8 +151,8 @@ main() {
 		return
 	fi
 	for soc in $("$BOARDS" socs); do
-		for option in -@ ""; do
-			check "$soc, with${option:+}${option:-out} labels" one_pmu "$soc" "$option"
+		for option in with:-@ without:; do
+			check "$soc, ${option%:*} labels" one_pmu "$soc" "${option#*:}"
 		done
 	done
 	check "whole texts" texts_agree
