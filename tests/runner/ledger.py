@@ -91,6 +91,10 @@ class Contents:
             return [path for path in self.files if not path.endswith(PAGE)]
         return fnmatch.filter(self.files, pattern)
 
+    def has_folder(self, folder):
+        """Whether it is one of the project, or of what it built."""
+        return folder == "./" or folder.startswith(ARTIFACTS) or any(path.startswith(folder) for path in self.files)
+
     def _names(self, folder):
         if folder.startswith(ARTIFACTS):
             return os.listdir(TOP / folder) if (TOP / folder).is_dir() else [ABSENT]
@@ -147,6 +151,8 @@ class Ledger:
             return words
         for path in tracer.opened - tracer.made:
             words.update(self._words_of(path))
+        for path in tracer.listed:
+            words.update(self._words_of_folder(path))
         return words
 
     def _words_of(self, path):
@@ -158,18 +164,21 @@ class Ledger:
             return [COMMIT]
         if first == "build":
             return self._words_below_build(path, rest)
-        if (TOP / path).is_dir():
-            folder = os.path.join(path, "")
-            return [folder] if folder == "./" or any(name.startswith(folder) for name in self.contents.files) else []
         if path in self.contents.files or (not os.path.lexists(TOP / path) and not first.startswith(".")):
             return [path]
         return []
 
+    def _words_of_folder(self, path):
+        folder = os.path.join(path, "")
+        if folder.startswith((".git/", "build/")) and not folder.startswith(ARTIFACTS):
+            return self._words_of(path)
+        return [folder] if self.contents.has_folder(folder) else []
+
     def _words_below_build(self, path, rest):
-        if not rest:
+        if not rest or (TOP / path).is_dir() and f"{path}/".startswith(ARTIFACTS):
             return []
-        if f"{path}/" == ARTIFACTS or path.startswith(ARTIFACTS):
-            return [os.path.join(path, "")] if (TOP / path).is_dir() else [path]
+        if path.startswith(ARTIFACTS):
+            return [path]
         place = f"build/{rest.split('/')[0]}"
         for pattern, words in self._made_of.items():
             if fnmatch.fnmatchcase(place, pattern):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which files below the project a program and its children open: strace tells, by seccomp, which costs nothing but at an open."""
+"""Which files below the project a program and its children open, and which folders they list: strace tells. By seccomp it stops at nothing
+else."""
 import contextlib
 import os
 import re
@@ -8,10 +9,11 @@ import tempfile
 import threading
 from pathlib import Path
 
-CALLS = "open,openat,openat2,creat,execve"
+CALLS = "open,openat,openat2,creat,execve,getdents64"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
 # PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; a path that was resolved is better than one as it was said
 CALL = re.compile(r'\d+ +(\w+)\((?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)')
+LISTED = re.compile(r"\d+ +getdents64\(\d+<([^>]*)>")
 RETURNED = re.compile(r"\) += \d+<([^>]*)>")
 WRITES = re.compile(r"O_WRONLY|O_TRUNC|O_EXCL")
 UNFINISHED, RESUMED = " <unfinished ...>", re.compile(r"(\d+) +<\.\.\. \w+ resumed>(.*)")
@@ -28,12 +30,12 @@ def why_not():
 
 
 class Tracer:
-    """Of one program: opened and made are the paths it opened, or tried to, and those that it wrote itself."""
+    """Of one program: opened are the paths that it opened, or tried to, made those that it wrote itself, listed the folders it read."""
 
     def __init__(self, top):
         self._top = str(top)
         self._pending = {}
-        self.opened, self.made = set(), set()
+        self.opened, self.made, self.listed = set(), set(), set()
 
     @contextlib.contextmanager
     def trace(self, command):
@@ -65,15 +67,21 @@ class Tracer:
             return
         if resumed := RESUMED.match(line):
             line = self._pending.pop(resumed[1], "") + resumed[2]
-        if self._top not in line or not (call := CALL.match(line)):
+        if self._top not in line:
             return
-        name, folder, path, rest = call.groups()
+        if listed := LISTED.match(line):
+            self._add(self.listed, listed[1])
+        elif call := CALL.match(line):
+            self._take_call(*call.groups())
+
+    def _take_call(self, name, folder, path, rest):
         returned = RETURNED.search(rest)
         path = returned[1] if returned else os.path.normpath(os.path.join(folder or "/", path))
-        if path != self._top and not path.startswith(f"{self._top}/"):
-            return
-        path = os.path.relpath(path, self._top)
-        if name == "creat" or (name != "execve" and WRITES.search(rest)):
-            self.made.add(path)
-        elif path not in self.made:
-            self.opened.add(path)
+        writes = name == "creat" or (name != "execve" and WRITES.search(rest))
+        self._add(self.made if writes else self.opened, path)
+
+    def _add(self, paths, path):
+        if path == self._top or path.startswith(f"{self._top}/"):
+            path = os.path.relpath(path, self._top)
+            if paths is not self.opened or path not in self.made:
+                paths.add(path)
