@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU series can give is explained, and each
-command is run by a test, or marked as needing hardware."""
+command is run by a test, or marked as needing hardware. The page of the tests names the rows that there are."""
 import re
+import subprocess
 import sys
 
 import tap
 from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, find_rows, read_table
 
+TESTING = DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
 ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
@@ -73,10 +75,45 @@ def not_run():
             yield f"{COMMANDS.name}: {test.relative_to(TOP)} does not have '{text}', in place of '{beginning}'"
 
 
+def read_rows():
+    """Names of all rows."""
+    output = subprocess.run([TOP / "tests" / "run", "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"^([a-z0-9/-]+): ", output, re.M)
+
+
+def wrong_layers(rows):
+    """Rows that no layer of the picture has, and words of the picture that no row has."""
+    words = [word for line in re.findall(r"^│.*│(.*)$", TESTING.read_text(), re.M) for word in line.split()]
+    used = set()
+    for row in rows:
+        # the longest that fits: a name, or the beginning of one
+        fitting = [word for word in words if row == word or (word[-1] in "/-" and row.startswith(word))]
+        if not fitting:
+            yield f"no layer has {row}"
+            continue
+        used.add(max(fitting, key=len))
+    yield from (f"no row is {word}" for word in words if word not in used)
+    yield from (f"{word} is there twice" for word in set(words) if words.count(word) > 1)
+
+
+def wrong_names(rows):
+    """Rows and patterns in the text that are none."""
+    text = TESTING.read_text()
+    for names in re.findall(r"`tests/run ([a-z][^`]*)`", text):
+        yield from (f"tests/run {names}: there is no row {name}" for name in names.split() if name not in rows)
+    for pattern in re.findall(r"ONLY='?([^'` ]+)", text):
+        # a page needs the backslash within a table
+        pattern = pattern.replace("\\|", "|")
+        if not any(re.search(pattern, row) for row in rows):
+            yield f"ONLY={pattern} matches no row"
+
+
 def main():
+    rows = read_rows()
     checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
     checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", unexplained()),
-               ("each command is run by a test", not_run())]
+               ("each command is run by a test", not_run()), ("the picture of the tests' layers has each row once", wrong_layers(rows)),
+               ("the page of the tests names rows that there are", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)
 
 
