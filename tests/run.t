@@ -46,6 +46,11 @@ short_plan() {
 	fails_as 'Too few tests run (expected 3, got 2)' '2 passed, 1 failed, 0 skipped'
 }
 
+same_number() {
+	tap bad 1..2 'ok 1' 'ok 1'
+	fails_as 'Duplicate test numbers' '2 passed, 1 failed, 0 skipped'
+}
+
 no_test() {
 	tap bad 1..0
 	fails_as 'ran no test' '0 passed, 1 failed, 0 skipped'
@@ -163,6 +168,7 @@ check 'passed tests are counted, their TAP is kept' all_passed
 check 'a failed test is shown with its diagnostics, its logs and the command that reruns it' one_failed
 check 'a program without a plan fails' no_plan
 check 'a program that ends before its plan fails' short_plan
+check 'a program that prints a number twice fails' same_number
 check 'a program that runs no test fails' no_test
 check 'a program that dies fails, and its last words are shown' died
 check 'a bail-out fails, and the other programs run' bailed_out

@@ -55,7 +55,7 @@ wrong_table() {
 	table_error "tests/table:1: 'one | core' has 2 columns; a row is NAME | SET | SECONDS | NEEDS | COMMAND" 'one | core'
 	table_error "tests/table:1: 'One' is no name; use lower case, digits, '-' and '/'" 'One | core | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'slow' is no set; give core or full, then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
-	table_error "tests/table:1: one: 'long' is no number of seconds; give the longest time it took on two idle cores" \
+	table_error "tests/table:1: one: 'long' is no number of seconds; give about how long it takes on two idle cores" \
 		'one | core | long | | tests/one.t'
 	table_error "tests/table:1: one needs 'moon', of which no line 'make moon = ...' says what it is made of" \
 		'one | core | 1 | moon | tests/one.t'

@@ -36,12 +36,15 @@ apply_and_build() {
 }
 
 main() {
-	local name=${1-} patch
+	local name=${1-} patch kernel
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	KERNELS=("${@:2}")
 	case $name-${#KERNELS[@]} in
-	linux-[1-9])
+	linux-[1-3])
+		for kernel in "${KERNELS[@]}"; do
+			[[ $kernel =~ ^(patched|no-kvm|no-pmu)$ ]] || die "there is no kernel '$kernel'; give patched, no-kvm, no-pmu"
+		done
 		prepare_scratch linux testbed
 		add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
 		add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y

@@ -55,7 +55,7 @@ class Run:
     def __init__(self, allowed, jobs, books=None):
         self._allowed, self._most, self._books = allowed, jobs, books
         self._limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+", "a number of seconds", float)
-        self._jobs, self._lock = {}, threading.Lock()
+        self._jobs = {}
         self.counts, self.failed, self.skips, self.failures = collections.Counter(), [], [], []
 
     def run(self, rows):

@@ -72,7 +72,7 @@ def parse_row(place, line, claim, folders):
     if not words or words[0] not in SETS or not set(words[1:]) <= set(MARKS):
         raise UsageError(f"{place}: {name}: '{cells[1]}' is no set; give {' or '.join(SETS)}, then what holds of {', '.join(MARKS)}")
     if not seconds.isdecimal() or int(seconds) == 0:
-        raise UsageError(f"{place}: {name}: '{seconds}' is no number of seconds; give the longest time it took on two idle cores")
+        raise UsageError(f"{place}: {name}: '{seconds}' is no number of seconds; give about how long it takes on two idle cores")
     if unknown := [target for target in needs if target not in folders]:
         raise UsageError(f"{place}: {name} needs '{unknown[0]}', of which no line 'make {unknown[0]} = ...' says what it is made of")
     if not command or not (TOP / command[0]).is_file():
