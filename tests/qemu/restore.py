@@ -40,7 +40,7 @@ def by_socket(cpus, **options):
     """A VM to which such a guest migrates while its threads may run anywhere."""
     with tempfile.TemporaryDirectory() as folder, Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
         vm.connect()
-        with Vm(guest="seconds=4") as source:
+        with Vm() as source:
             source.connect().pin(cpus)
             source.cont().wait_for_deltas()
             equal(send(source, f"unix:{folder}/socket", return_path=True), ("completed", ""), "migration")
