@@ -139,7 +139,7 @@ def test_trace():
     with Vm(extra=["-trace", "kvm_arm_pmu_hybrid_choose"]) as vm:
         vm.connect().pin(SMALL_CPUS)
         vm.cont()
-        match(rf"kvm_arm_pmu_hybrid_choose .*CPUs {cpu_list(SMALL_CPUS)}, PMUs: {pmu_list()}, "
+        match(rf"kvm_arm_pmu_hybrid_choose .*CPUs {cpu_list(SMALL_CPUS)}, online {cpu_list(ALL_CPUS)}, PMUs: {pmu_list()}, "
               f"KVM has fixed counters: {int(KERNEL == 'patched')}", vm.stderr, "trace")
         equal(vm.stderr.count("kvm_arm_pmu_hybrid_choose"), 1, "choices")
 
