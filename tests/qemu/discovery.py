@@ -11,7 +11,6 @@ from vm import ALL_CPUS, ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, SMALL,
 OTHERS = {
     "attribute absent": "no-attribute-5",
     "without effect": "other-attribute-5",
-    "takes the counters and leaves events": "attribute-5-keeps-events",
     "cannot be set": "attribute-5-fails",
 }
 

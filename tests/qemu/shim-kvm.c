@@ -23,7 +23,7 @@
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 
 #define PMCR_EL0	ARM64_SYS_REG(3, 3, 9, 12, 0)
-#define PMCR_N		(0x1fUL << 11)
+#define PMCR_N_BIT1	(1UL << 12)
 /* Capabilities that QEMU does not know end before it. */
 #define NEW_CAPABILITIES	246
 
@@ -50,10 +50,6 @@ static const struct rule {
 	/* The number means something that leaves the event counters alone. */
 	{ "other-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
 	{ "other-attribute-5", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
-	/* It takes event counters away, but not their events. */
-	{ "attribute-5-keeps-events", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
-	{ "attribute-5-keeps-events", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
-	{ "attribute-5-keeps-events", GET_REG, PMCR_EL0, .cleared = PMCR_N },
 	/* It is there and cannot be set. */
 	{ "attribute-5-fails", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
 	{ "attribute-5-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EINVAL },
@@ -62,7 +58,7 @@ static const struct rule {
 	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -ENXIO },
 	{ "no-new-capabilities", HAS_NEW_CAP, 0, .answer = 0 },
 	/* As before Linux 6.7, where vCPUs were created on CPUs of different PMUs */
-	{ "n-per-vcpu", GET_REG, PMCR_EL0, .cleared = 2UL << 11, .others_only = true },
+	{ "n-per-vcpu", GET_REG, PMCR_EL0, .cleared = PMCR_N_BIT1, .others_only = true },
 };
 
 /* Number of the vCPU, or -1 */
