@@ -4,6 +4,7 @@
  * order. And: whoever does not use the attribute sees no change.
  *
  *   attributes all         all tests, on a kernel that has the attribute
+ *   attributes capability  that the kernel announces it; goes with the patch that does
  *   attributes nested      what concerns guests with EL2, on a host with kvm-arm.mode=nested
  *   attributes protected   on a host with kvm-arm.mode=protected
  *   attributes nopmu       on a host without a PMU
@@ -47,38 +48,44 @@ struct sequence {
 #define SET_NR(n, expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, expected, n }
 #define SET_FIXED(expected)	{ SET, 0, FIXED, expected }
 #define SET_INIT(expected)	{ SET, 0, KVM_ARM_VCPU_PMU_V3_INIT, expected }
-#define GET_FIXED(expected)	{ GET, 0, FIXED, expected }
+/* There is no getter */
+#define GET_FIXED		{ GET, 0, FIXED, -ENXIO }
 #define HAS_FIXED(expected)	{ HAS, 0, FIXED, expected }
 #define HAS_PMU(expected)	{ HAS, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, expected }
 #define N_IS(n)			{ READ_N, 0, 0, n }
 
 static const struct sequence sequences[] = {
-	{ "no PMU: the attribute is -ENODEV", 0, { HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), GET_FIXED(-ENXIO) } },
+	{ "no PMU: the attribute is -ENODEV", 0, { HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV) } },
 	{ "vCPU not initialised: -ENODEV", 0, { { CREATE, 1 }, { SET, 1, FIXED, -ENODEV }, { HAS, 1, FIXED, -ENXIO } } },
-	{ "set, get, set again", PMU, { HAS_FIXED(0), GET_FIXED(-ENXIO), SET_FIXED(0), GET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
-	{ "set, get, set again; strict", STRICT,
-	  { HAS_FIXED(0), GET_FIXED(-ENXIO), SET_FIXED(0), GET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
-	{ "after PMU INIT: -EBUSY", PMU, { SET_INIT(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO) } },
-	{ "PMU INIT after it", PMU, { SET_FIXED(0), SET_INIT(0), SET_FIXED(-EBUSY), GET_FIXED(0), SET_INIT(-EBUSY) } },
+	{ "set, set again", PMU, { HAS_FIXED(0), SET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
+	{ "set, set again; strict", STRICT,
+	  { HAS_FIXED(0), SET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
+	{ "no getter", PMU, { GET_FIXED, SET_FIXED(0), GET_FIXED } },
+	{ "after PMU INIT: -EBUSY", PMU, { SET_INIT(0), SET_FIXED(-EBUSY) } },
+	{ "PMU INIT after it", PMU, { SET_FIXED(0), SET_INIT(0), SET_FIXED(-EBUSY), SET_INIT(-EBUSY) } },
 	{ "PMU INIT before any choice; strict: -ENXIO", STRICT, { SET_INIT(-ENXIO), SET_FIXED(0), SET_INIT(0) } },
 	{ "PMU INIT of one vCPU leaves the choice to the others", PMU,
-	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, SET_INIT(0), { SET, 1, FIXED, 0 }, GET_FIXED(0), N_IS(0) } },
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, SET_INIT(0), { SET, 1, FIXED, 0 }, N_IS(0) } },
 	{ "after a vCPU ran: -EBUSY", PMU,
-	  { SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY }, GET_FIXED(-ENXIO) } },
+	  { SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY } } },
 	{ "set, run, set on another vCPU: -EBUSY", PMU,
-	  { SET_FIXED(0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY }, { GET, 1, FIXED, 0 } } },
-	{ "after SET_PMU: -EBUSY", PMU, { SET_PMU(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO), SET_PMU(0), SET_INIT(0) } },
-	{ "after SET_PMU; strict: -EBUSY", STRICT, { SET_PMU(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO), SET_PMU(0), SET_INIT(0) } },
+	  { SET_FIXED(0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY } } },
+	{ "after SET_PMU: -EBUSY", PMU, { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
+	{ "after SET_PMU; strict: -EBUSY", STRICT, { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
 	{ "after SET_PMU through another vCPU: -EBUSY", PMU,
 	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, 0 }, SET_FIXED(-EBUSY) } },
-	{ "SET_PMU after it: -EBUSY", PMU, { SET_FIXED(0), SET_PMU(-EBUSY), GET_FIXED(0), HAS_PMU(0), N_IS(0) } },
-	{ "SET_PMU after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_PMU(-EBUSY), GET_FIXED(0), HAS_PMU(0), N_IS(0) } },
-	{ "after a filter: -EBUSY", PMU, { SET_FILTER(0), SET_FIXED(-EBUSY), GET_FIXED(-ENXIO) } },
+	{ "SET_PMU after it: -EBUSY", PMU, { SET_FIXED(0), SET_PMU(-EBUSY), HAS_PMU(0), N_IS(0) } },
+	{ "SET_PMU after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_PMU(-EBUSY), HAS_PMU(0), N_IS(0) } },
+	{ "after a filter: -EBUSY", PMU, { SET_FILTER(0), SET_FIXED(-EBUSY) } },
 	{ "after SET_PMU and a filter; strict: -EBUSY", STRICT, { SET_FILTER(-ENXIO), SET_PMU(0), SET_FILTER(0), SET_FIXED(-EBUSY) } },
-	{ "a filter after it: -EBUSY", PMU, { SET_FIXED(0), SET_FILTER(-EBUSY), GET_FIXED(0) } },
-	{ "a filter after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_FILTER(-EBUSY), GET_FIXED(0), SET_INIT(0) } },
+	{ "a filter after it: -EBUSY", PMU, { SET_FIXED(0), SET_FILTER(-EBUSY) } },
+	{ "a filter after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_FILTER(-EBUSY), SET_INIT(0) } },
 	{ "number of counters after it: only 0", PMU, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), SET_NR(31, -EINVAL), N_IS(0) } },
 	{ "number of counters after it; strict: only 0", STRICT, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), N_IS(0) } },
+	{ "number of counters after a vCPU ran: -EBUSY", PMU,
+	  { SET_NR(2, 0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
+	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, -EBUSY, 1 }, N_IS(2) } },
+	{ "number of counters after a filter", PMU, { SET_FILTER(0), SET_NR(2, 0), N_IS(2) } },
 	{ "number of counters before it is forgotten", PMU, { SET_NR(2, 0), N_IS(2), SET_FIXED(0), N_IS(0) } },
 	{ "number of counters before any choice; strict: -EINVAL", STRICT, { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
 	{ "PMCR_EL0.N cannot be written", PMU, { SET_FIXED(0), N_IS(0), { WRITE_N, 0, 4 }, N_IS(0), { WRITE_N, 0, 0 }, N_IS(0) } },
@@ -86,12 +93,12 @@ static const struct sequence sequences[] = {
 	{ "PMMIR_EL1.SLOTS takes only 0", PMU, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
 	{ "PMMIR_EL1.SLOTS takes only 0; strict", STRICT, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
 	{ "set through a second vCPU, seen by all", PMU,
-	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, 0 }, GET_FIXED(0), N_IS(0), { READ_N, 1, 0, 0 }, SET_PMU(-EBUSY) } },
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, 0 }, N_IS(0), { READ_N, 1, 0, 0 }, SET_PMU(-EBUSY) } },
 	{ "a vCPU initialised later gets no default PMU", PMU,
-	  { SET_FIXED(0), { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { GET, 1, FIXED, 0 }, { READ_N, 1, 0, 0 },
+	  { SET_FIXED(0), { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { READ_N, 1, 0, 0 },
 	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, -EBUSY }, { SET, 1, KVM_ARM_VCPU_PMU_V3_INIT, 0 }, N_IS(0) } },
 	{ "initialising a vCPU again changes nothing", PMU,
-	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, GET_FIXED(0), N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, GET_FIXED(0), N_IS(0),
+	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, N_IS(0),
 	    { RUN } } },
 	{ "unused: the default PMU and its counters are as before", PMU,
 	  { SET_PMU(0), SET_NR(2, 0), N_IS(2), SET_FILTER(0), SET_INIT(0), { RUN } } },
@@ -219,7 +226,6 @@ static void test_ignored(void)
 	ok = is_equal("VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
 	ok &= is_equal("HAS", ioctl(vm.vcpu[0], KVM_HAS_DEVICE_ATTR, &attr), 0);
 	ok &= is_equal("SET", ioctl(vm.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), 0);
-	ok &= is_equal("GET", ioctl(vm.vcpu[0], KVM_GET_DEVICE_ATTR, &attr), 0);
 	vm_destroy(&vm);
 	result(ok, "the attribute has no parameter");
 }
@@ -259,7 +265,6 @@ static void test_running(void)
 		;
 	seen = laps;
 	ok &= is_equal("SET", vcpu_set_attr(&vm, 1, FIXED, NULL), -EBUSY);
-	ok &= is_equal("GET", vcpu_get_attr(&vm, 1, FIXED, NULL), -ENXIO);
 	while (laps == seen)
 		;
 	stop = true;
@@ -268,9 +273,13 @@ static void test_running(void)
 	result(ok, "while another vCPU runs: -EBUSY");
 }
 
-static void test_all(void)
+static void test_announced(void)
 {
 	test_capability(1);
+}
+
+static void test_all(void)
+{
 	test_sequences();
 	test_ignored();
 	test_running();
@@ -290,15 +299,15 @@ static void test_protected_vm(void)
 
 	vcpu_create(&vm, 0);
 	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
-	ok &= is_equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), -ENODEV);
-	ok &= is_equal("get", vcpu_get_attr(&vm, 0, FIXED, NULL), -ENXIO);
-	result(ok, "a protected VM is refused the mode");
+	ok &= is_equal("has", vcpu_has_attr(&vm, 0, FIXED), 0);
+	ok &= is_equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), 0);
+	ok &= is_equal("SET_PMU", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[0].type), -EBUSY);
+	result(ok, "a protected VM can be given the mode as it can be given a PMU");
 	vm_destroy(&vm);
 }
 
 static void test_protected(void)
 {
-	test_capability(1);
 	test_sequences();
 	test_running();
 	test_protected_vm();
@@ -308,7 +317,7 @@ static void test_nopmu(void)
 {
 	static const struct sequence sequence = {
 		"without a PMU in the host the attribute is -ENODEV", 0,
-		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), GET_FIXED(-ENXIO), { CREATE, 1 }, { INIT_VCPU, 1, PMU, -EINVAL },
+		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), { CREATE, 1 }, { INIT_VCPU, 1, PMU, -EINVAL },
 		  { INIT_VCPU, 1, STRICT, -EINVAL }, { INIT_VCPU, 1, 0 }, { SET, 1, FIXED, -ENODEV } }
 	};
 
@@ -329,7 +338,7 @@ static void test_nested(void)
 static void test_missing(void)
 {
 	static const struct sequence sequence = {
-		"the attribute is missing", PMU, { HAS_FIXED(-ENXIO), SET_FIXED(-ENXIO), GET_FIXED(-ENXIO), HAS_PMU(0), SET_PMU(0) }
+		"the attribute is missing", PMU, { HAS_FIXED(-ENXIO), SET_FIXED(-ENXIO), HAS_PMU(0), SET_PMU(0) }
 	};
 
 	test_capability(0);
@@ -338,6 +347,7 @@ static void test_missing(void)
 
 static const struct group groups[] = {
 	{ "all", test_all, 1 },
+	{ "capability", test_announced, 1 },
 	{ "nested", test_nested, 1 },
 	{ "protected", test_protected, 1 },
 	{ "nopmu", test_nopmu },

@@ -3,22 +3,31 @@
 
 #include <stdio.h>
 
-void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry)
+void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing, const char *entry)
 {
 	int irq = GUEST_PMU_PPI, type = pmus[0].type, status = 0;
 
 	vm_create(vm);
-	vcpu_create(vm, 0);
-	if (vcpu_init(vm, 0, features))
-		die("KVM_ARM_VCPU_INIT with features 0x%x failed", features);
+	for (int i = 0; i < vcpus; i++) {
+		vcpu_create(vm, i);
+		if (vcpu_init(vm, i, features))
+			die("KVM_ARM_VCPU_INIT with features 0x%x failed", features);
+	}
 	vm_create_gic(vm);
 	if (backing == BACKED_BY_PMU)
 		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
 	else if (backing == BACKED_BY_FIXED)
 		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL);
-	if (status || vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) || vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
+	for (int i = 0; !status && i < vcpus; i++)
+		status = vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ?: vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
+	if (status)
 		die("setting the PMU up failed");
 	vm_load(vm, entry);
+}
+
+void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry)
+{
+	guest_create_vcpus(vm, 1, features, backing, entry);
 }
 
 void set_argument(struct vm *vm, int number, uint64_t value)

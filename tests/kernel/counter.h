@@ -15,6 +15,8 @@ enum backing { BACKED_BY_DEFAULT, BACKED_BY_PMU, BACKED_BY_FIXED };
 
 /* A VM with a vCPU, a GIC and an initialised PMU that starts at entry; BACKED_BY_PMU is by the first of pmus */
 void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry);
+/* The same with more vCPUs, all of them initialised; entry is where vCPU 0 starts */
+void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing, const char *entry);
 /* Of the guest program: register x0 and so on */
 void set_argument(struct vm *vm, int number, uint64_t value);
 /* The next report of the guest, which must be a value */

@@ -1,15 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A guest that begins at EL2: reports what it sees of the event counters there, and then at EL1. */
+/* Guests that begin at EL2 and go on at EL1. The first reports what it sees of the event counters at both. */
 #include "guest.h"
 
 /* What leaves EL1 and EL0 to the guest at EL1; E2H is RES1 here */
 #define HCR_RW_E2H	(1 << 31 | 1 << 34)
 #define SPSR_EL1H	0x3c5
 #define HPMN_TRIED	4
+#define PMCR_E		(1 << 0)
+#define PMCR_LC		(1 << 6)
+#define PMCR_LP		(1 << 7)
+#define PMU_CYCLE_BIT	(1 << 31)
+
+	.macro	report reg
+	str	\reg, [x19, #GUEST_VALUE]
+	.endm
+
+	/* To LABEL at EL1 */
+	.macro	go_to_el1 label
+	mov	x0, #SPSR_EL1H
+	msr	spsr_el2, x0
+	adr	x0, \label
+	msr	elr_el2, x0
+	ldr	x0, =HCR_RW_E2H
+	msr	hcr_el2, x0
+	isb
+	eret
+	.endm
 
 	.section .rodata
-	.balign	0x80
-	.global	nested_guest, nested_guest_end
+	.balign	0x800
+	.global	nested_guest, nested_guest_end, nested_bits, nested_filter
 nested_guest:
 	mov	x19, #GUEST_MMIO
 	mrs	x0, pmcr_el0
@@ -23,20 +43,91 @@ nested_guest:
 	str	x0, [x19, #GUEST_VALUE]
 	mrs	x0, pmcr_el0
 	str	x0, [x19, #GUEST_VALUE]
-	mov	x0, #SPSR_EL1H
-	msr	spsr_el2, x0
-	adr	x0, 1f
-	msr	elr_el2, x0
-	ldr	x0, =HCR_RW_E2H
-	msr	hcr_el2, x0
-	isb
-	eret
+	go_to_el1 1f
 1:	mrs	x0, currentel
 	str	x0, [x19, #GUEST_VALUE]
 	mrs	x0, pmcr_el0
 	str	x0, [x19, #GUEST_VALUE]
 	b	.
+
+/* Reports the bits of the counters at EL2, at EL1, and at EL2 again after EL1 changed what makes KVM look at all of them. */
+	.balign	0x80
+nested_bits:
+	mov	x19, #GUEST_MMIO
+	adr	x0, nested_vectors
+	msr	vbar_el2, x0
+	mov	x0, #HPMN_TRIED
+	msr	mdcr_el2, x0
+	mov	x0, #-1
+	msr	pmcntenclr_el0, x0
+	msr	pmintenclr_el1, x0
+	msr	pmovsclr_el0, x0
+	mov	x0, #(1 << 5 | 1)
+	msr	pmcntenset_el0, x0
+	msr	pmintenset_el1, x0
+	msr	pmovsset_el0, x0
+	mrs	x0, pmcntenset_el0
+	report	x0
+	go_to_el1 1f
+1:	mrs	x0, pmcntenset_el0
+	report	x0
+	mrs	x0, pmintenset_el1
+	report	x0
+	mrs	x0, pmovsset_el0
+	report	x0
+	mov	x0, #PMCR_E
+	msr	pmcr_el0, x0
+	mrs	x0, pmcntenset_el0
+	report	x0
+	mov	x0, #(PMCR_LC | PMCR_LP)
+	msr	pmcr_el0, x0
+	mrs	x0, pmcntenset_el0
+	report	x0
+	hvc	#0
+	b	.
+nested_bits_at_el2:
+	mrs	x0, pmcntenset_el0
+	report	x0
+	mrs	x0, pmintenset_el1
+	report	x0
+	mrs	x0, pmovsset_el0
+	report	x0
+	b	.
+
+/* The cycle counter is enabled at EL2 for a while, and then at EL1. Reports what it counts there. In: x20 PMCCFILTR_EL0. */
+	.balign	0x80
+nested_filter:
+	mov	x19, #GUEST_MMIO
+	mov	x0, #-1
+	msr	pmcntenclr_el0, x0
+	msr	pmintenclr_el1, x0
+	mov	x0, #(PMCR_E | PMCR_LC)
+	msr	pmcr_el0, x0
+	msr	pmccfiltr_el0, x20
+	mov	x21, #PMU_CYCLE_BIT
+	msr	pmcntenset_el0, x21
+	isb
+	msr	pmcntenclr_el0, x21
+	isb
+	go_to_el1 1f
+1:	msr	pmcntenset_el0, x21
+	isb
+	mrs	x1, pmccntr_el0
+	mov	x2, #GUEST_READS
+2:	subs	x2, x2, #1
+	b.ne	2b
+	isb
+	mrs	x3, pmccntr_el0
+	sub	x0, x3, x1
+	report	x0
+	b	.
 	.ltorg
+
+	/* Of EL2: an hvc from EL1 is the one exception there is */
+	.balign	0x800
+nested_vectors:
+	.space	0x400
+	b	nested_bits_at_el2
 nested_guest_end:
 
 	.section .note.GNU-stack, "", %progbits

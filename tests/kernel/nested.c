@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: with fixed counters only, a guest that has EL2 sees no event counter at EL2 nor at EL1, and cannot give itself one by
- * MDCR_EL2.HPMN.
+ * MDCR_EL2.HPMN. With the counters of a PMU, those that EL2 has reserved for itself keep their bits whatever EL1 does. The cycle counter
+ * counts at EL1 by the filter of EL1, also when EL2 has used it before.
  *
  *   nested all   on a host with kvm-arm.mode=nested
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "counter.h"
+#include "steps.h"
 
 #define EL1_OF_CURRENTEL	(1 << 2)
 #define HPMN			0x1f
 
-extern const char nested_guest[], nested_guest_end[];
+extern const char nested_guest[], nested_guest_end[], nested_bits[], nested_filter[];
+
+static void create(struct vm *vm, unsigned int features, enum backing backing, const char *entry)
+{
+	guest_create(vm, features, backing, guest_image);
+	memcpy(vm->ram, nested_guest, nested_guest_end - nested_guest);
+	if (vcpu_set_reg(vm, 0, REG_CORE(regs.pc), GUEST_RAM + (entry - nested_guest)))
+		die("setting the program counter failed");
+}
 
 static void test_guest(unsigned int features, enum backing backing, unsigned int counters, unsigned int hpmn, const char *name)
 {
@@ -28,8 +37,7 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 	struct vm vm;
 	bool ok = true;
 
-	guest_create(&vm, features, backing, guest_image);
-	memcpy(vm.ram, nested_guest, nested_guest_end - nested_guest);
+	create(&vm, features, backing, nested_guest);
 	for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
 		uint64_t value = next_value(&vm);
 
@@ -43,6 +51,94 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 	result(ok, "%s", name);
 }
 
+static bool is_equal(const char *what, uint64_t got, uint64_t expected)
+{
+	if (got != expected)
+		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected, (unsigned long long)got);
+	return got == expected;
+}
+
+/* What userspace saves while the guest is at EL1 */
+static bool saves_all(struct vm *vm, uint64_t bits, uint64_t mask)
+{
+	return is_equal("PMCNTENSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMCNTENSET_EL0) & mask, bits) &
+	       is_equal("PMINTENSET_EL1, saved at EL1", vcpu_get_reg(vm, 0, REG_PMINTENSET_EL1) & mask, bits) &
+	       is_equal("PMOVSSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMOVSSET_EL0) & mask, bits);
+}
+
+/* Counters 0 and 5, of which EL2 has reserved the latter */
+static void test_bits(void)
+{
+	static const struct { const char *name; uint64_t expected; } reports[] = {
+		{ "PMCNTENSET_EL0 at EL2", 0x21 }, { "PMCNTENSET_EL0 at EL1", 0x1 }, { "PMINTENSET_EL1 at EL1", 0x1 },
+		{ "PMOVSSET_EL0 at EL1", 0x1 }, { "PMCNTENSET_EL0 at EL1 after PMCR_EL0.E", 0x1 },
+		{ "PMCNTENSET_EL0 at EL1 after PMCR_EL0.{E,LC,LP}", 0x1 }, { "PMCNTENSET_EL0 at EL2 again", 0x21 },
+		{ "PMINTENSET_EL1 at EL2 again", 0x21 }, { "PMOVSSET_EL0 at EL2 again", 0x21 },
+	};
+	const uint64_t counters = 0x3f;
+	struct vm vm;
+	bool ok = true, saved = true;
+
+	pin_to(pmus[0].cpus);
+	create(&vm, PMU | EL2, BACKED_BY_PMU, nested_bits);
+	for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
+		ok &= is_equal(reports[i].name, next_value(&vm) & counters, reports[i].expected);
+		saved &= saves_all(&vm, 0x21, counters);
+	}
+	vm_destroy(&vm);
+	result(ok, "counters that EL2 has reserved keep their bits, which EL1 does not see");
+	result(saved, "userspace saves these bits when the guest is at EL1, too");
+}
+
+static void test_restored_bits(void)
+{
+	const uint64_t counters = 0x3f;
+	struct vm vm;
+	bool ok = true;
+
+	pin_to(pmus[0].cpus);
+	create(&vm, PMU | EL2, BACKED_BY_PMU, nested_bits);
+	for (int i = 0; i < 2; i++)
+		next_value(&vm);
+	/* The guest is at EL1 */
+	vcpu_set_reg(&vm, 0, REG_PMCNTENSET_EL0, 0x3f);
+	vcpu_set_reg(&vm, 0, REG_PMINTENSET_EL1, 0x3f);
+	vcpu_set_reg(&vm, 0, REG_PMOVSSET_EL0, 0x3f);
+	ok &= saves_all(&vm, 0x3f, counters);
+	for (int i = 0; i < 4; i++)
+		next_value(&vm);
+	ok &= is_equal("PMCNTENSET_EL0 at EL2 again", next_value(&vm) & counters, 0x3f);
+	vm_destroy(&vm);
+	result(ok, "userspace restores these bits when the guest is at EL1, too");
+}
+
+static void test_filter(enum backing backing, uint64_t filter, bool counts, const char *name)
+{
+	struct vm vm;
+	uint64_t count;
+	bool ok;
+
+	pin_to(pmus[0].cpus);
+	create(&vm, PMU | EL2, backing, nested_filter);
+	set_argument(&vm, 20, filter);
+	count = next_value(&vm);
+	vm_destroy(&vm);
+	ok = counts ? count >= 2 * GUEST_READS && count <= 2 * GUEST_READS + LAP_OVERHEAD : !count;
+	if (!ok)
+		printf("# with PMCCFILTR_EL0 0x%llx it counted %llu at EL1\n", (unsigned long long)filter, (unsigned long long)count);
+	result(ok, "%s", name);
+}
+
+static void test_filters(enum backing backing, const char *kind)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: filtered at EL1, it stands still there after EL2 used it", kind);
+	test_filter(backing, PMCCFILTR_NSH | PMCCFILTR_P, false, name);
+	snprintf(name, sizeof(name), "%s: filtered at EL2, it counts at EL1 after EL2 used it", kind);
+	test_filter(backing, 0, true, name);
+}
+
 static void test_all(void)
 {
 	const unsigned int hpmn = 4, of_pmu = 6;
@@ -52,6 +148,10 @@ static void test_all(void)
 	/* The emulator's PMUs have six; this shows that the guest would see them */
 	pin_to(pmus[0].cpus);
 	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn, "unused: all event counters at EL2, as many as it says at EL1");
+	test_bits();
+	test_restored_bits();
+	test_filters(BACKED_BY_PMU, "one PMU");
+	test_filters(BACKED_BY_FIXED, "fixed counters");
 }
 
 static const struct group groups[] = {

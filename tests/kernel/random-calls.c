@@ -227,3 +227,9 @@ bool is_possible(const struct model *model, const struct action *action, int vcp
 		return false;
 	return model->vcpu[vcpu].created;
 }
+
+bool is_changed(const struct model *model, const struct action *action)
+{
+	/* Stock changes the number of counters of a VM that runs */
+	return action->call == do_counters && model->ran;
+}

@@ -193,11 +193,8 @@ uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters)
 {
-	/*
-	 * Not documented: the default PMU will do, unless strict. Documented: EBUSY once a vCPU ran, or after a filter; but only
-	 * the initialisation of this vCPU's PMU counts.
-	 */
-	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT, EFAULT) |
+	/* The default PMU will do, unless strict */
+	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT, EFAULT) | may(model->ran, EBUSY) |
 			  may(model->backing == BACKING_NONE, EINVAL) |
 			  may(counters != FAULT && counters > max_counters(model), EINVAL);
 
@@ -223,7 +220,7 @@ uint64_t predict_unknown(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_get(struct model *model, int vcpu, uint64_t attribute)
 {
-	return attribute == FIXED_ONLY && model->backing == BACKING_FIXED ? SUCCESS : MAY(ENXIO);
+	return MAY(ENXIO);
 }
 
 uint64_t predict_has(struct model *model, int vcpu, uint64_t attribute)

@@ -91,5 +91,7 @@ extern const size_t action_count;
 
 /* Is it a call that can be made, and that nothing but what is under test keeps from succeeding? */
 bool is_possible(const struct model *model, const struct action *action, int vcpu);
+/* Does its result differ from stock now, as our series means it to? */
+bool is_changed(const struct model *model, const struct action *action);
 
 #endif

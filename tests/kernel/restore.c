@@ -195,7 +195,7 @@ static void test_all(void)
 	test_fresh_process();
 }
 
-/* MDCR_EL2.HPMD by userspace and by the guest, which runs at EL2 */
+/* What stops the counter at EL2, by userspace and by the guest, which runs there: MDCR_EL2.{HPMD,HCCD}, PMCR_EL0.DP and the filter */
 static void test_hypervisor(void)
 {
 	static const uint64_t filters[] = { PMCCFILTR_NSH, 0, PMCCFILTR_NSH | PMCCFILTR_P };
@@ -205,23 +205,33 @@ static void test_hypervisor(void)
 
 	create(&stepper, PMU | EL2);
 	for (int i = 0; ok && i < STEPS; i++) {
-		uint64_t random = next_random(&seed), mdcr = random & 1 ? MDCR_HPMD : 0;
+		uint64_t random = next_random(&seed), mdcr = (random & 1 ? MDCR_HPMD : 0) | (random >> 8 & 3 ? 0 : MDCR_HCCD);
+		uint64_t operand = mdcr, pmcr = PMCR_E | PMCR_LC | (random & 1 ? PMCR_DP : 0);
 		enum operation operation = OP_NONE;
 
-		switch (random >> 1 & 3) {
+		switch (random >> 1 & 7) {
 		case 0:
 			write_register(&stepper, REG_MDCR_EL2, mdcr);
 			break;
 		case 1:
+		case 2:
 			operation = OP_MDCR;
 			break;
-		case 2:
-			write_register(&stepper, REG_PMCCFILTR_EL0, filters[(random >> 3) % ARRAY_SIZE(filters)]);
+		case 3:
+			write_register(&stepper, REG_PMCCFILTR_EL0, filters[(random >> 4) % ARRAY_SIZE(filters)]);
+			break;
+		case 4:
+			write_register(&stepper, REG_PMCR_EL0, pmcr);
+			break;
+		case 5:
+		case 6:
+			operation = OP_PMCR;
+			operand = pmcr;
 			break;
 		}
-		ok = check_step(&stepper, operation, mdcr, AT_EL1) && check_registers(&stepper);
+		ok = check_step(&stepper, operation, operand, AT_EL1) && check_registers(&stepper);
 	}
-	finish(&stepper, ok, "a guest at EL2 counts as MDCR_EL2 and PMCCFILTR_EL0 say, whoever writes them");
+	finish(&stepper, ok, "a guest at EL2 counts as MDCR_EL2, PMCR_EL0.DP and PMCCFILTR_EL0 say, whoever writes them");
 }
 
 static const struct group groups[] = {

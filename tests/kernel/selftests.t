@@ -29,10 +29,10 @@ ours_passes_on() {
 	grep -q '^# Totals: pass:[1-9][0-9]* fail:0 xfail:0 xpass:0 skip:0 error:0$' "$TMP/ours"
 }
 
-# ours_is_skipped KERNEL TOPOLOGY CAPABILITY: it says that CAPABILITY is what it lacks
+# ours_is_skipped KERNEL TOPOLOGY REQUIREMENT: it says that REQUIREMENT is what it lacks
 ours_is_skipped() {
 	run_tests "$1" "$2" "$OURS" | tee "$TMP/ours"
-	grep -qxF "1..0 # SKIP - Requirement not met: kvm_has_cap($3)" "$TMP/ours"
+	grep -qxF "1..0 # SKIP - Requirement not met: $3" "$TMP/ours"
 	# what kselftest exits with after a skip
 	grep -qx 'status 4' "$TMP/ours"
 }
@@ -62,8 +62,8 @@ main() {
 		check "vpmu_fixed_counters on $topology" ours_passes_on "$topology"
 	done
 	check "vpmu_fixed_counters is skipped on the stock kernel" \
-		ours_is_skipped stock biglittle KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
-	check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched nopmu KVM_CAP_ARM_PMU_V3
+		ours_is_skipped stock biglittle 'has_fixed_counters_only()'
+	check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched nopmu 'kvm_has_cap(KVM_CAP_ARM_PMU_V3)'
 	for kernel in stock patched; do
 		check "vpmu_counter_access, set_id_regs and get-reg-list on the $kernel kernel" others_pass_on "$kernel"
 	done

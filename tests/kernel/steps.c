@@ -21,7 +21,8 @@ static bool counts_at(const struct model *model, enum level level)
 	if (level == AT_EL0)
 		return !(model->filter & PMCCFILTR_U);
 	if (model->el2)
-		return model->filter & PMCCFILTR_NSH && !(model->mdcr & MDCR_HPMD);
+		return model->filter & PMCCFILTR_NSH && !(model->mdcr & MDCR_HCCD) &&
+		       !(model->mdcr & MDCR_HPMD && model->pmcr & PMCR_DP);
 	return !(model->filter & PMCCFILTR_P);
 }
 
@@ -42,7 +43,7 @@ static void count(struct model *model, enum level level, uint64_t cycles)
 
 static void write_pmcr(struct model *model, uint64_t pmcr)
 {
-	model->pmcr = pmcr & (PMCR_E | PMCR_LC);
+	model->pmcr = pmcr & (PMCR_E | PMCR_DP | PMCR_LC);
 	if (pmcr & PMCR_C)
 		model->value = 0;
 }

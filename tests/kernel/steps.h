@@ -13,7 +13,8 @@
 #define PMCCFILTR_P	(1U << 31)	/* not at EL1 */
 #define PMCCFILTR_U	(1U << 30)	/* not at EL0 */
 #define PMCCFILTR_NSH	(1U << 27)	/* at EL2 */
-#define MDCR_HPMD	(1U << 17)	/* not at EL2, in spite of the filter */
+#define MDCR_HPMD	(1U << 17)	/* with PMCR_DP not at EL2, in spite of the filter */
+#define MDCR_HCCD	(1U << 23)	/* not at EL2, in spite of the filter */
 
 enum level { AT_EL1, AT_EL0, LEVELS };
 

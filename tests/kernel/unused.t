@@ -27,9 +27,9 @@ same_view() {
 # The mode is new; and EL1 is shown no more counters than there are.
 intended_differences() {
 	diff -U 0 <(grep -hE "$INTENDED" "$TMP/stock" "$TMP/patched") - <<-EOF
-		# mode: capability 0, init 0, has -6, get -6, set -6
+		# mode: init 0, has -6, set -6
 		# fix: init 0, HPMN 0, EL1 0, N 31
-		# mode: capability 1, init 0, has 0, get -6, set 0
+		# mode: init 0, has 0, set 0
 		# fix: init 0, HPMN 0, EL1 0, N 6
 	EOF
 }

@@ -32,7 +32,7 @@
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 #endif
 #ifndef KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
-#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
+#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	65541
 #endif
 
 /* Sets of vCPU features, for vcpu_init() */
@@ -53,6 +53,7 @@
 
 #define PMCR_E			1
 #define PMCR_C			(1 << 2)
+#define PMCR_DP			(1 << 5)
 #define PMCR_LC			(1 << 6)
 #define PMCR_N(pmcr)		((pmcr) >> 11 & 0x1f)
 #define PMU_CYCLE_BIT		(1U << 31)

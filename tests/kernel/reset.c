@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: a vCPU that is reset counts as a fresh one does, by PSCI or by KVM_ARM_VCPU_INIT, whatever its cycle counter was
+ * programmed to before, on whatever PMU, and however often; with fixed counters only and with the counters of one PMU.
+ *
+ * How it can tell: after the reset the registers are those of a new VM, and the guest does no more than to enable the counter, so that
+ * all else is as the reset left it. Each step is then compared with a model, see steps.h.
+ *
+ *   reset all     all tests, under instruction counting
+ *   reset stock   those that a kernel without the mode has to pass, too
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "steps.h"
+
+/* Where the programs that call the firmware are */
+#define FIRMWARE_AT	(GUEST_RAM_SIZE - 0x1000)
+#define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
+#define PC		REG_CORE(regs.pc)
+/* Cycles to an overflow that is armed before the reset: some steps */
+#define SOON		600
+/* Steps after the reset: more than that */
+#define STEPS		8
+#define REBOOTS		100
+
+extern const char reset_guest[], reset_guest_end[], reset_guest_off[], reset_guest_on[], reset_guest_system[];
+
+static const uint64_t registers[] = {
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+};
+
+/* Of the loop of a step, which a reset forgets */
+static uint64_t turns;
+
+struct saved { uint64_t values[ARRAY_SIZE(registers)]; };
+
+/* What the counter was before */
+struct state {
+	const char *name;
+	uint64_t pmcr, filter, value;
+	/* The last thing the guest does */
+	enum operation last;
+	uint64_t operand;
+};
+
+static const struct state states[] = {
+	{ "running", PMCR_E | PMCR_LC },
+	{ "not counting at EL1", PMCR_E | PMCR_LC, PMCCFILTR_P },
+	{ "not counting at EL0", PMCR_E | PMCR_LC, PMCCFILTR_U },
+	{ "not counting at all", PMCR_E | PMCR_LC, PMCCFILTR_P | PMCCFILTR_U },
+	{ "near an overflow of 32 bits", PMCR_E, 0, (1ULL << 32) - SOON },
+	{ "near an overflow of 64 bits", PMCR_E | PMCR_LC, 0, -SOON },
+	{ "near an overflow, and disabled", PMCR_E, 0, (1ULL << 32) - SOON, OP_PMCNTENCLR, PMU_CYCLE_BIT },
+	{ "near an overflow, and disabled by PMCR_EL0.E", PMCR_E | PMCR_LC, 0, -SOON, OP_PMCR, PMCR_LC },
+	{ "filtered, and disabled", PMCR_E | PMCR_LC, PMCCFILTR_P, 0, OP_PMCNTENCLR, PMU_CYCLE_BIT },
+};
+
+static void must_set(struct vm *vm, int vcpu, uint64_t reg, uint64_t value)
+{
+	if (vcpu_set_reg(vm, vcpu, reg, value))
+		die("writing register 0x%llx of vCPU %d failed", (unsigned long long)reg, vcpu);
+}
+
+static uint64_t firmware_address(const char *program)
+{
+	return GUEST_RAM + FIRMWARE_AT + (program - reset_guest);
+}
+
+/* Userspace may not change the program counter while a store to the window is half done */
+static void jump_to(struct vm *vm, uint64_t address)
+{
+	if (vcpu_touch(vm, 0))
+		die("completing the exit failed");
+	must_set(vm, 0, PC, address);
+}
+
+/* vCPU 0 starts over with the PMU as it is, as stepper_enter() expects */
+static void start_over(struct vm *vm)
+{
+	vm_load(vm, guest_step_on);
+	must_set(vm, 0, X(3), turns);
+}
+
+static void reset_by_init(struct vm *vm)
+{
+	jump_to(vm, GUEST_RAM);
+	for (int i = 0; i < 2; i++)
+		if (vcpu_init(vm, i, PMU))
+			die("KVM_ARM_VCPU_INIT of vCPU %d failed", i);
+	start_over(vm);
+}
+
+static void reset_by_system(struct vm *vm)
+{
+	jump_to(vm, firmware_address(reset_guest_system));
+	if (ioctl(vm->vcpu[0], KVM_RUN, 0) || vm->run[0]->exit_reason != KVM_EXIT_SYSTEM_EVENT ||
+	    vm->run[0]->system_event.type != KVM_SYSTEM_EVENT_RESET)
+		die("no reset of the system, but exit %u", vm->run[0]->exit_reason);
+	reset_by_init(vm);
+}
+
+static void *run_other_vcpu(void *argument)
+{
+	struct vm *vm = argument;
+
+	must_set(vm, 1, PC, firmware_address(reset_guest_on));
+	must_set(vm, 1, X(20), GUEST_RAM + (guest_step_on - guest_image));
+	if (ioctl(vm->vcpu[1], KVM_RUN, 0) || vm->run[1]->exit_reason != KVM_EXIT_MMIO)
+		die("vCPU 1 did not turn vCPU 0 on, but exit %u", vm->run[1]->exit_reason);
+	/* The store is completed */
+	vm->run[1]->immediate_exit = 1;
+	ioctl(vm->vcpu[1], KVM_RUN, 0);
+	vm->run[1]->immediate_exit = 0;
+	return NULL;
+}
+
+/* vCPU 1 turns vCPU 0 on again, which is reset inside of KVM_RUN. Returns with its first report. */
+static void reset_by_power(struct vm *vm)
+{
+	unsigned int reason;
+	pthread_t thread;
+	uint64_t value;
+
+	jump_to(vm, firmware_address(reset_guest_off));
+	if (pthread_create(&thread, NULL, run_other_vcpu, vm))
+		die("starting a thread failed");
+	if (vm_run(vm, &value, &reason) != GUEST_VALUE)
+		die("vCPU 0 did not start again, but exit %u", reason);
+	pthread_join(thread, NULL);
+	/* It starts over, as the others do */
+	jump_to(vm, GUEST_RAM);
+	start_over(vm);
+}
+
+static const struct way { const char *name; void (*reset)(struct vm *vm); } ways[] = {
+	{ "KVM_ARM_VCPU_INIT", reset_by_init },
+	{ "SYSTEM_RESET and KVM_ARM_VCPU_INIT", reset_by_system },
+	{ "CPU_OFF and CPU_ON", reset_by_power },
+};
+
+static const struct kind { const char *name; enum backing backing; uint64_t (*where)(int); } kinds[] = {
+	{ "fixed counters", BACKED_BY_FIXED, every_pmu },
+	{ "one PMU", BACKED_BY_PMU, within_pmu },
+};
+
+static struct saved save(struct vm *vm)
+{
+	struct saved saved;
+
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
+		saved.values[i] = vcpu_get_reg(vm, 0, registers[i]);
+	return saved;
+}
+
+/* The model goes on from these registers */
+static void follow(struct stepper *stepper, const struct saved *saved)
+{
+	stepper->model = (struct model){
+		.pmcr = saved->values[0], .enabled = saved->values[1], .overflowed = saved->values[3], .filter = saved->values[4],
+		.value = saved->values[5],
+	};
+}
+
+/* A VM whose vCPU has just begun, and what a fresh one has in its registers */
+static struct saved create(struct stepper *stepper, const struct kind *kind)
+{
+	struct vm *vm = &stepper->vm;
+	struct saved fresh;
+
+	pin_to(pmus[0].cpus & -pmus[0].cpus);
+	stepper_create(stepper, PMU, kind->backing);
+	turns = vcpu_get_reg(vm, 0, X(3));
+	vm_destroy(vm);
+	guest_create_vcpus(vm, 2, PMU, kind->backing, guest_step_on);
+	/* The model knows of no event counters: PMCR_EL0.N is 0 */
+	must_set(vm, 0, REG_PMCR_EL0, 0);
+	memcpy((char *)vm->ram + FIRMWARE_AT, reset_guest, reset_guest_end - reset_guest);
+	start_over(vm);
+	stepper->where = kind->where;
+	stepper->model = (struct model){ 0 };
+	stepper_enter(stepper);
+	fresh = save(vm);
+	follow(stepper, &fresh);
+	return fresh;
+}
+
+static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
+{
+	struct saved saved = save(&stepper->vm);
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
+		if (saved.values[i] == fresh->values[i])
+			continue;
+		printf("# register 0x%llx after the reset: expected 0x%llx, got 0x%llx\n", (unsigned long long)registers[i],
+		       (unsigned long long)fresh->values[i], (unsigned long long)saved.values[i]);
+		ok = false;
+	}
+	follow(stepper, fresh);
+	return ok;
+}
+
+/* The guest comes to the state, so that there are perf events which know it, on all PMUs there are */
+static bool reach(struct stepper *stepper, const struct state *state)
+{
+	return check_step(stepper, OP_PMCCFILTR, state->filter, AT_EL1) &&
+	       check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1) &&
+	       check_step(stepper, OP_PMCR, state->pmcr, AT_EL0) &&
+	       check_step(stepper, OP_PMCCNTR, state->value, AT_EL1) && check_step(stepper, OP_NONE, 0, AT_EL0) &&
+	       check_step(stepper, state->last, state->operand, AT_EL1);
+}
+
+/* Only the counter is enabled: PMCR_EL0.LC stays clear, as all that is written might put the events right */
+static bool counts_afresh(struct stepper *stepper)
+{
+	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) && check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
+		  check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
+
+	for (int i = 0; ok && i < STEPS; i++)
+		ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
+	return ok;
+}
+
+static bool survives(struct stepper *stepper, const struct state *state, const struct way *way, const struct saved *fresh)
+{
+	bool ok = reach(stepper, state);
+
+	way->reset(&stepper->vm);
+	stepper_enter(stepper);
+	ok &= is_fresh(stepper, fresh);
+	ok &= counts_afresh(stepper);
+	if (!ok)
+		printf("# it was %s before\n", state->name);
+	return ok;
+}
+
+static void test_states(const struct kind *kind, const struct way *way)
+{
+	struct stepper stepper;
+	struct saved fresh = create(&stepper, kind);
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		ok &= survives(&stepper, &states[i], way, &fresh);
+	stepper_destroy(&stepper);
+	result(ok, "%s: counts afresh after %s, whatever it was before", kind->name, way->name);
+}
+
+static void test_kind(const struct kind *kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		test_states(kind, &ways[i]);
+}
+
+static void test_reboots(void)
+{
+	struct stepper stepper;
+	struct saved fresh = create(&stepper, &kinds[0]);
+	uint64_t seed = 6;
+	bool ok = true;
+	int i;
+
+	for (i = 0; ok && i < REBOOTS; i++) {
+		const struct state *state = &states[next_random(&seed) % ARRAY_SIZE(states)];
+
+		ok = survives(&stepper, state, &ways[next_random(&seed) % ARRAY_SIZE(ways)], &fresh);
+	}
+	printf("# %d reboots, %d runs\n", i, stepper.runs);
+	stepper_destroy(&stepper);
+	result(ok, "fixed counters: counts afresh after each of %d reboots, while it moves", REBOOTS);
+}
+
+static void test_all(void)
+{
+	test_kind(&kinds[0]);
+	test_reboots();
+	test_kind(&kinds[1]);
+}
+
+static void test_stock(void)
+{
+	test_kind(&kinds[1]);
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 2 },
+	{ "stock", test_stock, 2 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Claim: with fixed counters only, a guest's cycle counter stands still where events of the host have taken all hardware counters, keeps
+ * its value and can be programmed meanwhile. Once they are released it counts again, to the cycle and without the guest's help, on the
+ * CPU it is on, within its PMU and across.
+ *
+ * How it can tell: pinned events take every counter of the CPUs in question, which perf confirms. What the guest counts afterwards is
+ * compared with a model, see steps.h, from the first step on.
+ *
+ *   taken all     all tests, under instruction counting
+ */
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "steps.h"
+
+#define CPU_CYCLES	0x11
+/* More than a CPU has, as the test's own of them would be too many for the descriptors */
+#define MAX_COUNTERS	33
+#define MAX_CPUS	8
+#define STEPS		8
+#define ROUNDS		5
+/* Cycles to an overflow: some steps */
+#define SOON		600
+
+static int events[MAX_CPUS][MAX_COUNTERS];
+static int taken[MAX_CPUS];
+
+static int open_event(int type, int cpu)
+{
+	struct perf_event_attr attr = { .type = type, .size = sizeof(attr), .config = CPU_CYCLES, .pinned = 1 };
+	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		die("perf_event_open of type %d on CPU %d failed", type, cpu);
+	return fd;
+}
+
+/* perf says so by the end of the file */
+static bool has_counter(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void take_cpu(int type, int cpu)
+{
+	for (;;) {
+		int fd = open_event(type, cpu);
+
+		if (!has_counter(fd)) {
+			close(fd);
+			break;
+		}
+		if (taken[cpu] == MAX_COUNTERS)
+			die("CPU %d has no end of counters", cpu);
+		events[cpu][taken[cpu]++] = fd;
+	}
+	if (taken[cpu] < 2)
+		die("CPU %d had %d counters to take", cpu, taken[cpu]);
+}
+
+static void take(uint64_t cpus)
+{
+	for (int i = 0; i < pmu_count; i++)
+		for (int cpu = 0; cpu < MAX_CPUS; cpu++)
+			if (cpus & pmus[i].cpus & 1ULL << cpu)
+				take_cpu(pmus[i].type, cpu);
+}
+
+static void release(uint64_t cpus)
+{
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
+		while (cpus >> cpu & 1 && taken[cpu])
+			close(events[cpu][--taken[cpu]]);
+}
+
+static uint64_t first_cpu(uint64_t cpus)
+{
+	return cpus & -cpus;
+}
+
+static void create(struct stepper *stepper)
+{
+	pin_to(first_cpu(pmus[0].cpus));
+	stepper_create(stepper, PMU, BACKED_BY_FIXED);
+}
+
+static uint64_t read_counter(struct stepper *stepper)
+{
+	return vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0);
+}
+
+/* Some steps on each of the CPUs, and not a cycle is counted */
+static bool stands_still(struct stepper *stepper, uint64_t cpus)
+{
+	bool ok = true;
+
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		uint64_t before, value;
+
+		if (!(cpus >> cpu & 1))
+			continue;
+		pin_to(1ULL << cpu);
+		before = read_counter(stepper);
+		for (int i = 0; i < STEPS; i++) {
+			value = do_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
+			if (value == before)
+				continue;
+			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu, (unsigned long long)before, (unsigned long long)value);
+			ok = false;
+			break;
+		}
+	}
+	return ok;
+}
+
+/* The model goes on from what userspace reads, and the guest's first step is right */
+static bool counts_on(struct stepper *stepper, uint64_t cpus)
+{
+	bool ok = true;
+
+	stepper->model.value = read_counter(stepper);
+	for (int cpu = 0; ok && cpu < MAX_CPUS; cpu++) {
+		if (!(cpus >> cpu & 1))
+			continue;
+		pin_to(1ULL << cpu);
+		for (int i = 0; ok && i < STEPS; i++)
+			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
+		if (!ok)
+			printf("# on CPU %d\n", cpu);
+	}
+	return ok;
+}
+
+/* The vCPU is on one of the CPUs when they are taken; elsewhere it counts all the time */
+static bool comes_back(struct stepper *stepper, uint64_t cpus, uint64_t elsewhere)
+{
+	bool ok = counts_on(stepper, first_cpu(cpus));
+
+	take(cpus);
+	ok &= stands_still(stepper, cpus) && counts_on(stepper, elsewhere) && stands_still(stepper, cpus);
+	release(cpus);
+	/* First on the CPU it is on, then on the others */
+	return ok && counts_on(stepper, 1ULL << (63 - __builtin_clzll(cpus))) && counts_on(stepper, cpus | elsewhere);
+}
+
+static void test_taken(uint64_t cpus, uint64_t elsewhere, const char *name)
+{
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper);
+	for (int i = 0; ok && i < ROUNDS; i++)
+		ok = comes_back(&stepper, cpus, elsewhere);
+	stepper_destroy(&stepper);
+	result(ok, "stands still when the host has taken %s, and counts again afterwards", name);
+}
+
+/* What the guest programs while there is no counter holds afterwards */
+static void test_programmed(void)
+{
+	static const struct { enum operation operation; uint64_t operand; } operations[] = {
+		{ OP_PMCCNTR, 0x123456789a }, { OP_PMCCFILTR, PMCCFILTR_U }, { OP_PMCCFILTR, 0 }, { OP_PMCNTENCLR, PMU_CYCLE_BIT },
+		{ OP_PMCNTENSET, PMU_CYCLE_BIT }, { OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC | PMCR_C },
+	};
+	struct stepper stepper;
+	bool ok = true;
+
+	create(&stepper);
+	for (size_t i = 0; ok && i < ARRAY_SIZE(operations); i++) {
+		const uint64_t *filter = operations[i].operation == OP_PMCCFILTR ? &operations[i].operand : NULL;
+
+		take(all_cpus);
+		ok = stands_still(&stepper, all_cpus);
+		do_step(&stepper, operations[i].operation, operations[i].operand, AT_EL1);
+		ok &= stands_still(&stepper, all_cpus);
+		release(all_cpus);
+		stepper.model.pmcr = vcpu_get_reg(&stepper.vm, 0, REG_PMCR_EL0);
+		stepper.model.enabled = vcpu_get_reg(&stepper.vm, 0, REG_PMCNTENSET_EL0);
+		if (filter)
+			stepper.model.filter = *filter;
+		if (operations[i].operation == OP_PMCCNTR)
+			ok &= read_counter(&stepper) == operations[i].operand;
+		ok &= counts_on(&stepper, all_cpus);
+		if (!ok)
+			printf("# after operation %d with 0x%llx\n", operations[i].operation, (unsigned long long)operations[i].operand);
+	}
+	stepper_destroy(&stepper);
+	result(ok, "what the guest programs meanwhile holds afterwards");
+}
+
+/* The overflow does not come while the counter stands still, and is on time afterwards */
+static void test_overflow(uint64_t pmcr, uint64_t wrap, const char *name)
+{
+	struct stepper stepper;
+	bool ok;
+
+	create(&stepper);
+	ok = check_step(&stepper, OP_PMCR, pmcr, AT_EL1);
+	for (int i = 0; ok && i < ROUNDS; i++) {
+		pin_to(every_pmu(i));
+		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
+		     check_step(&stepper, OP_PMCCNTR, wrap - SOON, AT_EL1);
+		take(all_cpus);
+		ok = ok && stands_still(&stepper, all_cpus) && !vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
+		release(all_cpus);
+		ok = ok && counts_on(&stepper, all_cpus);
+	}
+	ok = ok && stepper.model.overflowed;
+	stepper_destroy(&stepper);
+	result(ok, "an overflow of %s is on time after the counter stood still", name);
+}
+
+static void test_all(void)
+{
+	uint64_t cpu = first_cpu(pmus[0].cpus), pmu = pmus[0].cpus;
+
+	test_taken(cpu, all_cpus & ~cpu, "a CPU's counters");
+	test_taken(pmu, all_cpus & ~pmu, "a PMU's counters");
+	test_taken(all_cpus, 0, "all counters");
+	test_programmed();
+	test_overflow(PMCR_E, 7ULL << 32, "32 bits");
+	test_overflow(PMCR_E | PMCR_LC, 0, "64 bits");
+}
+
+static const struct group groups[] = {
+	{ "all", test_all, 2 },
+	{ 0 }
+};
+
+int main(int argc, char **argv)
+{
+	return run_group(groups, argc, argv);
+}
