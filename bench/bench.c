@@ -31,6 +31,8 @@
 /* Turns of the guest's inner loop for laps whose cycles are looked at */
 #define EXACT_TURNS	64
 #define MOVES		1000
+/* Of the counter by the guest, at a time */
+#define WRITES		64
 
 static struct host_pmu pmus[MAX_PMUS];
 static int pmu_count;
@@ -300,6 +302,25 @@ static void measure_read(const struct setup *setup, int laps)
 	print(setup->name, "read_insn", worst);
 }
 
+/* A write of the counter by the guest, once all PMUs have been visited: WRITES of them at a time, after MOVE */
+static void measure_write(const struct setup *setup, const struct move *move, int writes, int laps)
+{
+	static struct sample values;
+	char name[64];
+	struct vm vm;
+
+	create(&vm, setup, 1, guest_write, writes);
+	if (setup->attr == FIXED)
+		run_laps(&vm, 1, &cross_pmu, pmu_count);
+	run_laps(&vm, 1, move, laps);
+	vm_destroy(&vm);
+	values.count = 0;
+	for (int lap = 0; lap < laps; lap++)
+		add(&values, runners[0].values[lap] / writes);
+	snprintf(name, sizeof(name), "%s_%s_write", setup->name, move->name);
+	print(name, "insn", percentile(&values, 50));
+}
+
 /*
  * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what they have to be. No other CPU has
  * anything to do meanwhile.
@@ -361,6 +382,18 @@ static void measure_setup(const struct setup *setup, int laps)
 		measure_runs(setup, vcpus, laps);
 }
 
+static bool has_mode(void)
+{
+	struct vm vm;
+	bool has;
+
+	vm_create(&vm);
+	vcpu_create(&vm, 0);
+	has = !vcpu_init(&vm, 0, 1U << KVM_ARM_VCPU_PMU_V3) && !vcpu_has_attr(&vm, 0, FIXED);
+	vm_destroy(&vm);
+	return has;
+}
+
 int main(int argc, char **argv)
 {
 	int laps = argc == 2 ? atoi(argv[1]) : 0;
@@ -373,10 +406,13 @@ int main(int argc, char **argv)
 	print("event", "bytes", object_size("perf_event"));
 	measure_setup(&unused, laps);
 	measure_read(&single, laps);
-	if (ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) <= 0)
+	measure_write(&single, &same_cpu, WRITES, laps);
+	if (!has_mode())
 		return 0;
 	measure_setup(&fixed, laps);
 	measure_read(&fixed, laps);
+	measure_write(&fixed, &same_cpu, WRITES, laps);
+	measure_write(&fixed, &cross_pmu, 1, laps);
 	measure_lost_cycles();
 	measure_runs(&armed, 1, laps);
 	measure_runs(&armed_64bit, 1, laps);

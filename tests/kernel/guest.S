@@ -205,6 +205,27 @@ guest_read:
 	report	GUEST_VALUE, x10
 	b	1b
 
+/* Reports what some writes of the counter take, in ticks of the system counter. In: x0 PMCR_EL0, x3 how many writes. */
+	.balign	0x80
+	.global	guest_write
+guest_write:
+	prologue
+	msr	pmcr_el0, x0
+	msr	pmccfiltr_el0, xzr
+	mov	x10, #PMU_CYCLE_BIT
+	msr	pmcntenset_el0, x10
+1:	mov	x5, x3
+	isb
+	mrs	x9, cntvct_el0
+2:	msr	pmccntr_el0, x5
+	subs	x5, x5, #1
+	b.ne	2b
+	isb
+	mrs	x10, cntvct_el0
+	sub	x10, x10, x9
+	report	GUEST_VALUE, x10
+	b	1b
+
 /*
  * Does what it is told, one step after the other. In, from one report to the next: x0 an operation (guest.h), x1 its operand, x2
  * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x6 and x7 are the

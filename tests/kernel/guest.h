@@ -42,7 +42,7 @@ enum operation {
 
 extern const char guest_image[], guest_image_end[], guest_idle[];
 extern const char guest_storm[];
-extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_write[], guest_identify[], guest_event_counter[], guest_selected_counter[];
 #endif
 
 #endif
