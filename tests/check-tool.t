@@ -21,6 +21,8 @@ a QEMU without|--qemu fake-qemu-stock|2|warning  qemu     %bin/fake-qemu-stock 1
 advice names the strongest PMU|--qemu fake-qemu-stock|2|                  -> install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c 4-7
 a QEMU that ends|--qemu fake-qemu-broken|2|unknown  qemu     qemu: -accel kvm: Could not access KVM
 a program that is no QEMU|--qemu fake-qemu-garbage|2|unknown  qemu     '"'no QMP'"' is no message of QMP
+a script around QEMU|--qemu fake-qemu-wrapper|2|ok       qemu     %bin/fake-qemu-wrapper 10.2.2: use -cpu host,pmu-hybrid=on
+a program that never answers|--qemu fake-qemu-silent|2|unknown  qemu     no answer in 30 s
 CPUs of one PMU|--cpus 4-5|0|ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters
 CPUs of two|--cpus 3,4|2|unknown  choice   with pmu-hybrid=on, vCPUs on CPUs 3-4 get fixed-counters if the kernel has them; otherwise QEMU refuses
 a VM by its process|--pid 100|3|problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76
@@ -84,7 +86,7 @@ make_root() {
 	# in front of the machine's own, if there is one
 	put "$TMP/no-libvirt/libvirt.so.0" ''
 	mkdir "$TMP/bin"
-	for name in hybrid stock broken garbage; do
+	for name in hybrid stock broken garbage wrapper silent asleep; do
 		ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
 	done
 }
@@ -106,17 +108,31 @@ start_monitors() {
 	done
 }
 
+# None of the programs that the tool has started is there any more.
+nothing_is_left() {
+	local process left=0
+	while read -r process; do
+		grep -qs '^State:.[^Z]' "/proc/$process/status" || continue
+		echo "process $process was left behind"
+		kill -9 "$process"
+		left=1
+	done <started
+	[ "$left" = 0 ]
+}
+
 check_case() {
 	local arguments status=0 expected=$2 text=${3//%bin/$TMP/bin}
 	text=${text//%root/$TMP/root}
 	read -ra arguments <<<"$1"
 	[[ $1 = *--root* ]] || arguments+=(--root "$TMP/root")
 	MONITORS=()
+	: >started
 	start_monitors "${arguments[@]}"
-	LD_LIBRARY_PATH=$TMP/no-libvirt tool "${arguments[@]}" >stdout 2>stderr || status=$?
+	LD_LIBRARY_PATH=$TMP/no-libvirt timeout -k 1 90 "$FOLDER/pmu-hybrid-check" "${arguments[@]}" >stdout 2>stderr || status=$?
 	kill "${MONITORS[@]}" 2>/dev/null || true
 	cat stdout stderr
 	echo "exit status $status, expected $expected and a line: $text"
+	nothing_is_left
 	[ "$status" = "$expected" ]
 	text=$(escape "$text")
 	if [ "$status" = 4 ]; then

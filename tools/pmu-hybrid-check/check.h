@@ -91,10 +91,22 @@ void judge_choice(const Host *host, const ArmHostCPUSet *cpus, const char *when,
 
 /* monitor.c: QMP, of a socket or through libvirt */
 
+/* Seconds within which a monitor answers. Also of a QEMU that has to start first; another client may keep a monitor busy for ever. */
+#define ANSWER_SECONDS	30
+
+/* Codes of errors that callers tell from the others: the VM has ended, and QEMU has refused a command. */
+#define ERROR_GONE	1
+#define ERROR_REFUSED	2
+
+/* Of a monitor that is not asked by a socket of its own */
+#define NO_PEER		(-1)
+
 typedef struct Monitor {
 	/* Sends a command and returns the message that answers it */
 	JsonNode *(*exchange)(struct Monitor *monitor, const char *line, Error **errp);
 	void (*close)(struct Monitor *monitor);
+	/* The process at the other end, as this one's PID namespace has it: 0 if it is in another */
+	int peer;
 } Monitor;
 
 Monitor *monitor_open(const char *path, Error **errp);

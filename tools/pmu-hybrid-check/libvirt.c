@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The monitor of a domain. libvirt's libraries are opened when they are asked for, so that hosts without them can have this tool; the
- * five functions below have been part of its ABI since 0.9.
+ * functions below have been part of its ABI since 0.9.
  */
 #include <dlfcn.h>
 #include "check.h"
@@ -14,6 +14,7 @@ static struct {
 	int (*close)(void *connection);
 	void *(*lookup)(void *connection, const char *name);
 	int (*free_domain)(void *domain);
+	int (*is_active)(void *domain);
 	const char *(*last_error)(void);
 	void (*set_error_func)(void *data, void (*handler)(void *data, void *error));
 	int (*command)(void *domain, const char *command, char **result, unsigned int flags);
@@ -36,6 +37,7 @@ static bool load(Error **errp)
 		{ LIBVIRT, "virConnectClose", (void **)&api.close },
 		{ LIBVIRT, "virDomainLookupByName", (void **)&api.lookup },
 		{ LIBVIRT, "virDomainFree", (void **)&api.free_domain },
+		{ LIBVIRT, "virDomainIsActive", (void **)&api.is_active },
 		{ LIBVIRT, "virGetLastErrorMessage", (void **)&api.last_error },
 		{ LIBVIRT, "virSetErrorFunc", (void **)&api.set_error_func },
 		{ LIBVIRT_QEMU, "virDomainQemuMonitorCommand", (void **)&api.command },
@@ -68,11 +70,14 @@ static void close_domain(Monitor *base)
 
 static JsonNode *exchange_by_libvirt(Monitor *base, const char *line, Error **errp)
 {
+	void *domain = ((DomainMonitor *)base)->domain;
 	char *answer = NULL;
 	JsonNode *message = NULL;
 
-	if (api.command(((DomainMonitor *)base)->domain, line, &answer, 0) < 0) {
-		error_setg(errp, "libvirt: %s", api.last_error());
+	if (api.command(domain, line, &answer, 0) < 0) {
+		g_autofree char *reason = g_strdup(api.last_error());
+
+		g_set_error(errp, ERROR_DOMAIN, api.is_active(domain) ? 0 : ERROR_GONE, "libvirt: %s", reason);
 	} else {
 		message = monitor_parse(answer, errp);
 	}
@@ -95,7 +100,7 @@ Monitor *monitor_open_domain(const char *uri, const char *domain, Error **errp)
 	}
 	api.set_error_func(NULL, be_silent);
 	monitor = g_new0(DomainMonitor, 1);
-	monitor->base = (Monitor){ exchange_by_libvirt, close_domain };
+	monitor->base = (Monitor){ exchange_by_libvirt, close_domain, NO_PEER };
 	monitor->connection = api.open(uri);
 	monitor->domain = monitor->connection ? api.lookup(monitor->connection, domain) : NULL;
 	if (!monitor->domain) {

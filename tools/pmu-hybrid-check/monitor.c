@@ -1,20 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <gio/gio.h>
-#include <gio/gunixsocketaddress.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include "check.h"
 
-/* Seconds. Also of a QEMU that has to start first; another client may keep a monitor busy for ever. */
-#define TIMEOUT	30
+/* Bytes. The longest answer is the expansion of a CPU model, some kilobytes. */
+#define MAX_MESSAGE	(4 << 20)
+/* QMP's messages are flat; json-glib's parser calls itself for each level. */
+#define MAX_DEPTH	64
 
 typedef struct SocketMonitor {
 	Monitor base;
-	GSocketConnection *connection;
-	GDataInputStream *input;
+	int fd;
+	/* Of the exchange that runs, on the monotonic clock */
+	gint64 deadline;
+	/* What has come and was not read yet */
+	GString *input;
 } SocketMonitor;
+
+static bool is_flat(const char *text)
+{
+	bool in_string = false;
+	int depth = 0;
+
+	for (; *text && depth <= MAX_DEPTH; text++) {
+		if (in_string && *text == '\\' && text[1]) {
+			text++;
+		} else if (*text == '"') {
+			in_string = !in_string;
+		} else if (!in_string) {
+			depth += (*text == '[' || *text == '{') - (*text == ']' || *text == '}');
+		}
+	}
+	return depth <= MAX_DEPTH;
+}
 
 JsonNode *monitor_parse(const char *text, Error **errp)
 {
-	JsonNode *message = json_from_string(text, NULL);
+	JsonNode *message = is_flat(text) ? json_from_string(text, NULL) : NULL;
 
 	if (!message || !JSON_NODE_HOLDS_OBJECT(message)) {
 		error_setg(errp, "'%.40s' is no message of QMP", text);
@@ -23,27 +47,68 @@ JsonNode *monitor_parse(const char *text, Error **errp)
 	return message;
 }
 
+static void begin_exchange(SocketMonitor *monitor)
+{
+	monitor->deadline = g_get_monotonic_time() + ANSWER_SECONDS * G_USEC_PER_SEC;
+}
+
+/* Waits until something has come. */
+static bool receive(SocketMonitor *monitor, Error **errp)
+{
+	struct pollfd waiting = { .fd = monitor->fd, .events = POLLIN };
+	gint64 left = monitor->deadline - g_get_monotonic_time();
+	char bytes[4096];
+	ssize_t length;
+
+	if (left <= 0 || poll(&waiting, 1, left / 1000 + 1) == 0) {
+		error_setg(errp, "no answer in %d s", ANSWER_SECONDS);
+		return false;
+	}
+	length = recv(monitor->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (length < 0 && (errno == EINTR || errno == EAGAIN)) {
+		return true;
+	}
+	if (length <= 0) {
+		g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "it was closed");
+		return false;
+	}
+	g_string_append_len(monitor->input, bytes, length);
+	if (monitor->input->len > MAX_MESSAGE) {
+		error_setg(errp, "its message is longer than %d bytes", MAX_MESSAGE);
+		return false;
+	}
+	return true;
+}
+
 static JsonNode *read_message(SocketMonitor *monitor, Error **errp)
 {
-	g_autofree char *line = g_data_input_stream_read_line(monitor->input, NULL, NULL, errp);
+	g_autofree char *line = NULL;
+	char *end;
 
-	if (!line) {
-		if (!*errp) {
-			error_setg(errp, "it was closed");
+	while (!(end = memchr(monitor->input->str, '\n', monitor->input->len))) {
+		if (!receive(monitor, errp)) {
+			return NULL;
 		}
-		return NULL;
 	}
-	return monitor_parse(line, errp);
+	line = g_strndup(monitor->input->str, end - monitor->input->str);
+	g_string_erase(monitor->input, 0, end - monitor->input->str + 1);
+	return monitor_parse(g_strchomp(line), errp);
 }
 
 static JsonNode *exchange_by_socket(Monitor *base, const char *line, Error **errp)
 {
 	SocketMonitor *monitor = (SocketMonitor *)base;
-	GOutputStream *output = g_io_stream_get_output_stream(G_IO_STREAM(monitor->connection));
 	JsonNode *message;
 
-	if (!g_output_stream_write_all(output, line, strlen(line), NULL, NULL, errp)) {
-		return NULL;
+	begin_exchange(monitor);
+	for (size_t sent = 0; sent < strlen(line);) {
+		ssize_t length = send(monitor->fd, line + sent, strlen(line) - sent, MSG_NOSIGNAL);
+
+		if (length < 0) {
+			g_set_error(errp, ERROR_DOMAIN, errno == EAGAIN ? 0 : ERROR_GONE, "%s", g_strerror(errno));
+			return NULL;
+		}
+		sent += length;
 	}
 	/* Events come in between. */
 	while ((message = read_message(monitor, errp)) && json_object_has_member(json_node_get_object(message), "event")) {
@@ -56,22 +121,23 @@ static void close_socket(Monitor *base)
 {
 	SocketMonitor *monitor = (SocketMonitor *)base;
 
-	g_object_unref(monitor->input);
-	g_object_unref(monitor->connection);
+	g_string_free(monitor->input, true);
+	close(monitor->fd);
 	g_free(monitor);
 }
 
-/* Takes the connection. */
-static Monitor *open_connection(GSocketConnection *connection, Error **errp)
+Monitor *monitor_open_fd(int fd, Error **errp)
 {
 	SocketMonitor *monitor = g_new0(SocketMonitor, 1);
+	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	g_autoptr(JsonNode) greeting = NULL;
 	g_autoptr(JsonNode) ready = NULL;
 
-	monitor->base = (Monitor){ exchange_by_socket, close_socket };
-	monitor->connection = connection;
-	monitor->input = g_data_input_stream_new(g_io_stream_get_input_stream(G_IO_STREAM(connection)));
-	g_socket_set_timeout(g_socket_connection_get_socket(connection), TIMEOUT);
+	monitor->base = (Monitor){ exchange_by_socket, close_socket, NO_PEER };
+	monitor->fd = fd;
+	monitor->input = g_string_new(NULL);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	begin_exchange(monitor);
 	greeting = read_message(monitor, errp);
 	ready = greeting ? monitor_run(&monitor->base, "qmp_capabilities", NULL, errp) : NULL;
 	if (!ready) {
@@ -81,23 +147,45 @@ static Monitor *open_connection(GSocketConnection *connection, Error **errp)
 	return &monitor->base;
 }
 
-Monitor *monitor_open_fd(int fd, Error **errp)
+static int connect_to(const char *path, Error **errp)
 {
-	g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, errp);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
+	int fd;
 
-	return socket ? open_connection(g_socket_connection_factory_create_connection(socket), errp) : NULL;
+	if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
+		error_setg(errp, "a path of a socket has at most %zu bytes", sizeof(address.sun_path) - 1);
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* QEMU keeps few clients waiting. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it" : g_strerror(errno));
+		if (fd >= 0) {
+			close(fd);
+		}
+		return -1;
+	}
+	return fd;
 }
 
 Monitor *monitor_open(const char *path, Error **errp)
 {
-	g_autoptr(GSocketClient) client = g_socket_client_new();
-	g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
-	GSocketConnection *connection = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, errp);
-	Monitor *monitor = connection ? open_connection(connection, errp) : NULL;
+	int fd = connect_to(path, errp);
+	struct ucred peer = { };
+	socklen_t length = sizeof(peer);
+	Monitor *monitor = NULL;
 
-	if (!monitor) {
-		error_prepend(errp, "no QMP monitor at %s: ", path);
+	if (fd >= 0) {
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+		monitor = monitor_open_fd(fd, errp);
 	}
+	if (!monitor) {
+		error_prepend(errp, fd < 0 ? "no QMP monitor at %s: " : "no QMP monitor at %s, or one that serves another client: ", path);
+		return NULL;
+	}
+	monitor->peer = peer.pid;
 	return monitor;
 }
 
@@ -122,7 +210,8 @@ JsonNode *monitor_run(Monitor *monitor, const char *command, JsonObject *argumen
 	}
 	object = json_node_get_object(answer);
 	if (!json_object_has_member(object, "return")) {
-		error_setg(errp, "%s: %s", command, json_get_string(json_get_object(object, "error"), "desc") ?: "no answer");
+		g_set_error(errp, ERROR_DOMAIN, ERROR_REFUSED, "%s: %s", command,
+			    json_get_string(json_get_object(object, "error"), "desc") ?: "no answer");
 		return NULL;
 	}
 	return json_object_dup_member(object, "return");

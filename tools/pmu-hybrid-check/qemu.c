@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <gio/gio.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include "check.h"
 
 #define PROGRAM	"qemu-system-aarch64"
 /* as our Debian package has it, beside the distribution's */
 #define PACKAGED	PROGRAM "-pmu-hybrid"
+
+/* What it takes to leave. It has no VM to stop. */
+#define QUIT_SECONDS	5
 
 static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
 {
@@ -30,37 +36,91 @@ static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
 	return true;
 }
 
-/* Starts QEMU without a machine, its monitor on our end of a socket pair. */
-static GSubprocess *start(const char *path, int *fd, Error **errp)
+/* A wrapper's QEMU ends with it; and if this program is interrupted, so do both. */
+static void leave_group(G_GNUC_UNUSED gpointer data)
 {
-	g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE |
-									    G_SUBPROCESS_FLAGS_STDERR_PIPE);
-	GSubprocess *process;
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Starts QEMU without a machine, its monitor on our end of a socket pair. What it says goes to a file: a pipe ends with its last user only. */
+static bool start(const char *path, int output, int *fd, GPid *process, Error **errp)
+{
+	const char *command[] = { path, "-M", "none", "-accel", "kvm", "-no-user-config", "-nodefaults", "-display", "none", "-chardev",
+				  "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", NULL };
+	const int target = 3;
 	int fds[2];
+	bool good;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		error_setg(errp, "socketpair: %s", g_strerror(errno));
-		return NULL;
+		return false;
+	}
+	good = g_spawn_async_with_pipes_and_fds(NULL, command, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, leave_group,
+						NULL, -1, -1, output, &fds[1], &target, 1, process, NULL, NULL, NULL, errp);
+	close(fds[1]);
+	if (!good) {
+		close(fds[0]);
 	}
 	*fd = fds[0];
-	g_subprocess_launcher_take_fd(launcher, fds[1], 3);
-	process = g_subprocess_launcher_spawn(launcher, errp, path, "-M", "none", "-accel", "kvm", "-no-user-config", "-nodefaults",
-					      "-display", "none", "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control",
-					      NULL);
-	if (!process) {
-		close(*fd);
+	return good;
+}
+
+/* The program need not be QEMU: it may be a script around it, or anything. */
+static void stop(GPid process)
+{
+	siginfo_t ended = { };
+
+	for (int i = 0; i < QUIT_SECONDS * 100 && !ended.si_pid; i++) {
+		waitid(P_PID, process, &ended, WEXITED | WNOHANG | WNOWAIT);
+		g_usleep(ended.si_pid ? 0 : G_USEC_PER_SEC / 100);
 	}
-	return process;
+	kill(-process, SIGKILL);
+	waitpid(process, NULL, 0);
+}
+
+static char *read_first_line(int file)
+{
+	char text[1024];
+	ssize_t length = pread(file, text, sizeof(text) - 1, 0);
+
+	text[MAX(length, 0)] = 0;
+	text[strcspn(text, "\n")] = 0;
+	return *text ? g_strdup(text) : NULL;
+}
+
+static bool ask_program(Qemu *qemu, Error **errp)
+{
+	int output = memfd_create("stderr", MFD_CLOEXEC);
+	g_autoptr(GError) error = NULL;
+	Monitor *monitor;
+	GPid process;
+	int fd;
+
+	if (!start(qemu->path, output, &fd, &process, errp)) {
+		close(output);
+		return false;
+	}
+	monitor = monitor_open_fd(fd, &error);
+	if (monitor) {
+		g_autoptr(JsonNode) gone = NULL;
+
+		ask_monitor(qemu, monitor, &error);
+		gone = monitor_run(monitor, "quit", NULL, NULL);
+		monitor->close(monitor);
+	}
+	stop(process);
+	if (error) {
+		/* What QEMU itself has to say is worth more than that it was gone. */
+		qemu->trouble = read_first_line(output) ?: g_strdup(error->message);
+	}
+	close(output);
+	return true;
 }
 
 bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
 {
-	g_autoptr(GSubprocess) process = NULL;
-	g_autoptr(GError) error = NULL;
 	g_autofree char *found = NULL;
-	g_autofree char *output = NULL;
-	Monitor *monitor;
-	int fd;
 
 	*qemu = (Qemu){ .hybrid = UNKNOWN };
 	found = g_find_program_in_path(path ?: PACKAGED);
@@ -74,22 +134,7 @@ bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
 		return true;
 	}
 	qemu->path = g_canonicalize_filename(found, NULL);
-	process = start(qemu->path, &fd, errp);
-	if (!process) {
-		return false;
-	}
-	monitor = monitor_open_fd(fd, &error);
-	if (monitor) {
-		ask_monitor(qemu, monitor, &error);
-		monitor->close(monitor);
-	}
-	g_subprocess_force_exit(process);
-	g_subprocess_communicate_utf8(process, NULL, NULL, NULL, &output, NULL);
-	if (error) {
-		/* What QEMU itself has to say is worth more than that it was gone. */
-		qemu->trouble = g_strdup(output && *output ? strtok(output, "\n") : error->message);
-	}
-	return true;
+	return ask_program(qemu, errp);
 }
 
 void qemu_free(Qemu *qemu)

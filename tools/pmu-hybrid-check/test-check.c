@@ -312,7 +312,7 @@ static void test_vm(const void *data)
 {
 	const VmCase *c = data;
 	g_autofree char *root = make_root(c->pmus);
-	TestMonitor monitor = { { answer, NULL }, c };
+	TestMonitor monitor = { { answer, NULL, NO_PEER }, c };
 	Report *report = report_new();
 	Host host = { .kvm.fixed_counters = c->fixed_counters };
 	g_autoptr(GError) error = NULL;

@@ -5,7 +5,8 @@
 
 typedef GError Error;
 
-#define error_setg(errp, ...)		g_set_error(errp, g_quark_from_static_string("pmu-hybrid"), 0, __VA_ARGS__)
+#define ERROR_DOMAIN			g_quark_from_static_string("pmu-hybrid")
+#define error_setg(errp, ...)		g_set_error(errp, ERROR_DOMAIN, 0, __VA_ARGS__)
 #define error_prepend(errp, ...)	g_prefix_error(errp, __VA_ARGS__)
 #define error_propagate(to, error)	g_propagate_error(to, error)
 #define error_get_pretty(error)		((error)->message)
