@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are folders, its exit status, one error
-# for wrong use, and that its manual page, completion and the kernel's number agree with it. On real KVM: tool-host.t, avocado/test_tool.py.
+# for wrong use, and that its manual page and completion agree with it. On real KVM: tool-host.t, avocado.t.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -209,13 +209,6 @@ completion_completes() {
 	[ "$(complete_word --qemu = some-f)" = some-file ]
 }
 
-capability_agrees() {
-	local defined='#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY[[:space:]]+[0-9]+'
-	cat "$TOP"/linux/patches/*.patch | grep -oE "^\+$defined" | grep -oE '[0-9]+$' >kernel
-	grep -oE "^$defined" "$SOURCES/kvm.c" | grep -oE '[0-9]+$' >tool
-	diff kernel tool
-}
-
 main() {
 	local name arguments status line
 	TMP=$(mktemp -d)
@@ -234,7 +227,6 @@ main() {
 	check "JSON" json_agrees
 	check "manual page" manual_page_agrees
 	check "completion" completion_completes
-	check "the capability's number is the kernel's" capability_agrees
 	finish
 }
 

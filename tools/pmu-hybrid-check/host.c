@@ -154,7 +154,7 @@ void judge_kernel(const Host *host, Report *report)
 	} else if (host->pmus->len > 1) {
 		g_autofree char *cpus = arm_host_cpu_set_format(&host->strongest->cpus);
 
-		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU");
+		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU");
 		report_advise(report, "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
 	} else {
 		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests");

@@ -10,8 +10,7 @@
 #define DEVICE	"/dev/kvm"
 
 /* Kernel headers with the fixed-counters mode are new. */
-#ifndef KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
-#define KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY	252
+#ifndef KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 #endif
 
@@ -51,13 +50,17 @@ static bool run_attr(int vcpu, unsigned long request, int attr)
 	return ioctl(vcpu, request, &argument) == 0;
 }
 
-/* As QEMU does: the attribute's number has been proposed for something else, too, so only its effect is proof. */
+/*
+ * As QEMU does: the attribute's number has been proposed for something else, too, so only its effect is proof. Kernels announce the
+ * mode by a capability or do not; none is asked for.
+ */
 static bool loses_event_counters(int vcpu)
 {
 	uint64_t pmcr = 0;
 	struct kvm_one_reg reg = { .id = PMCR_EL0, .addr = (uintptr_t)&pmcr };
 
-	return run_attr(vcpu, KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY) &&
+	return run_attr(vcpu, KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY) &&
+	       run_attr(vcpu, KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY) &&
 	       ioctl(vcpu, KVM_GET_ONE_REG, &reg) == 0 && !PMCR_N(pmcr);
 }
 
@@ -71,7 +74,7 @@ static void ask_vcpu(Kvm *kvm, int fd)
 		kvm->level = LEVEL_PROBLEM;
 	} else {
 		kvm->set_pmu = run_attr(vcpu, KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_SET_PMU);
-		kvm->fixed_counters = has_extension(vm, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY) && loses_event_counters(vcpu);
+		kvm->fixed_counters = loses_event_counters(vcpu);
 		close(vcpu);
 	}
 	if (vm >= 0) {

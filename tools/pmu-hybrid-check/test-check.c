@@ -57,7 +57,7 @@ static const HostCase host_cases[] = {
 	}, {
 		"stock kernel", BIGLITTLE, KVM_STOCK, QEMU_HYBRID,
 		BIGLITTLE_LINES
-		"warning  kernel   KVM lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU\n"
+		"warning  kernel   KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU\n"
 		ADVICE "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs 4-7\n"
 		HYBRID_LINE
 	}, {
