@@ -23,7 +23,7 @@ a QEMU that ends|--qemu fake-qemu-broken|2|unknown  qemu     qemu: -accel kvm: C
 a program that is no QEMU|--qemu fake-qemu-garbage|2|unknown  qemu     '"'no QMP'"' is no message of QMP
 a script around QEMU|--qemu fake-qemu-wrapper|2|ok       qemu     %bin/fake-qemu-wrapper 10.2.2: use -cpu host,pmu-hybrid=on
 a program that never answers|--qemu fake-qemu-silent|2|unknown  qemu     no answer in 30 s
-CPUs of one PMU|--cpus 4-5|0|ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters
+CPUs of one PMU|--cpus 4-5 --kvm pmu,set-pmu|0|ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters
 CPUs of two|--cpus 3,4|2|unknown  choice   with pmu-hybrid=on, vCPUs on CPUs 3-4 get fixed-counters if the kernel has them; otherwise QEMU refuses
 a VM by its process|--pid 100|3|problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76
 its vCPUs|--pid 100|3|ok       vcpu 1   thread 102 on CPU 5, may run on CPUs 4-7
@@ -35,20 +35,21 @@ an unknown option|--no-such-option|4|Unknown option --no-such-option
 two questions|--cpus 0 --pid 1|4|--cpus, --domain and --pid are different questions
 no list of CPUs|--cpus 1-x|4|--cpus: '"'1-x'"' is not a list of CPUs below 8192
 a number beyond 32 bits|--cpus 4294967296|4|--cpus: '"'4294967296'"' is not a list of CPUs below 8192
-CPUs that are not there|--cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7 online
+CPUs that are not there|--cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7
 no CPUs|--cpus=|3|problem  choice   with pmu-hybrid=on, QEMU refuses: The vCPU threads may run on none of .*
 no number|--pid vm|4|.*vm.* --pid
 a negative process|--pid -5|4|--pid -5: it is above 0
-no such process|--pid 4000000|4|there is no process 4000000
-a process that is no VM|--pid 200|4|process 200 has no thread called .*
-the monitor of another process|--qmp hybrid.sock --pid 200|4|the monitor is that of process 100, not 200
+no such process|--pid 4000000|4|--pid: there is no process or thread 4000000
+a process that is no VM|--pid 300|4|process 300 has no thread called .*
+the monitor of another process|--qmp hybrid.sock --pid 300|4|the monitor is that of process 100, not 300
 no such socket|--qmp none|4|no QMP monitor at none: .*No such file or directory
 a file that is no socket|--qmp cpus|4|no QMP monitor at cpus: .*
 no such QEMU|--qemu ./none|4|./none: no such program
 a QEMU and another question|--qemu fake-qemu-stock --cpus 0|4|--qemu is for the question without --cpus, --domain and --pid
 a domain without libvirt|--domain vm|4|libvirt is needed for --domain: .*/libvirt.so.0: file too short
 a URI alone|--connect qemu:///system|4|--connect needs --domain
-no such folder|--root none --cpus 0|4|.*none/sys/devices/system/cpu/online.*
+no such folder|--root none --cpus 0|4|Cannot read the host'"'"'s PMUs: .*none/sys/bus/event_source/devices.*
+a feature that KVM does not have|--kvm pmu,x --cpus 0|4|--kvm '"'pmu,x'"': it takes '"'none'"', or some of pmu, set-pmu and fixed-counters
 '
 
 # put FILE TEXT: "\n" and "\t" in the text are what they are in printf
@@ -82,7 +83,7 @@ make_root() {
 	put_thread 100 101 'CPU 0/KVM' 4-7 4
 	put_thread 100 102 'CPU 1/KVM' 4-7 5
 	put "$TMP/root/proc/100/cmdline" 'qemu\0-cpu\0host\0'
-	put_thread 200 200 'CPU 0/TCG' 0-3 0
+	put_thread 300 300 'IO thread' 0-3 0
 	# in front of the machine's own, if there is one
 	put "$TMP/no-libvirt/libvirt.so.0" ''
 	mkdir "$TMP/bin"
@@ -175,14 +176,16 @@ finds_qemu() {
 }
 
 json_agrees() {
-	tool --root "$TMP/root" --pid 100 --json >json || [ $? = 3 ]
+	tool --root "$TMP/root" --pid 100 --kvm pmu,set-pmu,fixed-counters --json >json || [ $? = 3 ]
 	python3 -c '
 import json, sys
 found = json.load(open("json"))
 vm = found["vm"]
-assert (found["level"], len(found["findings"]), vm["pid"], vm["emulator-cpus"]) == ("problem", 4, 100, "0-3"), found
+assert (found["verdict"], len(found["findings"]), vm["pid"], vm["emulator-cpus"]) == ("problem", 4, 100, "0-3"), found
 assert vm["vcpus"][1] == {"index": 1, "thread": 102, "cpu": 5, "cpus": "4-7"} and vm["backend"] is None, vm
-assert found["choice"] == {"cpus": "4-7", "backend": "armv8_cortex_a76"}, found
+assert vm["kvm"] is True and vm["pmu"] is True and vm["pmu-hybrid"] is False and vm["ended"] is False, vm
+assert found["choice"] == {"cpus": "4-7", "outcome": "pmu", "pmu": "armv8_cortex_a76"}, found
+assert found["schema"] == 1 and "advice" not in found["findings"][0], found
 '
 }
 
@@ -193,6 +196,13 @@ manual_page_agrees() {
 	tool --help | grep -oE '^  (-., )?--[a-z]+' | grep -oE -- '--.*' | sort >help
 	groff -man -Tascii -P-cbou "$SOURCES/pmu-hybrid-check.1" | grep -oE '^ +(-., )?--[a-z]+' | grep -oE -- '--.*' | sort >manual
 	diff help manual
+}
+
+# Options without an argument, which have to be told from others
+flags_agree() {
+	grep -oE '^DEF\("[^"]+", *0' "$BUILD/qemu/qemu-options.hx" | cut -d '"' -f 2 | sort >qemu
+	sed -n '/^static const char \*const flags/,/^};/p' "$SOURCES/cmdline.c" | grep -oE '"[^"]+"' | tr -d '"' | grep -vx h | sort >tool
+	diff qemu tool
 }
 
 complete_word() {
@@ -213,7 +223,7 @@ main() {
 	local name arguments status line
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
-	FOLDER=$("$TOP/scripts/build-tool" --native)
+	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
 	make_root
 	cd "$TMP"
 	put ./cpus '0-3\n'
@@ -227,6 +237,7 @@ main() {
 	check "JSON" json_agrees
 	check "manual page" manual_page_agrees
 	check "completion" completion_completes
+	check "QEMU's options without an argument" flags_agree
 	finish
 }
 

@@ -23,7 +23,7 @@ class Tool(DomainTest):
         self.log.info("%s: exit status %d\n%s%s", " ".join(map(str, arguments)), status, out, err)
         self.check_equal(err, "", "stderr")
         found = json.loads(out)
-        self.check_equal((found["level"], status), (level, LEVELS.index(level)), "level and exit status")
+        self.check_equal((found["schema"], found["verdict"], status), (1, level, LEVELS.index(level)), "schema, verdict and exit status")
         return found
 
     def check_text(self, found, topic, text):
@@ -39,7 +39,7 @@ class Tool(DomainTest):
         """
         with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
             found = self.look(host, "ok", "--qmp", "tool.qmp")
-            self.check_equal((found["vm"]["backend"], found["choice"]["backend"]), ("", FIXED), "backend and choice before the start")
+            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), ("", FIXED), "backend and choice before the start")
             self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads")
             vm.cont().wait_for_console("delta vcpu=1")
             found = self.look(host, "ok", "--qmp", "tool.qmp")
@@ -48,7 +48,7 @@ class Tool(DomainTest):
             self.check_equal(str(found["vm"]["pid"]), pid, "process")
             found = self.look(host, "unknown", "--pid", pid)
             self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads by their names")
-            self.check_equal((found["vm"]["backend"], found["choice"]["backend"]), (None, FIXED), "backend and choice by the process")
+            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), (None, FIXED), "backend and choice by the process")
 
     def test_strays(self):
         """

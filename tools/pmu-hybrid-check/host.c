@@ -1,42 +1,70 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sched.h>
 #include "check.h"
 
-char *read_text(Error **errp, const char *format, ...)
-{
-	g_autofree char *path = NULL;
-	va_list arguments;
-	char *text;
-
-	va_start(arguments, format);
-	path = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	return g_file_get_contents(path, &text, NULL, errp) ? g_strstrip(text) : NULL;
-}
+/* As it is where no PMU is hybrid; the file of a CPU goes away with it when it goes offline. */
+#define NO_CAPACITY	0
 
 bool cpus_are_in(const ArmHostCPUSet *cpus, const ArmHostCPUSet *others)
 {
+	ArmHostCPUSet rest = cpus_andnot(cpus, others);
+
+	return cpus_are_empty(&rest);
+}
+
+bool cpus_are_empty(const ArmHostCPUSet *cpus)
+{
+	return bitmap_empty(cpus->cpus, ARM_HOST_MAX_CPUS);
+}
+
+ArmHostCPUSet cpus_and(const ArmHostCPUSet *a, const ArmHostCPUSet *b)
+{
+	ArmHostCPUSet both;
+
+	bitmap_and(both.cpus, a->cpus, b->cpus, ARM_HOST_MAX_CPUS);
+	return both;
+}
+
+ArmHostCPUSet cpus_andnot(const ArmHostCPUSet *a, const ArmHostCPUSet *b)
+{
 	ArmHostCPUSet rest;
 
-	return !bitmap_andnot(rest.cpus, cpus->cpus, others->cpus, ARM_HOST_MAX_CPUS);
+	bitmap_andnot(rest.cpus, a->cpus, b->cpus, ARM_HOST_MAX_CPUS);
+	return rest;
 }
 
-/* Relative to the strongest CPU's 1024; 0 where the kernel knows of no difference */
-static int read_capacity(const char *root, const ArmHostPMU *pmu)
+/* Relative to the strongest CPU's 1024 */
+static int read_capacity(const char *root, const ArmHostCPUSet *cpus)
 {
-	unsigned long cpu = find_first_bit(pmu->cpus.cpus, ARM_HOST_MAX_CPUS);
-	g_autofree char *text = read_text(NULL, "%s/sys/devices/system/cpu/cpu%lu/cpu_capacity", root, cpu);
+	int strongest = NO_CAPACITY;
 
-	return text ? atoi(text) : 0;
+	for (unsigned long cpu = 0; (cpu = find_next_bit(cpus->cpus, ARM_HOST_MAX_CPUS, cpu)) < ARM_HOST_MAX_CPUS; cpu++) {
+		g_autofree char *text = read_text(NULL, "%s/sys/devices/system/cpu/cpu%lu/cpu_capacity", root, cpu);
+		int capacity;
+
+		if (parse_int(text, &capacity)) {
+			strongest = MAX(strongest, capacity);
+		}
+	}
+	return strongest;
 }
 
-static const ArmHostPMU *find_strongest(const char *root, const GPtrArray *pmus)
+ArmHostCPUSet host_usable_cpus(const Host *host, const ArmHostPMU *pmu)
+{
+	ArmHostCPUSet usable = cpus_and(&host->online, &host->allowed);
+
+	return cpus_and(&usable, &pmu->cpus);
+}
+
+static const ArmHostPMU *find_strongest(const Host *host)
 {
 	const ArmHostPMU *strongest = NULL;
 	int most = -1;
 
-	for (guint i = 0; i < pmus->len; i++) {
-		const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
-		int capacity = read_capacity(root, pmu);
+	for (guint i = 0; i < host->pmus->len; i++) {
+		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
+		ArmHostCPUSet usable = host_usable_cpus(host, pmu);
+		int capacity = cpus_are_empty(&usable) ? -1 : read_capacity(host->root, &usable);
 
 		if (capacity > most) {
 			most = capacity;
@@ -46,19 +74,105 @@ static const ArmHostPMU *find_strongest(const char *root, const GPtrArray *pmus)
 	return strongest;
 }
 
+/* KVM takes the first of its list, in which they are as they were registered: types are numbered likewise. */
+const ArmHostPMU *host_find_covering(const Host *host, const ArmHostCPUSet *cpus)
+{
+	const ArmHostPMU *first = NULL;
+
+	for (guint i = 0; i < host->pmus->len; i++) {
+		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
+
+		if (cpus_are_in(cpus, &pmu->cpus) && (!first || pmu->type < first->type)) {
+			first = pmu;
+		}
+	}
+	return first;
+}
+
+const ArmHostPMU *host_pmu_of_cpu(const Host *host, int cpu)
+{
+	ArmHostCPUSet cpus = { };
+
+	bitmap_set(cpus.cpus, cpu, 1);
+	return host_find_covering(host, &cpus);
+}
+
+bool host_is_hybrid(const Host *host)
+{
+	return host->pmus->len && !host->covering;
+}
+
+ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus)
+{
+	ArmHostCPUSet rest = *cpus;
+
+	for (guint i = 0; i < host->pmus->len; i++) {
+		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
+
+		rest = cpus_andnot(&rest, &pmu->cpus);
+	}
+	return rest;
+}
+
+/* What a cpuset leaves of the CPUs online: an affinity alone can be widened again, and is while this looks. */
+static bool find_allowed(ArmHostCPUSet *allowed)
+{
+	cpu_set_t *set = (cpu_set_t *)allowed->cpus;
+	ArmHostCPUSet before, all;
+
+	memset(&all, 0xff, sizeof(all));
+	bitmap_zero(before.cpus, ARM_HOST_MAX_CPUS);
+	bitmap_zero(allowed->cpus, ARM_HOST_MAX_CPUS);
+	if (sched_getaffinity(0, sizeof(before), (cpu_set_t *)before.cpus)) {
+		return false;
+	}
+	sched_setaffinity(0, sizeof(all), (cpu_set_t *)all.cpus);
+	sched_getaffinity(0, sizeof(*allowed), set);
+	sched_setaffinity(0, sizeof(before), (cpu_set_t *)before.cpus);
+	return true;
+}
+
+static bool read_cpus(Host *host, const char *sysfs, Error **errp)
+{
+	ArmHostCPUs cpus;
+
+	if (!arm_host_cpus_read(sysfs, &cpus, errp)) {
+		return false;
+	}
+	host->allowed = cpus.online;
+	if (!*host->root && find_allowed(&host->allowed) && !cpus_are_in(&host->allowed, &cpus.online)) {
+		host->hides_cpus = true;
+		arm_host_cpus_add_online(&cpus, &host->allowed);
+		cpus.online = host->allowed;
+	}
+	host->present = cpus.present;
+	host->online = cpus.online;
+	return true;
+}
+
+/* In a copy, and where another PID namespace's is mounted, the link names another process or none. */
+static bool has_own_proc(const char *root)
+{
+	g_autofree char *link = g_strconcat(root, "/proc/self", NULL);
+	g_autofree char *target = g_file_read_link(link, NULL);
+	int pid;
+
+	return parse_int(target, &pid) && pid == getpid();
+}
+
 bool host_read(Host *host, const char *root, Error **errp)
 {
 	g_autofree char *sysfs = g_strconcat(root, "/sys", NULL);
 
+	host->root = root;
+	host->is_live = has_own_proc(root);
 	host->release = read_text(NULL, "%s/proc/sys/kernel/osrelease", root);
-	if (!arm_host_cpus_read(sysfs, &host->cpus, errp)) {
-		return false;
-	}
 	host->pmus = arm_host_pmus_read(sysfs, errp);
-	if (!host->pmus) {
+	if (!host->pmus || !read_cpus(host, sysfs, errp)) {
 		return false;
 	}
-	host->strongest = find_strongest(root, host->pmus);
+	host->covering = host_find_covering(host, &host->present);
+	host->strongest = find_strongest(host);
 	return true;
 }
 
@@ -81,25 +195,33 @@ const ArmHostPMU *host_find_pmu(const Host *host, const char *name)
 	return NULL;
 }
 
-bool host_choose(const Host *host, const ArmHostCPUSet *cpus, bool fixed_counters, ArmHostPMUChoice *choice, Error **errp)
+static void judge_cpus(const Host *host, Report *report)
 {
-	ArmHostCPUs all = host->cpus;
+	ArmHostCPUSet offline_cpus = cpus_andnot(&host->present, &host->online);
+	g_autofree char *online = arm_host_cpu_set_format(&host->online);
+	g_autofree char *offline = arm_host_cpu_set_format(&offline_cpus);
+	g_autofree char *allowed = arm_host_cpu_set_format(&host->allowed);
+	g_autofree char *rest = *offline ? g_strdup_printf("; CPUs %s are offline", offline) : g_strdup("");
 
-	arm_host_cpus_allow(&all, cpus);
-	return arm_host_pmus_choose(host->pmus, &all, fixed_counters, choice, errp);
+	json_set_string(report->facts, "linux", host->release);
+	json_set_string(report->facts, "cpus", online);
+	json_set_cpus(report->facts, "present-cpus", &host->present);
+	json_set_string(report->facts, "allowed-cpus", allowed);
+	report_add(report, LEVEL_OK, "host", "Linux %s on CPUs %s%s", host->release ?: "?", online, rest);
+	if (host->hides_cpus) {
+		report_add(report, LEVEL_UNKNOWN, "host", "/sys/devices/system/cpu/online is not the kernel's: programs here run on CPUs %s",
+			   allowed);
+		report_advise(report, "run this outside of the container: CPUs that it hides are not judged");
+	} else if (!cpus_are_in(&host->online, &host->allowed)) {
+		report_add(report, LEVEL_OK, "host", "a cpuset keeps programs here on CPUs %s", allowed);
+	}
 }
 
 static void judge_coverage(const Host *host, Report *report)
 {
-	ArmHostCPUSet rest = host->cpus.online;
-	g_autofree char *list = NULL;
+	ArmHostCPUSet rest = host_uncovered(host, &host->present);
+	g_autofree char *list = arm_host_cpu_set_format(&rest);
 
-	for (guint i = 0; i < host->pmus->len; i++) {
-		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
-
-		bitmap_andnot(rest.cpus, rest.cpus, pmu->cpus.cpus, ARM_HOST_MAX_CPUS);
-	}
-	list = arm_host_cpu_set_format(&rest);
 	if (!host->pmus->len) {
 		report_add(report, LEVEL_PROBLEM, "pmu", "no PMU of a CPU below /sys/bus/event_source/devices");
 		report_advise(report, "see that device tree or firmware have the PMU, and the kernel its driver");
@@ -111,25 +233,39 @@ static void judge_coverage(const Host *host, Report *report)
 
 void judge_host(const Host *host, Report *report)
 {
-	g_autofree char *online = arm_host_cpu_set_format(&host->cpus.online);
 	JsonArray *pmus = json_array_new();
 
-	json_set_string(report->facts, "linux", host->release);
-	json_set_string(report->facts, "cpus", online);
+	judge_cpus(host, report);
 	json_object_set_array_member(report->facts, "pmus", pmus);
-	report_add(report, LEVEL_OK, "host", "Linux %s on CPUs %s", host->release ?: "?", online);
 	for (guint i = 0; i < host->pmus->len; i++) {
 		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
+		ArmHostCPUSet online = cpus_and(&pmu->cpus, &host->online);
 		g_autofree char *cpus = arm_host_cpu_set_format(&pmu->cpus);
 		JsonObject *object = json_object_new();
 
-		report_add(report, LEVEL_OK, "pmu", "%s on CPUs %s", pmu->name, cpus);
+		report_add(report, LEVEL_OK, "pmu", "%s on CPUs %s%s", pmu->name, cpus,
+			   cpus_are_empty(&online) ? ", all of them offline" : "");
 		json_set_string(object, "name", pmu->name);
 		json_set_string(object, "cpus", cpus);
 		json_object_set_int_member(object, "type", pmu->type);
 		json_array_add_object_element(pmus, object);
 	}
 	judge_coverage(host, report);
+}
+
+static void judge_mode(const Host *host, Report *report)
+{
+	const ArmHostPMU *strongest = host->strongest;
+
+	report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU");
+	if (strongest) {
+		ArmHostCPUSet usable = host_usable_cpus(host, strongest);
+		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
+
+		report_advise(report, "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
+	} else {
+		report_advise(report, "boot a kernel with it");
+	}
 }
 
 void judge_kernel(const Host *host, Report *report)
@@ -147,47 +283,21 @@ void judge_kernel(const Host *host, Report *report)
 			report_advise(report, "%s", kvm->advice);
 		}
 	} else if (kvm->pmu == NO) {
-		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests");
+		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests%s", host->pmus->len ?
+			   ", although the host has: on Apple silicon before Linux 6.15, and where ID_AA64DFR0_EL1.PMUVer of cores differs" : "");
 		report_advise(report, "boot a kernel with CONFIG_HW_PERF_EVENTS; Apple silicon needs Linux 6.15");
 	} else if (kvm->fixed_counters == YES) {
-		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests, with fixed counters that count on all CPUs");
-	} else if (host->pmus->len > 1) {
-		g_autofree char *cpus = arm_host_cpu_set_format(&host->strongest->cpus);
+		ArmHostCPUSet uncovered = host_uncovered(host, &host->present);
 
-		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU");
-		report_advise(report, "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
+		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests, with fixed counters that count on all CPUs%s",
+			   cpus_are_empty(&uncovered) ? "" : " with a PMU");
+	} else if (host_is_hybrid(host)) {
+		judge_mode(host, report);
 	} else {
 		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests");
 	}
-	if (kvm->set_pmu == NO && kvm->pmu == YES && host->pmus->len > 1) {
+	if (kvm->set_pmu == NO && kvm->pmu == YES && host_is_hybrid(host)) {
 		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: QEMU cannot choose a PMU");
 		report_advise(report, "boot Linux 5.18 or newer");
 	}
-}
-
-void judge_choice(const Host *host, const ArmHostCPUSet *cpus, const char *when, bool is_final, Report *report)
-{
-	Answer fixed = host->kvm.fixed_counters;
-	g_autofree char *list = arm_host_cpu_set_format(cpus);
-	JsonObject *facts = json_object_new();
-	g_autoptr(GError) error = NULL;
-	ArmHostPMUChoice choice;
-	const char *name = NULL;
-
-	if (!host_choose(host, cpus, fixed != NO, &choice, &error)) {
-		report_add(report, is_final ? LEVEL_OK : LEVEL_PROBLEM, "choice", "%s, QEMU refuses: %s", when, error->message);
-	} else if (choice.pmu) {
-		name = choice.pmu->name;
-		report_add(report, LEVEL_OK, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters", when, list, name);
-	} else if (fixed == YES) {
-		name = FIXED_COUNTERS;
-		report_add(report, LEVEL_OK, "choice", "%s, vCPUs on CPUs %s get %s: the cycle counter alone, on all of them", when, list,
-			   name);
-	} else {
-		report_add(report, is_final ? LEVEL_OK : LEVEL_UNKNOWN, "choice",
-			   "%s, vCPUs on CPUs %s get %s if the kernel has them; otherwise QEMU refuses", when, list, FIXED_COUNTERS);
-	}
-	json_set_string(facts, "cpus", list);
-	json_set_string(facts, "backend", name);
-	json_object_set_object_member(report->facts, "choice", facts);
 }

@@ -159,12 +159,40 @@ int kvm_count_event_counters(int cpu, Error **errp)
 
 #endif
 
-void kvm_ask(Kvm *kvm, const char *root)
+/* What somebody knows of the kernel of a host that is a copy */
+static bool parse_features(Kvm *kvm, const char *list, Error **errp)
+{
+	const struct {
+		const char *name;
+		Answer *answer;
+	} features[] = { { "pmu", &kvm->pmu }, { "set-pmu", &kvm->set_pmu }, { FIXED_COUNTERS, &kvm->fixed_counters } };
+	g_auto(GStrv) words = g_strsplit(list, ",", -1);
+	guint known = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+		bool is_there = g_strv_contains((const char *const *)words, features[i].name);
+
+		*features[i].answer = is_there;
+		known += is_there;
+	}
+	if (known == g_strv_length(words) || g_str_equal(list, "none")) {
+		return true;
+	}
+	error_setg(errp, "--kvm '%s': it takes 'none', or some of pmu, set-pmu and " FIXED_COUNTERS, list);
+	return false;
+}
+
+bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp)
 {
 	*kvm = (Kvm){ .pmu = UNKNOWN, .set_pmu = UNKNOWN, .fixed_counters = UNKNOWN, .level = LEVEL_UNKNOWN };
+	if (features) {
+		return parse_features(kvm, features, errp);
+	}
 	if (*root) {
 		kvm->trouble = g_strdup_printf("%s has no KVM to ask", root);
+		kvm->advice = "tell what its kernel has: --kvm pmu,set-pmu," FIXED_COUNTERS;
 	} else {
 		ask_device(kvm);
 	}
+	return true;
 }

@@ -10,6 +10,7 @@ static struct {
 	int pid;
 	char *cpus;
 	char *domain;
+	char *kvm;
 	char *qemu;
 	char *qmp;
 	char *root;
@@ -26,6 +27,7 @@ static const GOptionEntry entries[] = {
 	{ "overlay", 'o', 0, G_OPTION_ARG_NONE, &options.overlay, "print a device-tree overlay with one PMU for all CPUs", NULL },
 	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
 	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
+	{ "kvm", 0, 0, G_OPTION_ARG_STRING, &options.kvm, "with --root, what its kernel has: none, pmu,set-pmu,fixed-counters", "LIST" },
 	{ "json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "print JSON", NULL },
 	{ "version", 0, 0, G_OPTION_ARG_NONE, &options.version, "print the version", NULL },
 	{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.rest, NULL, NULL },
@@ -39,7 +41,7 @@ static bool parse_options(int argc, char **argv, Error **errp)
 
 	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can count on this host, what a running VM "
 				     "does, and what to change.\nWithout arguments: host, kernel and QEMU.");
-	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use or no overlay.");
+	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use, or unreadable files.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, errp)) {
 		return false;
@@ -53,6 +55,8 @@ static bool parse_options(int argc, char **argv, Error **errp)
 		error_setg(errp, "--pid %d: it is above 0", options.pid);
 	} else if (options.uri && !options.domain) {
 		error_setg(errp, "--connect needs --domain");
+	} else if (options.kvm && !*options.root) {
+		error_setg(errp, "--kvm needs --root: this host's KVM is asked");
 	} else if (options.qemu && questions) {
 		error_setg(errp, "--qemu is for the question without --cpus, --domain and --pid");
 	} else if (options.overlay && (questions || options.qemu || options.json)) {
@@ -63,18 +67,22 @@ static bool parse_options(int argc, char **argv, Error **errp)
 
 static bool check_cpus(const Host *host, Report *report, Error **errp)
 {
-	ArmHostCPUSet cpus;
+	ArmHostCPUs all = { .present = host->present, .online = host->online };
+	ArmHostCPUSet asked;
+	CPUs cpus;
 
-	if (!arm_host_cpu_set_parse(options.cpus, &cpus, errp)) {
+	if (!arm_host_cpu_set_parse(options.cpus, &asked, errp)) {
 		error_prepend(errp, "--cpus: ");
 		return false;
 	}
-	if (!cpus_are_in(&cpus, &host->cpus.online)) {
-		g_autofree char *online = arm_host_cpu_set_format(&host->cpus.online);
+	if (!cpus_are_in(&asked, &host->present)) {
+		g_autofree char *present = arm_host_cpu_set_format(&host->present);
 
-		error_setg(errp, "--cpus %s: this host has CPUs %s online", options.cpus, online);
+		error_setg(errp, "--cpus %s: this host has CPUs %s", options.cpus, present);
 		return false;
 	}
+	arm_host_cpus_allow(&all, &asked);
+	cpus = (CPUs){ all.allowed, cpus_and(&all.allowed, &host->online) };
 	judge_choice(host, &cpus, "with pmu-hybrid=on", false, report);
 	return true;
 }
@@ -90,7 +98,7 @@ static bool check_vm(const Host *host, Report *report, Error **errp)
 			return false;
 		}
 	}
-	vm = vm_find(host, options.root, options.pid, monitor, errp);
+	vm = vm_find(host, options.pid, monitor, errp);
 	if (monitor) {
 		monitor->close(monitor);
 	}
@@ -121,8 +129,8 @@ static bool check(Report *report, Error **errp)
 	Host host = { };
 	bool good = host_read(&host, options.root, errp);
 
+	good = good && kvm_ask(&host.kvm, options.root, options.kvm, errp);
 	if (good) {
-		kvm_ask(&host.kvm, options.root);
 		good = options.cpus ? check_cpus(&host, report, errp) :
 		       options.pid || options.domain || options.qmp ? check_vm(&host, report, errp) : check_host(&host, report, errp);
 	}

@@ -144,26 +144,40 @@ void qemu_free(Qemu *qemu)
 	g_free(qemu->trouble);
 }
 
+static void judge_old_qemu(const Qemu *qemu, const Host *host, Report *report)
+{
+	report_add(report, LEVEL_WARNING, "qemu", "%s %s has no pmu-hybrid", qemu->path, qemu->version);
+	if (host->strongest) {
+		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
+		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
+
+		report_advise(report, "install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c %s", cpus);
+	} else {
+		report_advise(report, "install a QEMU that has it");
+	}
+}
+
 void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 {
 	JsonObject *facts = json_object_new();
 
-	json_set_string(facts, "path", qemu->path);
-	json_set_string(facts, "version", qemu->version);
-	json_set_answer(facts, "pmu-hybrid", qemu->hybrid);
 	json_object_set_object_member(report->facts, "qemu", facts);
+	if (qemu->path) {
+		json_set_string(facts, "path", qemu->path);
+		json_set_string(facts, "version", qemu->version);
+		json_set_answer(facts, "pmu-hybrid", qemu->hybrid);
+	}
 	if (qemu->trouble) {
 		report_add(report, LEVEL_UNKNOWN, "qemu", "%s", qemu->trouble);
 		report_advise(report, "see that QEMU starts with KVM; --qemu PATH names another one");
-	} else if (host->pmus->len < 2) {
+	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
-			   host->pmus->len ? "; VMs need no pmu-hybrid on this host" : "");
+			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
 	} else if (qemu->hybrid == YES) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on", qemu->path, qemu->version);
+	} else if (host->kvm.pmu == NO) {
+		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else {
-		g_autofree char *cpus = arm_host_cpu_set_format(&host->strongest->cpus);
-
-		report_add(report, LEVEL_WARNING, "qemu", "%s %s has no pmu-hybrid", qemu->path, qemu->version);
-		report_advise(report, "install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c %s", cpus);
+		judge_old_qemu(qemu, host, report);
 	}
 }

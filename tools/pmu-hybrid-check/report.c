@@ -41,6 +41,20 @@ void report_free(Report *report)
 	g_free(report);
 }
 
+/* Names come from sysfs, processes and monitors: a line must stay one, and may not drive a terminal. */
+static char *make_printable(char *text)
+{
+	char *valid = g_utf8_make_valid(text, -1);
+
+	g_free(text);
+	for (char *p = valid; *p; p++) {
+		if (g_ascii_iscntrl(*p)) {
+			*p = '?';
+		}
+	}
+	return valid;
+}
+
 void report_add(Report *report, Level level, const char *topic, const char *format, ...)
 {
 	Finding *finding = g_new0(Finding, 1);
@@ -49,7 +63,7 @@ void report_add(Report *report, Level level, const char *topic, const char *form
 	finding->level = level;
 	finding->topic = g_strdup(topic);
 	va_start(arguments, format);
-	finding->text = g_strdup_vprintf(format, arguments);
+	finding->text = make_printable(g_strdup_vprintf(format, arguments));
 	va_end(arguments);
 	g_ptr_array_add(report->findings, finding);
 	report->worst = MAX(report->worst, level);
@@ -61,7 +75,7 @@ void report_advise(Report *report, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	finding->advice = g_strdup_vprintf(format, arguments);
+	finding->advice = make_printable(g_strdup_vprintf(format, arguments));
 	va_end(arguments);
 }
 
@@ -77,7 +91,9 @@ void json_set_answer(JsonObject *object, const char *name, Answer answer)
 void json_set_string(JsonObject *object, const char *name, const char *text)
 {
 	if (text) {
-		json_object_set_string_member(object, name, text);
+		g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+		json_object_set_string_member(object, name, valid);
 	} else {
 		json_object_set_null_member(object, name);
 	}
@@ -100,14 +116,34 @@ JsonObject *json_get_object(JsonObject *object, const char *name)
 	return object ? json_node_as_object(json_object_get_member(object, name)) : NULL;
 }
 
+/* The value of a member of that type, or NULL */
+static JsonNode *get_value(JsonObject *object, const char *name, GType type)
+{
+	JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node : NULL;
+}
+
 const char *json_get_string(JsonObject *object, const char *name)
 {
-	return object ? json_object_get_string_member_with_default(object, name, NULL) : NULL;
+	JsonNode *node = get_value(object, name, G_TYPE_STRING);
+
+	return node ? json_node_get_string(node) : NULL;
 }
 
 int json_get_int(JsonObject *object, const char *name)
 {
-	return object ? json_object_get_int_member_with_default(object, name, -1) : -1;
+	JsonNode *node = get_value(object, name, G_TYPE_INT64);
+	gint64 value = node ? json_node_get_int(node) : -1;
+
+	return value < 0 || value > INT_MAX ? -1 : value;
+}
+
+Answer json_get_answer(JsonObject *object, const char *name)
+{
+	JsonNode *node = get_value(object, name, G_TYPE_BOOLEAN);
+
+	return !node ? UNKNOWN : json_node_get_boolean(node) ? YES : NO;
 }
 
 static char *format_json(const Report *report)
@@ -123,10 +159,13 @@ static char *format_json(const Report *report)
 		json_set_string(object, "level", level_names[finding->level]);
 		json_set_string(object, "topic", finding->topic);
 		json_set_string(object, "text", finding->text);
-		json_set_string(object, "advice", finding->advice);
+		if (finding->advice) {
+			json_set_string(object, "advice", finding->advice);
+		}
 		json_array_add_object_element(findings, object);
 	}
-	json_set_string(report->facts, "level", level_names[report->worst]);
+	json_object_set_int_member(report->facts, "schema", SCHEMA);
+	json_set_string(report->facts, "verdict", level_names[report->worst]);
 	json_object_set_array_member(report->facts, "findings", findings);
 	json_node_set_object(root, report->facts);
 	text = json_to_string(root, true);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sched.h>
 #include <stdio.h>
 #include "check.h"
-
-/* Fields of /proc/PID/stat behind the name, from 0 */
-#define STAT_PROCESSOR	36
-#define HYBRID		"pmu-hybrid=on"
 
 static void vcpu_free(gpointer data)
 {
@@ -14,48 +11,140 @@ static void vcpu_free(gpointer data)
 	g_free(vcpu);
 }
 
-static void add_vcpu(Vm *vm, int index, int thread, const char *qom_path)
+static Vcpu *add_vcpu(Vm *vm, int index)
 {
 	Vcpu *vcpu = g_new0(Vcpu, 1);
 
 	vcpu->index = index;
-	vcpu->thread = thread;
-	vcpu->qom_path = g_strdup(qom_path);
+	vcpu->cpu = -1;
 	g_ptr_array_add(vm->vcpus, vcpu);
+	return vcpu;
 }
 
 static int compare_vcpus(gconstpointer a, gconstpointer b)
 {
-	return (*(Vcpu *const *)a)->index - (*(Vcpu *const *)b)->index;
+	int first = (*(Vcpu *const *)a)->index, second = (*(Vcpu *const *)b)->index;
+
+	return (first > second) - (first < second);
 }
 
-/* QEMU names its threads if it is told to, as libvirt does. */
-static bool find_named_threads(Vm *vm, const char *root, Error **errp)
+/* QEMU names its threads if it is told to, as libvirt does. TCG may have one thread for all vCPUs. */
+static bool parse_name(const char *name, int *index, Answer *kvm)
 {
-	g_autofree char *path = g_strdup_printf("%s/proc/%d/task", root, vm->pid);
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *thread;
+	static const struct {
+		const char *prefix;
+		const char *suffix;
+		Answer kvm;
+	} names[] = { { "CPU ", "/KVM", YES }, { "CPU ", "/TCG", NO }, { "ALL CPUs", "/TCG", NO } };
 
-	if (!dir) {
-		error_setg(errp, "there is no process %d", vm->pid);
-		return false;
-	}
-	while ((thread = g_dir_read_name(dir))) {
-		g_autofree char *name = read_text(NULL, "%s/%s/comm", path, thread);
-		int index, length = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (g_str_has_prefix(name, names[i].prefix) && g_str_has_suffix(name, names[i].suffix)) {
+			size_t length = strlen(names[i].prefix);
+			g_autofree char *number = g_strndup(name + length, strlen(name) - length - strlen(names[i].suffix));
 
-		if (name && sscanf(name, "CPU %d/KVM%n", &index, &length) == 1 && length && !name[length]) {
-			add_vcpu(vm, index, atoi(thread), NULL);
+			*index = 0;
+			*kvm = names[i].kvm;
+			return !*number || parse_int(number, index);
 		}
 	}
-	if (!vm->vcpus->len) {
+	return false;
+}
+
+/* Without CPUs that are offline, as QEMU sees it. Only this kernel can tell for sure. */
+static bool read_online(const Host *host, const Thread *thread, ArmHostCPUSet *online, Error **errp)
+{
+	bitmap_zero(online->cpus, ARM_HOST_MAX_CPUS);
+	if (host->is_live && !*host->root) {
+		if (sched_getaffinity(thread->id, sizeof(*online), (cpu_set_t *)online->cpus) < 0) {
+			g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "thread %d: %s", thread->id, g_strerror(errno));
+			return false;
+		}
+		return true;
+	}
+	*online = cpus_and(&thread->allowed, &host->online);
+	if (cpus_are_empty(online)) {
+		/* It runs somewhere: the host's file is that of a container with lxcfs. */
+		*online = thread->allowed;
+	}
+	return true;
+}
+
+/* As QEMU counts */
+static bool read_cpus(const Host *host, const Thread *thread, CPUs *cpus, Error **errp)
+{
+	ArmHostCPUs all = { .present = host->present, .online = host->online };
+
+	if (!read_online(host, thread, &cpus->online, errp)) {
+		return false;
+	}
+	arm_host_cpus_add_online(&all, &cpus->online);
+	arm_host_cpus_allow(&all, &thread->allowed);
+	cpus->all = all.allowed;
+	return true;
+}
+
+static bool take_thread(Vm *vm, Vcpu *vcpu, const Host *host, const Thread *thread, Error **errp)
+{
+	vcpu->thread = thread->id;
+	vcpu->cpu = thread->cpu;
+	if (!read_cpus(host, thread, &vcpu->cpus, errp)) {
+		return false;
+	}
+	bitmap_or(vm->cpus.all.cpus, vm->cpus.all.cpus, vcpu->cpus.all.cpus, ARM_HOST_MAX_CPUS);
+	bitmap_or(vm->cpus.online.cpus, vm->cpus.online.cpus, vcpu->cpus.online.cpus, ARM_HOST_MAX_CPUS);
+	return true;
+}
+
+/* All threads of a process that are still there */
+static GArray *read_threads(const Host *host, int process, Error **errp)
+{
+	g_autoptr(GArray) ids = threads_list(host->root, process, errp);
+	GArray *threads;
+
+	if (!ids) {
+		return NULL;
+	}
+	threads = g_array_new(false, false, sizeof(Thread));
+	for (guint i = 0; i < ids->len; i++) {
+		g_autoptr(GError) error = NULL;
+		Thread thread;
+
+		if (thread_read(&thread, host->root, g_array_index(ids, int, i), &error)) {
+			g_array_append_val(threads, thread);
+		} else if (error->code != ERROR_GONE) {
+			g_propagate_error(errp, g_steal_pointer(&error));
+			g_array_unref(threads);
+			return NULL;
+		}
+	}
+	return threads;
+}
+
+static bool find_named_threads(Vm *vm, const Host *host, Error **errp)
+{
+	g_autoptr(GArray) threads = read_threads(host, vm->pid, errp);
+	Answer kvm;
+	int index;
+
+	for (guint i = 0; threads && i < threads->len; i++) {
+		const Thread *thread = &g_array_index(threads, Thread, i);
+
+		if (!parse_name(thread->name, &index, &kvm)) {
+			continue;
+		}
+		vm->kvm = kvm;
+		if (!take_thread(vm, add_vcpu(vm, index), host, thread, errp)) {
+			return false;
+		}
+	}
+	if (threads && !vm->vcpus->len) {
 		error_setg(errp, "process %d has no thread called 'CPU 0/KVM'; if it is QEMU with KVM, give --qmp SOCKET, or start it "
 			   "with -name debug-threads=on", vm->pid);
 	}
 	return vm->vcpus->len;
 }
 
-static bool find_threads_by_monitor(Vm *vm, Monitor *monitor, Error **errp)
+static bool ask_vcpus(Vm *vm, Monitor *monitor, Error **errp)
 {
 	g_autoptr(JsonNode) answer = monitor_run(monitor, "query-cpus-fast", NULL, errp);
 	JsonArray *cpus = answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
@@ -65,8 +154,11 @@ static bool find_threads_by_monitor(Vm *vm, Monitor *monitor, Error **errp)
 	}
 	for (guint i = 0; cpus && i < json_array_get_length(cpus); i++) {
 		JsonObject *cpu = json_node_as_object(json_array_get_element(cpus, i));
+		Vcpu *vcpu = add_vcpu(vm, json_get_int(cpu, "cpu-index"));
 
-		add_vcpu(vm, json_get_int(cpu, "cpu-index"), json_get_int(cpu, "thread-id"), json_get_string(cpu, "qom-path"));
+		/* In QEMU's PID namespace, for now */
+		vcpu->thread = json_get_int(cpu, "thread-id");
+		vcpu->qom_path = g_strdup(json_get_string(cpu, "qom-path"));
 	}
 	if (!vm->vcpus->len) {
 		error_setg(errp, "the monitor tells of no vCPU");
@@ -74,70 +166,118 @@ static bool find_threads_by_monitor(Vm *vm, Monitor *monitor, Error **errp)
 	return vm->vcpus->len;
 }
 
-/* The line of /proc/PID/status that starts so */
-static char *find_status(const char *root, int pid, const char *name, Error **errp)
+/* A thread is believed to be that of the vCPU if it belongs to the monitor's process, or by its name. */
+static bool is_vcpu(const Thread *thread, const Vcpu *vcpu, int peer)
 {
-	g_autofree char *status = read_text(errp, "%s/proc/%d/status", root, pid);
-	g_auto(GStrv) lines = status ? g_strsplit(status, "\n", -1) : NULL;
+	Answer kvm;
+	int index;
 
-	for (int i = 0; lines && lines[i]; i++) {
-		if (g_str_has_prefix(lines[i], name)) {
-			return g_strdup(g_strstrip(lines[i] + strlen(name)));
+	return thread->inner_id == vcpu->thread &&
+	       (thread->process == peer || (parse_name(thread->name, &index, &kvm) && (index == vcpu->index || kvm == NO)));
+}
+
+static const Thread *find_thread(const GArray *threads, const Vcpu *vcpu, int peer)
+{
+	for (guint i = 0; i < threads->len; i++) {
+		const Thread *thread = &g_array_index(threads, Thread, i);
+
+		if (is_vcpu(thread, vcpu, peer)) {
+			return thread;
 		}
-	}
-	if (lines) {
-		error_setg(errp, "%s/proc/%d/status has no %s", root, pid, name);
 	}
 	return NULL;
 }
 
-/* CPUs that are offline are told of as far as they are present: the choice is made with them. */
-static bool read_affinity(const Host *host, const char *root, int thread, ArmHostCPUSet *cpus, Error **errp)
+/* Finds all vCPUs among the threads of a process, which may be in a PID namespace below this one. */
+static bool find_in_process(Vm *vm, const Host *host, int process, int peer, Error **errp)
 {
-	g_autofree char *list = find_status(root, thread, "Cpus_allowed_list:", errp);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) threads = read_threads(host, process, &error);
+	g_autofree const Thread **found = g_new0(const Thread *, vm->vcpus->len);
 
-	if (!list || !arm_host_cpu_set_parse(list, cpus, errp)) {
+	if (error && error->code != ERROR_GONE) {
+		g_propagate_error(errp, g_steal_pointer(&error));
 		return false;
 	}
-	bitmap_and(cpus->cpus, cpus->cpus, host->cpus.present.cpus, ARM_HOST_MAX_CPUS);
-	return true;
-}
-
-static bool read_cpu(const char *root, int thread, int *cpu, Error **errp)
-{
-	g_autofree char *stat = read_text(errp, "%s/proc/%d/stat", root, thread);
-	/* The name is in brackets and may have some itself. */
-	const char *fields = stat ? strrchr(stat, ')') : NULL;
-	g_auto(GStrv) words = fields ? g_strsplit(g_strchug((char *)fields + 1), " ", -1) : NULL;
-
-	if (!words || g_strv_length(words) <= STAT_PROCESSOR) {
-		if (stat) {
-			error_setg(errp, "%s/proc/%d/stat is too short", root, thread);
+	for (guint i = 0; i < vm->vcpus->len; i++) {
+		found[i] = threads ? find_thread(threads, g_ptr_array_index(vm->vcpus, i), peer) : NULL;
+		if (!found[i]) {
+			return false;
 		}
-		return false;
 	}
-	*cpu = atoi(words[STAT_PROCESSOR]);
+	vm->pid = process;
+	for (guint i = 0; i < vm->vcpus->len; i++) {
+		if (!take_thread(vm, g_ptr_array_index(vm->vcpus, i), host, found[i], errp)) {
+			return false;
+		}
+	}
 	return true;
 }
 
-static bool read_threads(Vm *vm, const Host *host, const char *root, Error **errp)
+/* Whose threads the monitor's first vCPU has, if they are in this PID namespace; 0 otherwise */
+static int find_process(const Vm *vm, const Host *host, GError **error)
+{
+	const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, 0);
+	Thread thread;
+
+	if (vcpu->thread > 0 && thread_read(&thread, host->root, vcpu->thread, error)) {
+		return is_vcpu(&thread, vcpu, 0) ? thread.process : 0;
+	}
+	if (*error && (*error)->code == ERROR_GONE) {
+		g_clear_error(error);
+	}
+	return 0;
+}
+
+static void hide(Vm *vm, const char *reason)
 {
 	for (guint i = 0; i < vm->vcpus->len; i++) {
 		Vcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
-		g_autofree char *group = find_status(root, vcpu->thread, "Tgid:", errp);
 
-		if (!group || !read_affinity(host, root, vcpu->thread, &vcpu->cpus, errp) ||
-		    !read_cpu(root, vcpu->thread, &vcpu->cpu, errp)) {
-			return false;
-		}
-		if (vm->pid && vm->pid != atoi(group)) {
-			error_setg(errp, "the monitor is that of process %s, not %d", group, vm->pid);
-			return false;
-		}
-		vm->pid = atoi(group);
-		bitmap_or(vm->cpus.cpus, vm->cpus.cpus, vcpu->cpus.cpus, ARM_HOST_MAX_CPUS);
+		vcpu->thread = 0;
 	}
-	return read_affinity(host, root, vm->pid, &vm->emulator, errp);
+	vm->pid = 0;
+	vm->hidden = g_strdup(reason);
+}
+
+/*
+ * The monitor numbers threads as QEMU's PID namespace does. The socket's peer is QEMU, unless a proxy or libvirt is in between; it has
+ * no number here if its namespace is not this one or below.
+ */
+static bool find_monitors_threads(Vm *vm, const Host *host, int peer, Error **errp)
+{
+	int wanted = vm->pid, process;
+	g_autoptr(GError) error = NULL;
+
+	if (!host->is_live && !*host->root) {
+		hide(vm, "/proc is that of another PID namespace");
+		return true;
+	}
+	peer = host->is_live ? peer : NO_PEER;
+	if (peer == 0 && !wanted) {
+		hide(vm, "QEMU is in another PID namespace");
+		return true;
+	}
+	if ((peer > 0 && (!wanted || wanted == peer) && find_in_process(vm, host, peer, peer, &error)) ||
+	    (wanted && wanted != peer && find_in_process(vm, host, wanted, 0, &error))) {
+		return true;
+	}
+	process = error || peer == 0 ? 0 : find_process(vm, host, &error);
+	if (!wanted && process && find_in_process(vm, host, process, 0, &error)) {
+		return true;
+	}
+	if (error) {
+		g_propagate_error(errp, g_steal_pointer(&error));
+		return false;
+	}
+	if (wanted && process) {
+		error_setg(errp, "the monitor is that of process %d, not %d", process, wanted);
+	} else if (wanted) {
+		error_setg(errp, "the monitor is not that of process %d", wanted);
+	} else {
+		hide(vm, "no process here has the threads that the monitor names");
+	}
+	return !wanted;
 }
 
 static JsonNode *get_property(Monitor *monitor, const char *path, const char *property, Error **errp)
@@ -149,167 +289,120 @@ static JsonNode *get_property(Monitor *monitor, const char *path, const char *pr
 	return monitor_run(monitor, "qom-get", arguments, errp);
 }
 
-/* A QEMU without pmu-hybrid has neither property. */
-static bool ask_backend(Vm *vm, Monitor *monitor, Error **errp)
+/* A refusal is an answer: this QEMU, or this VM, has no such thing. */
+static bool is_refusal(GError **error, Error **errp)
+{
+	if (*error && (*error)->code != ERROR_REFUSED) {
+		g_propagate_error(errp, g_steal_pointer(error));
+		return false;
+	}
+	return true;
+}
+
+static bool ask_switch(const char *path, const char *property, Monitor *monitor, Answer *answer, Error **errp)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(JsonNode) node = get_property(monitor, path, property, &error);
+	bool is_switch = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_BOOLEAN;
+
+	*answer = is_switch ? (json_node_get_boolean(node) ? YES : NO) : node ? UNKNOWN : NO;
+	return is_refusal(&error, errp);
+}
+
+static bool ask_backend(Vm *vm, const char *path, Monitor *monitor, Error **errp)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(JsonNode) node = get_property(monitor, path, "pmu-backend", &error);
+	bool is_text = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+
+	vm->backend = is_text ? json_node_dup_string(node) : node ? NULL : g_strdup("");
+	return is_refusal(&error, errp);
+}
+
+static bool ask_vm(Vm *vm, Monitor *monitor, Error **errp)
 {
 	const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, 0);
-	g_autoptr(JsonNode) status = monitor_run(monitor, "query-status", NULL, errp);
-	g_autoptr(JsonNode) hybrid = NULL;
-	g_autoptr(JsonNode) backend = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(JsonNode) kvm = monitor_run(monitor, "query-kvm", NULL, &error);
+	g_autoptr(JsonNode) status = is_refusal(&error, errp) ? monitor_run(monitor, "query-status", NULL, errp) : NULL;
 
 	if (!status) {
 		return false;
 	}
+	vm->kvm = json_get_answer(json_node_as_object(kvm), "enabled");
 	vm->status = g_strdup(json_get_string(json_node_as_object(status), "status"));
-	hybrid = get_property(monitor, vcpu->qom_path, "pmu-hybrid", NULL);
-	backend = get_property(monitor, vcpu->qom_path, "pmu-backend", NULL);
-	vm->hybrid = hybrid && JSON_NODE_HOLDS_VALUE(hybrid) && json_node_get_boolean(hybrid);
-	vm->backend = backend && JSON_NODE_HOLDS_VALUE(backend) ? json_node_dup_string(backend) : g_strdup("");
-	return true;
+	return !vcpu->qom_path || (ask_switch(vcpu->qom_path, "pmu", monitor, &vm->pmu, errp) &&
+				   ask_switch(vcpu->qom_path, "pmu-hybrid", monitor, &vm->hybrid, errp) &&
+				   ask_backend(vm, vcpu->qom_path, monitor, errp));
 }
 
-/* Words of the command line end with zeros. */
-static Answer guess_hybrid(const char *root, int pid)
+static void read_command_line(Vm *vm, const Host *host)
 {
-	g_autofree char *path = g_strdup_printf("%s/proc/%d/cmdline", root, pid);
+	g_autofree char *path = g_strdup_printf("%s/proc/%d/cmdline", host->root, vm->pid);
+	/* Unless it is told not to, QEMU reads this file, too. */
+	g_autofree char *settings = g_strdup_printf("%s/proc/%d/root/etc/qemu/qemu.conf", host->root, vm->pid);
+	bool has_settings = g_file_test(settings, G_FILE_TEST_EXISTS);
 	g_autofree char *line = NULL;
 	gsize length;
 
-	if (!g_file_get_contents(path, &line, &length, NULL)) {
-		return UNKNOWN;
+	if (g_file_get_contents(path, &line, &length, NULL)) {
+		vm->pmu = cmdline_find_property(line, length, "pmu", has_settings, host->kvm.pmu);
+		vm->hybrid = cmdline_find_property(line, length, "pmu-hybrid", has_settings, NO);
 	}
-	return memmem(line, length, HYBRID, strlen(HYBRID)) ? YES : NO;
 }
 
-Vm *vm_find(const Host *host, const char *root, int pid, Monitor *monitor, Error **errp)
+static bool find_parts(Vm *vm, const Host *host, Monitor *monitor, Error **errp)
+{
+	Thread first;
+
+	if (monitor ? !ask_vcpus(vm, monitor, errp) || !find_monitors_threads(vm, host, monitor->peer, errp) ||
+	    !ask_vm(vm, monitor, errp) : !find_named_threads(vm, host, errp)) {
+		return false;
+	}
+	if (!vm->hidden) {
+		if (!thread_read(&first, host->root, vm->pid, errp)) {
+			return false;
+		}
+		vm->emulator = cpus_and(&first.allowed, &host->online);
+	}
+	if (!monitor) {
+		read_command_line(vm, host);
+	}
+	return true;
+}
+
+Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp)
 {
 	Vm *vm = g_new0(Vm, 1);
+	g_autoptr(GArray) threads = pid ? threads_list(host->root, pid, errp) : NULL;
+	g_autoptr(GError) error = NULL;
 
 	vm->pid = pid;
+	vm->kvm = vm->pmu = vm->hybrid = UNKNOWN;
 	vm->vcpus = g_ptr_array_new_with_free_func(vcpu_free);
-	if (!(monitor ? find_threads_by_monitor(vm, monitor, errp) : find_named_threads(vm, root, errp)) ||
-	    !read_threads(vm, host, root, errp) || (monitor && !ask_backend(vm, monitor, errp))) {
+	if (pid && !threads) {
+		g_prefix_error(errp, "--pid: ");
 		vm_free(vm);
 		return NULL;
 	}
-	g_ptr_array_sort(vm->vcpus, compare_vcpus);
-	if (!monitor) {
-		vm->hybrid = guess_hybrid(root, vm->pid);
+	if (!find_parts(vm, host, monitor, &error)) {
+		if (error->code != ERROR_GONE) {
+			g_propagate_error(errp, g_steal_pointer(&error));
+			vm_free(vm);
+			return NULL;
+		}
+		vm->ended = g_strdup(error->message);
 	}
+	g_ptr_array_sort(vm->vcpus, compare_vcpus);
 	return vm;
 }
 
 void vm_free(Vm *vm)
 {
 	g_ptr_array_unref(vm->vcpus);
+	g_free(vm->hidden);
+	g_free(vm->ended);
 	g_free(vm->backend);
 	g_free(vm->status);
 	g_free(vm);
-}
-
-static const ArmHostPMU *find_pmu_of(const Host *host, const ArmHostCPUSet *cpus)
-{
-	ArmHostPMUChoice choice;
-
-	host_choose(host, cpus, true, &choice, NULL);
-	return choice.pmu;
-}
-
-/* pmu is that which the vCPU must not leave, or NULL */
-static void judge_vcpu(const Vcpu *vcpu, const ArmHostPMU *pmu, Report *report)
-{
-	g_autofree char *topic = g_strdup_printf("vcpu %d", vcpu->index);
-	g_autofree char *cpus = arm_host_cpu_set_format(&vcpu->cpus);
-	g_autofree char *pmu_cpus = pmu ? arm_host_cpu_set_format(&pmu->cpus) : NULL;
-	/* A thread that waits may have been pinned since, and moves when it wakes up. */
-	bool has_left = pmu && !test_bit(vcpu->cpu, pmu->cpus.cpus) && test_bit(vcpu->cpu, vcpu->cpus.cpus);
-
-	if (!pmu || cpus_are_in(&vcpu->cpus, &pmu->cpus)) {
-		report_add(report, LEVEL_OK, topic, "thread %d on CPU %d, may run on CPUs %s", vcpu->thread, vcpu->cpu, cpus);
-		return;
-	}
-	report_add(report, has_left ? LEVEL_PROBLEM : LEVEL_WARNING, topic, "thread %d on CPU %d, may run on CPUs %s: %s %s",
-		   vcpu->thread, vcpu->cpu, cpus, has_left ? "it has left" : "it can leave", pmu->name);
-	report_advise(report, "taskset -pc %s %d; a VM that QEMU has paused goes on with 'cont'", pmu_cpus, vcpu->thread);
-}
-
-/*
- * Without pmu-hybrid KVM takes the PMU of the CPU on which a vCPU is created, and its thread is then where QEMU's first thread may be.
- * That is not where vCPUs are pinned to later: libvirt's <emulatorpin> decides.
- */
-static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
-{
-	const ArmHostPMU *pmu = find_pmu_of(host, &vm->cpus);
-	const ArmHostPMU *start = find_pmu_of(host, &vm->emulator);
-	g_autofree char *emulator = arm_host_cpu_set_format(&vm->emulator);
-	g_autofree char *cpus = arm_host_cpu_set_format(&vm->cpus);
-
-	if (!pmu) {
-		report_add(report, LEVEL_PROBLEM, "backend",
-			   "no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs %s: counters stand still on some", cpus);
-	} else if (!start) {
-		report_add(report, LEVEL_WARNING, "backend", "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked any of their PMUs",
-			   emulator);
-	} else if (start != pmu) {
-		report_add(report, LEVEL_PROBLEM, "backend", "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked %s, vCPUs are on %s",
-			   emulator, start->name, pmu->name);
-	} else {
-		report_add(report, LEVEL_OK, "backend", "no pmu-hybrid, but QEMU and its vCPUs stay on %s", pmu->name);
-		return;
-	}
-	report_advise(report, "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU");
-}
-
-static void judge_backend(const Vm *vm, const Host *host, Report *report)
-{
-	if (vm->backend && *vm->backend) {
-		report_add(report, LEVEL_OK, "backend", "%s (VM is %s)", vm->backend, vm->status);
-	} else if (vm->hybrid == NO && host->pmus->len > 1) {
-		judge_kvms_pick(vm, host, report);
-	} else if (vm->hybrid == NO) {
-		report_add(report, LEVEL_OK, "backend", "no pmu-hybrid, and one PMU");
-	} else if (vm->backend) {
-		report_add(report, LEVEL_OK, "backend", "chosen when the VM starts (it is %s)", vm->status);
-	} else {
-		report_add(report, LEVEL_UNKNOWN, "backend", "QEMU's monitor knows");
-		report_advise(report, "give --qmp SOCKET, or --domain NAME for libvirt's VMs");
-	}
-}
-
-static void add_facts(const Vm *vm, Report *report)
-{
-	JsonObject *facts = json_object_new();
-	JsonArray *vcpus = json_array_new();
-
-	for (guint i = 0; i < vm->vcpus->len; i++) {
-		const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
-		JsonObject *object = json_object_new();
-
-		json_object_set_int_member(object, "index", vcpu->index);
-		json_object_set_int_member(object, "thread", vcpu->thread);
-		json_object_set_int_member(object, "cpu", vcpu->cpu);
-		json_set_cpus(object, "cpus", &vcpu->cpus);
-		json_array_add_object_element(vcpus, object);
-	}
-	json_object_set_int_member(facts, "pid", vm->pid);
-	json_set_cpus(facts, "emulator-cpus", &vm->emulator);
-	json_set_answer(facts, "pmu-hybrid", vm->hybrid);
-	json_set_string(facts, "backend", vm->backend);
-	json_set_string(facts, "status", vm->status);
-	json_object_set_array_member(facts, "vcpus", vcpus);
-	json_object_set_object_member(report->facts, "vm", facts);
-}
-
-void judge_vm(const Vm *vm, const Host *host, Report *report)
-{
-	const ArmHostPMU *pmu = vm->backend ? host_find_pmu(host, vm->backend) : NULL;
-	bool is_chosen = vm->backend && *vm->backend;
-	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" : vm->backend && !is_chosen ? "at its start" : "if it started now";
-
-	add_facts(vm, report);
-	for (guint i = 0; i < vm->vcpus->len; i++) {
-		judge_vcpu(g_ptr_array_index(vm->vcpus, i), pmu, report);
-	}
-	judge_backend(vm, host, report);
-	judge_choice(host, &vm->cpus, when, is_chosen || vm->hybrid == NO, report);
 }

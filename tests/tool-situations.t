@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: what pmu-hybrid-check says of VMs, under sanitizers on this machine: it knows what a VM is before it judges it, and does not
+# claim to know more. The situations and what is said of them: tests/tool/situations.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+# The machine's own processes below a host of ours
+make_live_root() {
+	local devices=$TMP/live/sys/bus/event_source/devices/armv8_cortex_a72 cpus=$TMP/live/sys/devices/system/cpu
+	mkdir -p "$devices" "$cpus"
+	ln -s /proc "$TMP/live/proc"
+	echo 0-8191 | tee "$devices/cpus" "$cpus/online" >"$cpus/present"
+	echo 8 >"$devices/type"
+}
+
+# new_namespace CMD...: in a PID namespace of its own, of which this one sees everything
+new_namespace() {
+	exec unshare --user --map-root-user --pid --mount-proc --fork --kill-child "$@"
+}
+
+# look_at_live STATUS [CMD...]: at a stand-in for QEMU, which CMD starts
+look_at_live() {
+	local expected=$1 status=0 qemu
+	shift
+	cd "$TMP"
+	rm -f live.sock
+	"$@" fake-qemu-live --listen live.sock &
+	qemu=$!
+	until [ -S live.sock ]; do sleep 0.05; done
+	"${LOOK[@]}" "$FOLDER/pmu-hybrid-check" --root "$TMP/live" --kvm pmu --qmp live.sock --json >json || status=$?
+	kill "$qemu" 2>/dev/null || true
+	cat json
+	[ "$status" = "$expected" ]
+}
+
+# Its process and threads, by their numbers here
+namespace_below() {
+	LOOK=()
+	look_at_live 0 new_namespace
+	python3 -c '
+import json
+vm = json.load(open("json"))["vm"]
+assert vm["pid"] > 2 and len({vcpu["thread"] for vcpu in vm["vcpus"]}) == 2 and vm["vcpus"][0]["cpu"] is not None, vm
+'
+}
+
+namespace_above() {
+	LOOK=(unshare --user --map-root-user --pid --mount-proc --fork)
+	look_at_live 2
+	grep -qF 'where its vCPUs may run is unknown: QEMU is in another PID namespace' json
+}
+
+main() {
+	local name
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
+	mkdir "$TMP/bin"
+	ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-stock"
+	ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-live"
+	make_live_root
+	PATH=$TMP/bin:$PATH
+	export LC_ALL=C.UTF-8
+	while read -r name; do
+		check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
+	done < <("$TOP/tests/tool/situations")
+	check "a VM in a PID namespace below" namespace_below
+	check "a VM in a PID namespace above" namespace_above
+	finish
+}
+
+main

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "check.h"
+
+typedef struct Choice {
+	ArmHostPMUChoice qemus;
+	/* Why QEMU refuses */
+	GError *error;
+} Choice;
+
+/* Named by what QEMU and its users see */
+static const char *const outcomes[] = {
+	[ARM_PMU_BACKEND_NONE] = "refused",
+	[ARM_PMU_BACKEND_HOST_PMU] = "pmu",
+	[ARM_PMU_BACKEND_FIXED_COUNTERS] = FIXED_COUNTERS,
+};
+
+static Answer both(Answer a, Answer b)
+{
+	return a == NO || b == NO ? NO : a == UNKNOWN || b == UNKNOWN ? UNKNOWN : YES;
+}
+
+/* By the code that QEMU chooses by */
+static Choice choose(const Host *host, const CPUs *cpus, bool has_mode)
+{
+	ArmHostCPUs all = { .present = host->present, .online = host->online, .allowed = cpus->all };
+	Choice choice = { };
+
+	arm_host_cpus_add_online(&all, &cpus->online);
+	arm_host_pmus_choose(host->pmus, &all, has_mode, &choice.qemus, &choice.error);
+	return choice;
+}
+
+static void refuse(Choice *choice, const char *reason)
+{
+	g_clear_error(&choice->error);
+	choice->qemus = (ArmHostPMUChoice){ };
+	error_setg(&choice->error, "%s", reason);
+}
+
+/* Whether KVM has what it takes: QEMU's rules know the host, and QEMU asks KVM. */
+static Answer ask_kvm(const Host *host, Choice *choice)
+{
+	const Kvm *kvm = &host->kvm;
+	const ArmHostPMU *pmu = choice->qemus.pmu;
+	Answer able = YES;
+
+	if (pmu) {
+		able = both(kvm->pmu, choice->qemus.is_default ? YES : kvm->set_pmu);
+	} else if (choice->qemus.backend == ARM_PMU_BACKEND_FIXED_COUNTERS) {
+		able = both(kvm->pmu, kvm->fixed_counters);
+	}
+	if (kvm->pmu == NO) {
+		refuse(choice, "KVM has no PMU for guests, so that -cpu host has no pmu-hybrid");
+		return YES;
+	}
+	if (able == NO && pmu) {
+		g_autofree char *reason = g_strdup_printf("%s covers these CPUs, but the kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU; boot Linux "
+							  "5.18 or newer", pmu->name);
+
+		refuse(choice, reason);
+		return YES;
+	}
+	return able;
+}
+
+static void report_pmu(const Choice *choice, Answer able, const char *list, const char *when, bool is_final, Report *report)
+{
+	g_autofree char *later = arm_host_cpu_set_format(&choice->qemus.uncovered);
+	g_autofree char *cpus = arm_host_cpu_set_format(&choice->qemus.pmu->cpus);
+	const char *condition = able == YES ? "" : choice->qemus.is_default ? " if KVM has a PMU for guests" :
+				" if KVM has a PMU for guests and KVM_ARM_VCPU_PMU_V3_SET_PMU";
+	Level level = is_final ? LEVEL_OK : able != YES ? LEVEL_UNKNOWN : *later ? LEVEL_WARNING : LEVEL_OK;
+
+	if (*later) {
+		report_add(report, level, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters%s; QEMU pauses the VM on CPUs %s "
+			   "when they come online", when, list, choice->qemus.pmu->name, condition, later);
+		report_advise(report, "pin the vCPUs to CPUs %s", cpus);
+	} else {
+		report_add(report, level, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters%s", when, list,
+			   choice->qemus.pmu->name, condition);
+	}
+}
+
+static void report_choice(const Choice *choice, Answer able, const CPUs *cpus, const char *when, bool is_final, Report *report)
+{
+	g_autofree char *list = arm_host_cpu_set_format(&cpus->all);
+
+	if (choice->error) {
+		report_add(report, is_final ? LEVEL_OK : LEVEL_PROBLEM, "choice", "%s, QEMU refuses: %s", when, choice->error->message);
+	} else if (choice->qemus.pmu) {
+		report_pmu(choice, able, list, when, is_final, report);
+	} else if (able == YES) {
+		report_add(report, LEVEL_OK, "choice", "%s, vCPUs on CPUs %s get " FIXED_COUNTERS ": the cycle counter alone, on all of them",
+			   when, list);
+	} else {
+		report_add(report, is_final ? LEVEL_OK : LEVEL_UNKNOWN, "choice", "%s, vCPUs on CPUs %s get " FIXED_COUNTERS " if the kernel "
+			   "has them; otherwise QEMU refuses", when, list);
+	}
+}
+
+void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final, Report *report)
+{
+	Choice choice = choose(host, cpus, host->kvm.fixed_counters != NO);
+	Answer able = ask_kvm(host, &choice);
+	JsonObject *facts = json_object_new();
+
+	report_choice(&choice, able, cpus, when, is_final, report);
+	json_set_cpus(facts, "cpus", &cpus->all);
+	json_set_string(facts, "outcome", able == YES ? outcomes[choice.qemus.backend] : NULL);
+	if (choice.qemus.pmu && able == YES) {
+		json_set_string(facts, "pmu", choice.qemus.pmu->name);
+	}
+	json_object_set_object_member(report->facts, "choice", facts);
+	g_clear_error(&choice.error);
+}
