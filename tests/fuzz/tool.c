@@ -1,0 +1,270 @@
+/*
+ * Fuzzes pmu-hybrid-check (libFuzzer): whatever /proc, /sys and QEMU's monitor hold, it either says what is wrong or prints a report that
+ * is valid and names CPUs that can be used.
+ *
+ * An input is text, a line a fact:
+ *
+ *   sys/PATH TEXT, proc/PATH TEXT    a file, in which C's escapes are what they are in C; in a command line, "|" ends a word
+ *   qmp/COMMAND TEXT                 the line with which the monitor answers; that of qom-get is called qom-get/PROPERTY; without: refused
+ *   ask/pid N, ask/cpus LIST         the question, in place of that by the monitor
+ *   ask/kvm XYZ                      what KVM has: PMU, SET_PMU, fixed counters; 0 no, 1 yes, 2 unknown
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <ftw.h>
+#include <glib/gstdio.h>
+#include "check.h"
+
+#define MAX_LINES	64
+#define MAX_DEPTH	10
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* In memory where there is such a place: each input makes some folders */
+static char *root;
+
+typedef struct Input {
+	char *pid;
+	char *cpus;
+	char *kvm;
+	GHashTable *answers;
+} Input;
+
+typedef struct FuzzMonitor {
+	Monitor base;
+	const Input *input;
+} FuzzMonitor;
+
+static int remove_entry(const char *path, G_GNUC_UNUSED const struct stat *stat, G_GNUC_UNUSED int type, struct FTW *ftw)
+{
+	return ftw->level ? g_remove(path) : 0;
+}
+
+static void empty_root(void)
+{
+	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void remove_root(void)
+{
+	empty_root();
+	g_rmdir(root);
+}
+
+int LLVMFuzzerInitialize(G_GNUC_UNUSED int *argc, G_GNUC_UNUSED char ***argv)
+{
+	const char *shm = "/dev/shm";
+
+	root = g_build_filename(g_access(shm, W_OK) ? g_get_tmp_dir() : shm, "tool-XXXXXX", NULL);
+	g_assert_nonnull(g_mkdtemp(root));
+	atexit(remove_root);
+	g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
+	return 0;
+}
+
+static bool is_path(const char *path)
+{
+	g_auto(GStrv) names = g_strsplit(path, "/", -1);
+
+	for (int i = 0; names[i]; i++) {
+		if (i >= MAX_DEPTH || !*names[i] || *names[i] == '.' || strlen(names[i]) > NAME_MAX) {
+			return false;
+		}
+	}
+	return strlen(path) < 1024;
+}
+
+/* g_strcompress() warns of a lone backslash at the end. */
+static char *unescape(const char *text)
+{
+	g_autofree char *closed = NULL;
+	size_t backslashes = 0, length = strlen(text);
+
+	while (backslashes < length && text[length - 1 - backslashes] == '\\') {
+		backslashes++;
+	}
+	closed = g_strndup(text, length - backslashes % 2);
+	return g_strcompress(closed);
+}
+
+static void make_file(const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(root, name, NULL);
+	g_autofree char *dir = g_path_get_dirname(path);
+	g_autofree char *contents = unescape(text);
+	size_t length = strlen(contents);
+
+	if (g_str_has_suffix(name, "/cmdline")) {
+		g_strdelimit(contents, "|", 0);
+	}
+	if (!is_path(name) || g_mkdir_with_parents(dir, 0700)) {
+		return;
+	}
+	g_file_set_contents_full(path, contents, length, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+}
+
+static void take_fact(Input *input, char *line)
+{
+	char *text = strchr(line, ' ');
+
+	if (!text) {
+		return;
+	}
+	*text++ = 0;
+	if (g_str_has_prefix(line, "sys/") || g_str_has_prefix(line, "proc/")) {
+		make_file(line, text);
+	} else if (g_str_has_prefix(line, "qmp/")) {
+		g_hash_table_replace(input->answers, g_strdup(line + 4), g_strdup(text));
+	} else if (g_str_equal(line, "ask/pid")) {
+		input->pid = text;
+	} else if (g_str_equal(line, "ask/cpus")) {
+		input->cpus = text;
+	} else if (g_str_equal(line, "ask/kvm")) {
+		input->kvm = text;
+	}
+}
+
+static JsonNode *answer(Monitor *base, const char *line, Error **errp)
+{
+	g_autoptr(JsonNode) request = monitor_parse(line, errp);
+	JsonObject *object = json_node_as_object(request);
+	const char *command = json_get_string(object, "execute");
+	const char *property = json_get_string(json_get_object(object, "arguments"), "property");
+	g_autofree char *name = property ? g_strdup_printf("%s/%s", command, property) : g_strdup(command);
+	const char *text = g_hash_table_lookup(((FuzzMonitor *)base)->input->answers, name);
+
+	g_assert_nonnull(command);
+	if (!g_strcmp0(text, "EOF")) {
+		g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "it was closed");
+		return NULL;
+	}
+	return monitor_parse(text ?: "{\"error\": {\"desc\": \"no such thing\"}}", errp);
+}
+
+static Answer get_answer(const Input *input, size_t index)
+{
+	char digit = input->kvm && strlen(input->kvm) > index ? input->kvm[index] : '2';
+
+	return digit == '0' ? NO : digit == '1' ? YES : UNKNOWN;
+}
+
+/* Advice that names CPUs names such as are online. It begins as below; anything else may hold what an input has. */
+static void check_advice(const char *advice, const Host *host)
+{
+	static const char *const commands[] = {
+		"taskset -pc ",
+		"boot a kernel with them, or keep QEMU on one PMU from its start: taskset -c ",
+		"boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs ",
+		"install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c ",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+		const char *p = advice + strlen(commands[i]);
+		ArmHostCPUSet cpus;
+
+		if (g_str_has_prefix(advice, commands[i])) {
+			g_autofree char *list = g_strndup(p, strcspn(p, " "));
+
+			g_assert_true(arm_host_cpu_set_parse(list, &cpus, &(Error *){ NULL }));
+			g_assert_false(cpus_are_empty(&cpus));
+			g_assert_true(cpus_are_in(&cpus, &host->online));
+		}
+	}
+}
+
+static void check_report(const Report *report, const Host *host)
+{
+	static const char *const levels[] = { "ok", "warning", "unknown", "problem" };
+	g_autofree char *text = report_format(report, false);
+	g_autofree char *json = report_format(report, true);
+	g_autoptr(JsonNode) node = json_from_string(json, NULL);
+	JsonObject *object = json_node_as_object(node);
+	JsonArray *findings;
+
+	g_assert_true(g_utf8_validate(text, -1, NULL));
+	g_assert_true(g_utf8_validate(json, -1, NULL));
+	g_assert_cmpint(json_get_int(object, "schema"), ==, SCHEMA);
+	g_assert_cmpstr(json_get_string(object, "verdict"), ==, levels[report->worst]);
+	g_assert_cmpuint(report->findings->len, >, 0);
+	for (const char *p = text; *p; p++) {
+		g_assert_true(!g_ascii_iscntrl(*p) || *p == '\n');
+	}
+	findings = json_object_get_array_member(object, "findings");
+	for (guint i = 0; i < json_array_get_length(findings); i++) {
+		check_advice(json_get_string(json_array_get_object_element(findings, i), "advice") ?: "", host);
+	}
+}
+
+static bool look(const Input *input, const Host *host, Report *report, Error **errp)
+{
+	FuzzMonitor monitor = { { answer, NULL, NO_PEER }, input };
+	ArmHostCPUSet cpus;
+	int pid = 0;
+	Vm *vm;
+
+	if (input->cpus) {
+		CPUs both;
+
+		if (!arm_host_cpu_set_parse(input->cpus, &cpus, errp)) {
+			return false;
+		}
+		both = (CPUs){ cpus, cpus_and(&cpus, &host->online) };
+		judge_choice(host, &both, "then", false, report);
+		return true;
+	}
+	if (input->pid && !(parse_int(input->pid, &pid) && pid)) {
+		error_setg(errp, "no process");
+		return false;
+	}
+	vm = vm_find(host, pid, pid ? NULL : &monitor.base, errp);
+	if (!vm) {
+		return false;
+	}
+	judge_vm(vm, host, report);
+	vm_free(vm);
+	return true;
+}
+
+static void judge(const Input *input)
+{
+	Host host = { };
+	Report *report = report_new();
+	Report *of_host = report_new();
+	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2", .hybrid = get_answer(input, 3) };
+	g_autoptr(GError) error = NULL;
+
+	if (host_read(&host, root, &error)) {
+		host.kvm = (Kvm){ get_answer(input, 0), get_answer(input, 1), get_answer(input, 2), NULL, LEVEL_OK, NULL };
+		judge_host(&host, of_host);
+		judge_kernel(&host, of_host);
+		judge_qemu(&qemu, &host, of_host);
+		check_report(of_host, &host);
+		if (look(input, &host, report, &error)) {
+			g_assert_no_error(error);
+			check_report(report, &host);
+		} else {
+			g_assert_nonnull(error);
+		}
+	} else {
+		g_assert_nonnull(error);
+	}
+	host_free(&host);
+	report_free(report);
+	report_free(of_host);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	g_autofree char *text = g_strndup((const char *)data, size);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", MAX_LINES);
+	Input input = { .answers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+
+	for (int i = 0; lines[i]; i++) {
+		take_fact(&input, lines[i]);
+	}
+	judge(&input);
+	empty_root();
+	g_hash_table_unref(input.answers);
+	return 0;
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: whatever /proc, /sys and QEMU's monitor hold, pmu-hybrid-check makes no wrong access, leaks nothing, and prints a valid report or
+# an error: a fuzzer under AddressSanitizer and UndefinedBehaviorSanitizer.
+#
+#   tests/tool-fuzz.t [SECONDS]     so long with a fresh seed, in place of a fixed number of inputs with a fixed one
+#
+# An input that fails is left in build/results/, and named; give it to build/tests/fuzz-tool.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+SOURCES=$TOP/tools/pmu-hybrid-check
+CORPUS=$TOP/tests/fuzz/tool-corpus
+FUZZER=$BUILD/tests/fuzz-tool
+RUNS=3000
+
+build_fuzzer() {
+	local flags source
+	local -a sources=("$TOP/tests/fuzz/tool.c" "$TOP/qemu/target/arm/host-pmu.c")
+	for source in choice cmdline host judge monitor proc qemu report vm; do
+		sources+=("$SOURCES/$source.c")
+	done
+	read -ra flags < <(pkg-config --cflags --libs json-glib-1.0)
+	mkdir -p "${FUZZER%/*}"
+	# Under a name of its own first: the program that fuzzes for longer may be running it.
+	clang -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-function -Werror \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE \
+		-I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" -o "$FUZZER.$$" "${sources[@]}" "${flags[@]}"
+	mv "$FUZZER.$$" "$FUZZER"
+}
+
+fuzz() {
+	mkdir -p "$BUILD/results" "$TMP/new"
+	echo "$*"
+	"$FUZZER" "$@" -timeout=60 -max_len=4096 -artifact_prefix="$BUILD/results/fuzz-tool-" "$TMP/new" "$CORPUS" >"$TMP/fuzz" 2>&1 || {
+		tail -n 30 "$TMP/fuzz"
+		return 1
+	}
+	# It did run, and found its way from the corpus into code that the corpus does not reach.
+	tail -n 1 "$TMP/fuzz"
+	grep -q 'NEW ' "$TMP/fuzz"
+}
+
+main() {
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	need clang clang
+	build_fuzzer
+	if [ $# -gt 0 ]; then
+		check "fuzzed for $1 s" fuzz -max_total_time="$1"
+	else
+		check "fuzzed with $RUNS inputs" fuzz -runs="$RUNS" -seed=1
+	fi
+	finish
+}
+
+main "$@"
