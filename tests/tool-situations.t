@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what pmu-hybrid-check says of VMs, under sanitizers on this machine: it knows what a VM is before it judges it, and does not
-# claim to know more. The situations and what is said of them: tests/tool/situations.
+# Claim: what pmu-hybrid-check says of VMs and of SoCs as hosts, under sanitizers on this machine: it knows what a VM is before it judges
+# it, does not claim to know more, and chooses as QEMU. What is said: tests/tool/situations, tests/tool/boards and boards.expected.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -54,20 +54,30 @@ namespace_above() {
 	grep -qF 'where its vCPUs may run is unknown: QEMU is in another PID namespace' json
 }
 
+# After a change of a text: tests/tool/boards TOOL --transcript, and read the difference.
+transcripts_agree() {
+	cd "$TMP"
+	"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check" --transcript >boards
+	diff -u <(tail -n +2 "$TOP/tests/tool/boards.expected") boards
+}
+
 main() {
 	local name
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
 	mkdir "$TMP/bin"
-	ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-stock"
-	ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-live"
+	for name in hybrid live stock; do
+		ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
+	done
 	make_live_root
 	PATH=$TMP/bin:$PATH
 	export LC_ALL=C.UTF-8
 	while read -r name; do
 		check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
 	done < <("$TOP/tests/tool/situations")
+	check "each SoC of QEMU's unit test is given what QEMU chooses there" "$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
+	check "the transcript of a SoC of each kind" transcripts_agree
 	check "a VM in a PID namespace below" namespace_below
 	check "a VM in a PID namespace above" namespace_above
 	finish

@@ -255,16 +255,29 @@ void judge_host(const Host *host, Report *report)
 
 static void judge_mode(const Host *host, Report *report)
 {
-	const ArmHostPMU *strongest = host->strongest;
+	const char *missing = host->kvm.set_pmu == NO ? " and KVM_ARM_VCPU_PMU_V3_SET_PMU" : "";
 
-	report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU");
-	if (strongest) {
-		ArmHostCPUSet usable = host_usable_cpus(host, strongest);
+	report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY%s: each VM has to stay on one PMU", missing);
+	if (host->strongest) {
+		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
 		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
 
-		report_advise(report, "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
+		report_advise(report, *missing ? "boot a kernel with them, or keep QEMU on one PMU from its start: taskset -c %s" :
+			      "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
 	} else {
-		report_advise(report, "boot a kernel with it");
+		report_advise(report, "boot a kernel with %s", *missing ? "them" : "it");
+	}
+}
+
+static void judge_no_pmu(const Host *host, Report *report)
+{
+	if (host->pmus->len) {
+		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests, although the host has: on Apple silicon before "
+			   "Linux 6.15, and where ID_AA64DFR0_EL1.PMUVer differs between cores");
+		report_advise(report, "on Apple silicon, boot Linux 6.15 or newer; elsewhere guests can have none on this host");
+	} else {
+		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests");
+		report_advise(report, "give the host its PMU first: KVM backs that of guests by it");
 	}
 }
 
@@ -283,9 +296,7 @@ void judge_kernel(const Host *host, Report *report)
 			report_advise(report, "%s", kvm->advice);
 		}
 	} else if (kvm->pmu == NO) {
-		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests%s", host->pmus->len ?
-			   ", although the host has: on Apple silicon before Linux 6.15, and where ID_AA64DFR0_EL1.PMUVer of cores differs" : "");
-		report_advise(report, "boot a kernel with CONFIG_HW_PERF_EVENTS; Apple silicon needs Linux 6.15");
+		judge_no_pmu(host, report);
 	} else if (kvm->fixed_counters == YES) {
 		ArmHostCPUSet uncovered = host_uncovered(host, &host->present);
 
@@ -296,7 +307,7 @@ void judge_kernel(const Host *host, Report *report)
 	} else {
 		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests");
 	}
-	if (kvm->set_pmu == NO && kvm->pmu == YES && host_is_hybrid(host)) {
+	if (kvm->set_pmu == NO && kvm->fixed_counters == YES && host_is_hybrid(host)) {
 		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: QEMU cannot choose a PMU");
 		report_advise(report, "boot Linux 5.18 or newer");
 	}

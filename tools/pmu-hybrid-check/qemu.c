@@ -173,10 +173,11 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
+	} else if (host->kvm.pmu == NO || (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
+		/* It would refuse; what to do instead stands with the kernel. */
+		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else if (qemu->hybrid == YES) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on", qemu->path, qemu->version);
-	} else if (host->kvm.pmu == NO) {
-		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else {
 		judge_old_qemu(qemu, host, report);
 	}

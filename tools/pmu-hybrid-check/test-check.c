@@ -84,7 +84,7 @@ static const HostCase host_cases[] = {
 		HOST_LINES "problem  pmu      no PMU of a CPU below /sys/bus/event_source/devices\n"
 		ADVICE "see that device tree or firmware have the PMU, and the kernel its driver\n"
 		"problem  kernel   KVM has no PMU for guests\n"
-		ADVICE "boot a kernel with CONFIG_HW_PERF_EVENTS; Apple silicon needs Linux 6.15\n"
+		ADVICE "give the host its PMU first: KVM backs that of guests by it\n"
 		"ok       qemu     /qemu 10.2.2\n"
 	}, {
 		"nothing to ask", HOMOGENEOUS, { UNKNOWN, UNKNOWN, UNKNOWN, (char *)"/dev/kvm: no", LEVEL_UNKNOWN, "be root" },
