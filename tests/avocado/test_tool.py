@@ -87,6 +87,37 @@ class Tool(DomainTest):
                     self.look(host, level, "--pid", found["vm"]["pid"])
                     vm.cont().wait_for_console(verdict)
 
+    def test_no_pmu(self):
+        """
+        A VM with pmu=off has nothing that could stand still
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, cpu="host,pmu=off", kernel=WINLIKE) as vm:
+            pid = host.run("cat", f"{vm.name}.pid").strip()
+            for question in (("--qmp", "tool.qmp"), ("--pid", pid)):
+                found = self.look(host, "warning", *question)
+                self.check_equal((found["vm"]["kvm"], found["vm"]["pmu"]), (True, False), "accelerator and PMU")
+                self.check_text(found, "backend", "the guest has no PMU: pmu=off")
+
+    def test_namespaces(self):
+        """
+        A VM in a PID namespace of its own, from outside, where its threads have other numbers, and from a namespace beside it
+        """
+        apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+        with self.host(pmus=2, mode=True, files=FILES) as host, \
+                self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=3600", wrapper=apart) as vm:
+            vm.cont().wait_for_console("delta vcpu=1")
+            found = self.look(host, "ok", "--qmp", "tool.qmp")
+            self.check_equal(found["vm"]["backend"], FIXED, "backend")
+            threads = [vcpu["thread"] for vcpu in found["vm"]["vcpus"]]
+            self.check(set(threads).isdisjoint(vm.threads), f"threads: expected others than QEMU's {vm.threads}, got {threads}")
+            names = host.run("cat", *(f"/proc/{found['vm']['pid']}/task/{thread}/comm" for thread in threads)).splitlines()
+            self.check_equal(names, ["CPU 0/KVM", "CPU 1/KVM"], "names of the threads")
+            status, out, err = host.status(*apart, f"./{TOOL.name}", "--json", "--qmp", "tool.qmp")
+            self.check_equal((status, err), (2, ""), "exit status and stderr in a namespace beside it")
+            self.check_text(json.loads(out), "vm", "QEMU is in another PID namespace")
+
     def test_domain(self):
         """
         A domain of libvirt's, with pmu-hybrid and without
