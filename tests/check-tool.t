@@ -214,6 +214,7 @@ completion_completes() {
 	[ "$(complete_word --do)" = --domain ]
 	[ "$(complete_word --q)" = "--qmp --qemu" ]
 	[ "$(complete_word --connect qemu:///sy)" = qemu:///system ]
+	[ "$(complete_word --kvm n)" = none ]
 	: >some-file
 	[ "$(complete_word --qemu some-f)" = some-file ]
 	[ "$(complete_word --qemu = some-f)" = some-file ]
