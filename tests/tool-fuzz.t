@@ -3,7 +3,7 @@
 # Claim: whatever /proc, /sys and QEMU's monitor hold, pmu-hybrid-check makes no wrong access, leaks nothing, and prints a valid report or
 # an error: a fuzzer under AddressSanitizer and UndefinedBehaviorSanitizer.
 #
-#   tests/tool-fuzz.t [SECONDS]     so long with a fresh seed, in place of a fixed number of inputs with a fixed one
+#   tests/tool-fuzz.t [INPUTS SEED]     another number of inputs, drawn from another seed
 #
 # An input that fails is left in build/results/, and named; give it to build/tests/fuzz-tool.
 set -euo pipefail
@@ -15,7 +15,6 @@ set -euo pipefail
 SOURCES=$TOP/tools/pmu-hybrid-check
 CORPUS=$TOP/tests/fuzz/tool-corpus
 FUZZER=$BUILD/tests/fuzz-tool
-RUNS=3000
 
 build_fuzzer() {
 	local flags source
@@ -35,7 +34,7 @@ build_fuzzer() {
 fuzz() {
 	mkdir -p "$BUILD/results" "$TMP/new"
 	echo "$*"
-	"$FUZZER" "$@" -timeout=60 -max_len=4096 -artifact_prefix="$BUILD/results/fuzz-tool-" "$TMP/new" "$CORPUS" >"$TMP/fuzz" 2>&1 || {
+	"$FUZZER" "$@" -timeout="$(scale_timeout 300)" -max_len=4096 -artifact_prefix="$BUILD/results/fuzz-tool-" "$TMP/new" "$CORPUS" >"$TMP/fuzz" 2>&1 || {
 		tail -n 30 "$TMP/fuzz"
 		return 1
 	}
@@ -45,15 +44,12 @@ fuzz() {
 }
 
 main() {
+	local inputs=${1-3000} seed=${2-1}
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	need clang clang
 	build_fuzzer
-	if [ $# -gt 0 ]; then
-		check "fuzzed for $1 s" fuzz -max_total_time="$1"
-	else
-		check "fuzzed with $RUNS inputs" fuzz -runs="$RUNS" -seed=1
-	fi
+	check "fuzzed with $inputs inputs of seed $seed" fuzz -runs="$inputs" -seed="$seed"
 	finish
 }
 

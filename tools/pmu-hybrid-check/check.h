@@ -64,6 +64,8 @@ typedef struct Kvm {
 
 /* A copy of another host (root) has no KVM to ask; features tell what it has, as --kvm takes it, or are NULL. */
 bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp);
+/* Of a VM whose vCPU was made on that CPU; -1 on error */
+int kvm_count_event_counters(int cpu, Error **errp);
 
 /* proc.c: files and threads */
 

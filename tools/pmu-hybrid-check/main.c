@@ -41,7 +41,7 @@ static bool parse_options(int argc, char **argv, Error **errp)
 
 	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can count on this host, what a running VM "
 				     "does, and what to change.\nWithout arguments: host, kernel and QEMU.");
-	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use, or unreadable files.");
+	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use, or no answer.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, errp)) {
 		return false;
