@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: with kernels as Debian builds them for its releases, and Debian's QEMU, a guest's counter stands still on some CPUs of the emulated
+# host, and counts on all of them with the overlay that pmu-hybrid-check wrote there.
+#
+# Debian's kernels have the drivers of our disk as modules, so all is in an initramfs.
+set -euo pipefail
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=../tap.sh
+. "$TOP/tests/tap.sh"
+
+ROOTFS=$ARTIFACTS/rootfs.img
+LIBRARIES=/usr/lib/aarch64-linux-gnu
+
+# take PATH FILE: a file of the emulated host's system, which may be a link in its folder
+take() {
+	local path=$1 link
+	link=$(debugfs -R "stat $path" "$ROOTFS" 2>/dev/null | sed -n 's/^Fast link dest: "\(.*\)"/\1/p')
+	debugfs -R "dump ${link:+${path%/*}/}${link:-$path} $2" "$ROOTFS" 2>/dev/null
+	[ -s "$2" ] || die "the emulated host has no $path; see testbed/rootfs.packages"
+}
+
+# take_libraries FILE: those that it needs, directly or not
+take_libraries() {
+	local name
+	while read -r name; do
+		[ -e "$HOST/lib/$name" ] || {
+			take "$LIBRARIES/$name" "$HOST/lib/$name"
+			take_libraries "$HOST/lib/$name"
+		}
+	done < <(aarch64-linux-gnu-readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+}
+
+make_host() {
+	HOST=$TMP/debian-host
+	mkdir -p "$HOST/lib"
+	(cd "$HOST" && cpio --quiet --extract --to-stdout bin/busybox <"$ARTIFACTS/guests-debian/initrd" >busybox)
+	cp "$ARTIFACTS/pmu-hybrid-check" "$ARTIFACTS/guests/winlike.bin" "$TOP/tests/tool/moves" "$TOP/tests/tool/on-debian" "$HOST"
+	take /usr/bin/qemu-system-aarch64 "$HOST/qemu-system-aarch64"
+	take_libraries "$HOST/qemu-system-aarch64"
+	take_libraries "$HOST/pmu-hybrid-check"
+	chmod +x "$HOST/busybox" "$HOST/qemu-system-aarch64" "$HOST/lib/ld-linux-aarch64.so.1"
+}
+
+# on_debian KERNEL: what tests/tool/on-debian prints, in the files said and on-stderr
+on_debian() {
+	local status=0
+	VPMU_IMAGE=$1 "$TOP/testbed/run" --exact --topology biglittle --timeout 1800 --file "$HOST" -- \
+		debian-host/busybox sh debian-host/on-debian >said 2>on-stderr || status=$?
+	cat on-stderr
+	head -n 1 on-stderr | grep -q '^Linux .* Debian '
+	return "$status"
+}
+
+stands_still() {
+	! on_debian "$1" || return 1
+	mv said one-pmu.dts
+	grep -qE '^the VM ended on CPU 2: STOP: divide by zero vcpu=[01] ' on-stderr
+	[ "$(grep -c '; 6 event counters$' one-pmu.dts)" = 2 ]
+}
+
+counts_everywhere() {
+	dtc -q -@ -I dts -O dtb -o one-pmu.dtbo one-pmu.dts
+	fdtoverlay -i "$ARTIFACTS/biglittle.dtb" -o one-pmu.dtb one-pmu.dtbo
+	VPMU_TREE=$TMP/one-pmu.dtb on_debian "$1"
+	grep -qxF 'ok       pmu      armv8_pmuv3 on CPUs 0-3' on-stderr
+	[ "$(grep -c '^both vCPUs counted on CPU ' on-stderr)" = 5 ]
+}
+
+main() {
+	local suite kernel
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	need debugfs e2fsprogs
+	need cpio cpio
+	cd "$TMP"
+	make_host
+	for suite in $GUEST_SUITE $GUEST_NEWER_SUITES; do
+		kernel=$ARTIFACTS/guests-debian-newer/vmlinuz-$suite
+		[ "$suite" != "$GUEST_SUITE" ] || kernel=$ARTIFACTS/guests-debian/vmlinuz
+		check "kernel of $suite: a guest's counter stands still" stands_still "$kernel"
+		check "kernel of $suite with the overlay: it counts on all CPUs" counts_everywhere "$kernel"
+	done
+	finish
+}
+
+main
