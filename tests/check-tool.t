@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are folders, its exit status, one error
-# for wrong use, and that its manual page and completion agree with it. On real KVM: tool-host.t, avocado.t.
+# for wrong use, and that its manual page and completion agree with it. On real KVM: tool-host.t,
+# avocado/test_tool.py.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
