@@ -33,6 +33,7 @@ opened_files() {
 }
 
 modules() {
+	echo 'build/venv = upstream.conf' >"$P/tests/table"
 	mkdir "$P/tests/lib"
 	echo 'ANSWER = 1' >"$P/tests/lib/answer.py"
 	row one tests/one.py

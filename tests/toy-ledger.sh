@@ -6,7 +6,8 @@
 . "$TOP/tests/toy-table.sh"
 
 export VPMU_CACHE=$TMP/cache
-unset BUDGET FORCE SEED
+# Python is to write and read bytecode, as it does by default.
+unset BUDGET FORCE SEED PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
 RAN=$TMP/ran
 
 commit() {
@@ -18,7 +19,7 @@ before_each() {
 	rm -rf "$VPMU_CACHE" "$RAN"
 	git -C "$P" init -q
 	commit "$P" --allow-empty
-	echo /build/ >"$P/.gitignore"
+	printf "%s\n" /build/ __pycache__/ >"$P/.gitignore"
 }
 
 # passes NAME LINE...: a row that passes when these shell lines do, and leaves its name in RAN
