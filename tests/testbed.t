@@ -2,62 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: testbed/run passes on what its command says and nothing else, each host is fresh and has KVM and its topology's PMUs, and
 # whatever goes wrong ends with one error, the console log's path, a status of its own, and no process or file left behind.
-# The same holds for --exact, whose host is another one.
 # Boots about thirty hosts; where the kernel does not matter, the stock one.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$(dirname "$0")/tap.sh"
+. "$TOP/tests/tap.sh"
+# shellcheck source=testbed.sh
+. "$TOP/tests/testbed.sh"
 
-RUN=$TOP/testbed/run
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
-# All that a run leaves would be found here, and by this word on the command line of its processes.
-export TMPDIR=$TMP/tmpdir
-MARK=vpmu.test=$$
 WAIT=$(scale_timeout 120)
-
-run() {
-	"$RUN" --kernel stock --append "$MARK" "$@"
-}
-
-# exact [OPTION]... WORD...: the exact host runs testbed-exact with WORDs
-exact() {
-	local -a options=()
-	while [[ $1 = --* ]]; do
-		options+=("$1" "$2")
-		shift 2
-	done
-	run --exact --file "$TMP/testbed-exact" "${options[@]}" -- testbed-exact "$@"
-}
-
-# expect WANTED GOT WHAT
-expect() {
-	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }
-}
-
-# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it also names a log that exists
-refused() {
-	local wanted=$1 text=$2 status=0 log
-	shift 2
-	"$@" >"$TMP/stdout" 2>"$TMP/stderr" </dev/null || status=$?
-	cat "$TMP/stderr"
-	expect "$wanted" "$status" status || return
-	expect "" "$(cat "$TMP/stdout")" stdout || return
-	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" || return
-	grep -qF -- "$text" "$TMP/stderr" || { echo "not said: $text"; return 1; }
-	[ "$wanted" = 125 ] && return
-	log=$(sed -n 's/.*console log: //p' "$TMP/stderr")
-	[ -s "$log" ] || { echo "the log does not exist: $log"; return 1; }
-}
-
-nothing_left() {
-	local processes files
-	processes=$(pgrep -f -- "$MARK" || true)
-	files=$(find "$TMPDIR" -mindepth 1)
-	expect "" "$processes" "processes left" && expect "" "$files" "files left"
-}
 
 passes_streams() {
 	local status=0
@@ -186,61 +140,6 @@ names_missing_artifacts() {
 	refused 125 "build/artifacts/Image-stock is missing; run 'testbed/build-kernel stock'" "$TMP/project/testbed/run" --kernel stock -- true
 }
 
-exact_passes_streams() {
-	local status=0
-	exact streams >"$TMP/stdout" 2>"$TMP/stderr" <<<input || status=$?
-	expect 7 "$status" status && expect error "$(cat "$TMP/stderr")" stderr || return
-	perl -e 'print pack("C*", map { $_ & 255 } 0 .. 199999)' | cmp - "$TMP/stdout"
-}
-
-exact_passes_arguments() {
-	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" ";reboot")
-	exact arguments "${words[@]}" >"$TMP/stdout"
-	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
-}
-
-# exits STATUS CMD...
-exits() {
-	local wanted=$1 status=0
-	shift
-	"$@" || status=$?
-	expect "$wanted" "$status" status
-}
-
-exact_copies_files() {
-	mkdir -p "$TMP/tree/deep"
-	echo text >"$TMP/tree/deep/data"
-	chmod 640 "$TMP/tree/deep/data"
-	ln -sf "$TMP/tree/deep/data" "$TMP/data-link"
-	exact --file "$TMP/tree" --file "$TMP/data-link" modes tree/deep/data data-link testbed-exact >"$TMP/stdout"
-	printf '100640 0 5 %s\n' tree/deep/data data-link >"$TMP/wanted"
-	echo "100755 0 $(stat -c %s "$TMP/testbed-exact") testbed-exact" >>"$TMP/wanted"
-	diff "$TMP/wanted" "$TMP/stdout"
-}
-
-# What the command printed is passed on even so.
-exact_report_is_noticed() {
-	local status=0
-	exact report >"$TMP/stdout" 2>"$TMP/stderr" || status=$?
-	cat "$TMP/stderr"
-	expect 123 "$status" status && expect output "$(cat "$TMP/stdout")" stdout || return
-	grep -F "the kernel reported a bug; 'testbed-exact' ended with status 0" "$TMP/stderr"
-}
-
-# misused TEXT OPTION...: one error with TEXT, and no host
-misused() {
-	local text=$1
-	shift
-	exits 2 "$RUN" "$@" >"$TMP/out" 2>"$TMP/stderr" </dev/null || return
-	cat "$TMP/stderr"
-	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" && grep -qF -- "$text" "$TMP/stderr"
-}
-
-mkdir -p "$TMPDIR"
-aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-kvm" "$TOP/tests/testbed-kvm.c"
-aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-exact" "$TOP/tests/testbed-exact.c"
-head -c 1M /dev/zero >"$TMP/bogus-image"
-
 check "stdin, stdout, stderr and exit status pass" passes_streams
 check "exit status 255 passes" passes_255
 check "arguments pass unchanged" passes_arguments
@@ -276,25 +175,5 @@ check "SIGTERM while the command runs" ended_by TERM 143 command
 check "SIGKILL while the command runs" ended_by KILL 137 command
 check "missing artifacts" names_missing_artifacts
 check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" run --file "$TMP/none" -- true
-check "exact: stdin is empty, stdout, stderr and exit status pass" exact_passes_streams
-check "exact: arguments pass unchanged" exact_passes_arguments
-check "exact: files, folders and modes are copied" exact_copies_files
-check "exact: a command that a signal ends" exits 143 exact signal
-check "exact: a command that is missing" exits 127 run --exact -- none
-check "exact: KVM" exits 0 run --exact --file "$TMP/testbed-kvm" -- testbed-kvm
-check "exact: a panic while the command runs" refused 123 "sysrq triggered crash" exact crash
-check "exact: a report of the kernel that is no panic" exact_report_is_noticed
-check "exact: a panic at boot" refused 122 "Unable to mount root fs" exact --append rdinit=/nonexistent streams
-check "exact: a host that never boots" refused 122 "did not boot within its deadline of" \
-	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --exact --append "$MARK" --boot-timeout 3 -- none
-check "exact: a host without KVM" refused 122 "the host lacks: /dev/kvm" exact --append kvm-arm.mode=none streams
-check "exact: a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" \
-	exact --append initcall_blacklist=armv8_pmu_driver_init streams
-check "exact: a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" exact --append maxcpus=3 streams
-check "exact: a command that does not end" refused 124 "'testbed-exact' did not end within its deadline" exact --timeout 3 loop
-check "exact: a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" run --exact --file "$TMP/none" -- none
-check "exact: a device as a file" refused 125 "/dev/null is not to be copied" run --exact --file /dev/null -- none
-check "exact: without a command" misused "has no login shell" --exact
-check "exact: with a disk" misused "runs without a disk" --exact --disk "$TMP/none" -- none
 check "no process and no file is left behind" nothing_left
 finish

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Sourced by the tests of testbed/run, after tap.sh: a host for each, and how to look at what went wrong.
+
+RUN=$TOP/testbed/run
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+# All that a run leaves would be found here, and by this word on the command line of its processes.
+export TMPDIR=$TMP/tmpdir
+MARK=vpmu.test=$$
+
+mkdir -p "$TMPDIR"
+aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-kvm" "$TOP/tests/testbed-kvm.c"
+head -c 1M /dev/zero >"$TMP/bogus-image"
+
+run() {
+	"$RUN" --kernel stock --append "$MARK" "$@"
+}
+
+# expect WANTED GOT WHAT
+expect() {
+	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }
+}
+
+# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it also names a log that exists
+refused() {
+	local wanted=$1 text=$2 status=0 log
+	shift 2
+	"$@" >"$TMP/stdout" 2>"$TMP/stderr" </dev/null || status=$?
+	cat "$TMP/stderr"
+	expect "$wanted" "$status" status || return
+	expect "" "$(cat "$TMP/stdout")" stdout || return
+	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" || return
+	grep -qF -- "$text" "$TMP/stderr" || { echo "not said: $text"; return 1; }
+	[ "$wanted" = 125 ] && return
+	log=$(sed -n 's/.*console log: //p' "$TMP/stderr")
+	[ -s "$log" ] || { echo "the log does not exist: $log"; return 1; }
+}
+
+nothing_left() {
+	local processes files
+	processes=$(pgrep -f -- "$MARK" || true)
+	files=$(find "$TMPDIR" -mindepth 1)
+	expect "" "$processes" "processes left" && expect "" "$files" "files left"
+}
