@@ -262,6 +262,9 @@ def main():
     table = Table()
     allowed = read_allowed_skips(table)
     rows = table.select(options.rows, options.full or options.list or options.ledger, only)
+    if options.list or options.ledger:
+        # `| head` ends the program as it does any other
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if options.list:
         print_list(rows)
         return 0
