@@ -89,7 +89,7 @@ def check_nothing_left(board):
 
 def check_cancel(board):
     """a test that needs what the board lacks is cancelled with a reason"""
-    expect("# SKIP needs a KVM without KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY, and this is Linux ", board.test("test_refusal"))
+    expect("# SKIP needs a KVM without KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, and this is Linux ", board.test("test_refusal"))
 
 
 def check_warning(board):

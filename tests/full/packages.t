@@ -145,7 +145,7 @@ class Story:
 
     def look_before(self):
         """without the reboot the tool names what is missing"""
-        expect("^warning +kernel +KVM lacks KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", self._board.run(LOOK, status=1))
+        expect("^warning +kernel +KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", self._board.run(LOOK, status=1))
 
     def refuse(self):
         """without the reboot the VM is refused, and why"""
