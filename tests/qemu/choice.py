@@ -84,7 +84,7 @@ ROWS = (
     Row("tricluster", "cgroup on two PMUs", cgroup="0-3", union="0-3"),
     Row("tricluster", "two PMUs offline", offline="2-5", union="0-5", online_pmu=A55, uncovered="2-5"),
     Row("tricluster", "one PMU offline", offline="2-3", union="0-5"),
-    Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5", threads=("2-3", "4-5"), union="2-5", online_pmu=A78,
+    Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5", threads=("2-3", "3-5"), union="2-5", online_pmu=A78,
         uncovered="4-5"),
     Row("homogeneous", "no affinity", union="0-3", pmu=A72),
     Row("homogeneous", "process on some CPUs", taskset="1-2", union="1-2", pmu=A72),
