@@ -14,6 +14,8 @@ from table import TOP
 RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
 # TERM first, so that the test removes what it made; then KILL.
 TERM_GRACE = 10
+# Of make, and which rows are to run: a row that asks for the list gets all of it
+NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE")
 
 
 def is_python(program):
@@ -26,7 +28,7 @@ def build_command(row):
     """Its argument list and its environment."""
     program, *arguments = row.command
     environment = dict(word.split("=", 1) for word in row.defaults)
-    environment |= {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment |= {name: value for name, value in os.environ.items() if name not in NOT_FOR_ROWS}
     if is_python(program):
         return [sys.executable, program, *arguments], environment
     return [f"./{program}", *arguments], environment
