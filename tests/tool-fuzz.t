@@ -11,6 +11,8 @@ set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
 . "$TOP/tests/tap.sh"
+# shellcheck source=fuzz.sh
+. "$TOP/tests/fuzz.sh"
 
 SOURCES=$TOP/tools/pmu-hybrid-check
 CORPUS=$TOP/tests/fuzz/tool-corpus
@@ -31,25 +33,13 @@ build_fuzzer() {
 	mv "$FUZZER.$$" "$FUZZER"
 }
 
-fuzz() {
-	mkdir -p "$BUILD/results" "$TMP/new"
-	echo "$*"
-	"$FUZZER" "$@" -timeout="$(scale_timeout 300)" -max_len=4096 -artifact_prefix="$BUILD/results/fuzz-tool-" "$TMP/new" "$CORPUS" >"$TMP/fuzz" 2>&1 || {
-		tail -n 30 "$TMP/fuzz"
-		return 1
-	}
-	# It did run, and found its way from the corpus into code that the corpus does not reach.
-	tail -n 1 "$TMP/fuzz"
-	grep -q 'NEW ' "$TMP/fuzz"
-}
-
 main() {
 	local inputs=${1-3000} seed=${2-1}
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	need clang clang
 	build_fuzzer
-	check "fuzzed with $inputs inputs of seed $seed" fuzz -runs="$inputs" -seed="$seed"
+	check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" -seed="$seed"
 	finish
 }
 
