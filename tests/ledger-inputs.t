@@ -119,6 +119,28 @@ trees() {
 	runs 0 '1 of 1 done: complete'
 }
 
+# A write that leaves the file's size and time as they are in git's index.
+trees_in_a_moment() {
+	local tree=$P/build/linux
+	echo 'build/linux build/linux-* = build/linux' >"$P/tests/table"
+	git init -q "$tree"
+	git -C "$tree" config core.trustctime false
+	write_at_once 1 "$tree"
+	git -C "$tree" add file
+	commit "$tree"
+	touch -d @1000000000 "$tree/.git/index"
+	passes one "cat $tree/file"
+	runs 0 '1 of 1 done: complete' one
+	write_at_once 2 "$tree"
+	runs 0 '1 of 1 done: complete' one
+}
+
+# write_at_once TEXT TREE
+write_at_once() {
+	echo "$1" >"$2/file"
+	touch -d @1000000000 "$2/file"
+}
+
 check 'a row is run again when a file changed that it opened, and no other row is' opened_files
 check 'so it is when a module changed of which Python read the bytecode' modules
 check 'so it is when a file is there that it looked for, or in a folder that it listed' missing_and_added_files
@@ -126,4 +148,5 @@ check 'what cannot be traced depends on all files but the pages' untraced
 check 'so does each row where strace does not work' without_strace
 check 'what is below build/ stands for what it is made of' below_build
 check 'a tree stands for its contents, committed or not' trees
+check 'so it does when a change leaves sizes and times as they were' trees_in_a_moment
 finish

@@ -111,7 +111,8 @@ def digest_tree(tree):
         environment = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_OBJECT_DIRECTORY": folder,
                        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(locate("objects"))}
         with contextlib.suppress(FileNotFoundError):
-            shutil.copy(locate("index"), environment["GIT_INDEX_FILE"])
+            # with its time: git compares the contents of files that are not older
+            shutil.copy2(locate("index"), environment["GIT_INDEX_FILE"])
         run("git", "add", "--all", cwd=tree, **environment)
         return run("git", "write-tree", cwd=tree, **environment).decode().strip()
 
