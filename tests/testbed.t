@@ -78,6 +78,13 @@ hosts_are_fresh() {
 	expect "$before" "$(sha256sum "$ARTIFACTS/rootfs.img")" "digest of the image"
 }
 
+# By what KVM and perf say of them: a VM's folder has the name of its process, and what it holds is listed there.
+holds_hooks() {
+	# shellcheck disable=SC2016 # the host's variables
+	run -- sh -c 'cd /sys/kernel/debug/kvm && for vm in *-*; do ls -l /proc/"${vm%-*}"/fd; done' >"$TMP/stdout" || return
+	expect 1 "$(grep -c 'anon_inode:kvm-vm' "$TMP/stdout")" VMs && expect 1 "$(grep -c 'anon_inode:\[perf_event\]' "$TMP/stdout")" events
+}
+
 # Each waits in the host until the other one runs, too.
 parallel_runs() {
 	local name status=0
@@ -152,6 +159,7 @@ check "biglittle counting instructions" has_pmus biglittle "armv8_cortex_a53 0-1
 check "stock kernel, where a warning is a panic" kernel_is stock
 check "patched kernel, where a warning is a panic" kernel_is patched
 check "each host starts from the same image" hosts_are_fresh
+check "KVM's and perf's hooks in the scheduler stay as they are" holds_hooks
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
 # By the emulator's end: a deadline has another status.
@@ -166,6 +174,8 @@ check "a host that never boots" refused 122 "did not boot within its deadline of
 check "a device tree that does not exist" refused 125 "the device tree to boot with is '$TMP/none' (VPMU_TREE), which does not exist" \
 	env VPMU_TREE="$TMP/none" "$RUN" -- true
 check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append kvm-arm.mode=none -- true
+check "a host on which nothing holds the hooks" refused 122 "the host lacks: hooks that stay, see the messages above" \
+	run --append init=/usr/bin/bash --append '-- -c "rm /usr/sbin/vpmu-keep-hooks; exec /usr/sbin/vpmu-init"' -- true
 check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append initcall_blacklist=armv8_pmu_driver_init -- true
 check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 -- true
 check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run --timeout 3 -- sleep 1000
