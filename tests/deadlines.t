@@ -88,4 +88,5 @@ check "testbed/host.py" understands by_python
 check "no other parser" nobody_else_reads
 check "tests/demo/demo.py refuses" refuses "$PYTHON" "$TOP/tests/demo/demo.py"
 check "testbed/run refuses" refuses "$TOP/testbed/run" -- true
+check "tests/run refuses" refuses "$TOP/tests/run" deadlines
 finish

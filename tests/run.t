@@ -9,6 +9,8 @@ set -euo pipefail
 # shellcheck source=toy-table.sh
 . "$TOP/tests/toy-table.sh"
 
+WAIT=$(scale_timeout 60)
+
 all_passed() {
 	tap one 1..2 'ok 1 - a' 'ok 2 - b'
 	tap sub/two 'ok 1 - c' 1..1
@@ -86,8 +88,9 @@ not_executable() {
 }
 
 ran_too_long() {
-	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep 60' 'echo "ok 2"'
-	VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' '1 passed, 2 failed, 0 skipped'
+	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep infinity' 'echo "ok 2"'
+	VPMU_TIMEOUT_FACTOR='' VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' '1 passed, 2 failed, 0 skipped'
+	VPMU_TIMEOUT_FACTOR=1.5 VPMU_TEST_TIME_LIMIT=4 fails_as 'ran longer than 6 s' '1 passed, 2 failed, 0 skipped'
 }
 
 skips() {
@@ -123,7 +126,7 @@ bad_list() {
 
 # meets NAME OTHER: a test that passes when the other one runs at the same time
 meets() {
-	toy "$1" "touch $TMP/$1" 'echo 1..1' "timeout ${3:-20} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
+	toy "$1" "touch $TMP/$1" 'echo 1..1' "timeout ${3:-$WAIT} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
 		'echo ok 1'
 }
 
@@ -151,11 +154,11 @@ alone() {
 # The test's own trap must have run, and its child be gone, when the harness is ended.
 interrupted() {
 	local pid status=0
-	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep 60 & child=$!' "echo \$child >$TMP/child" 'wait'
+	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep infinity & child=$!' "echo \$child >$TMP/child" 'wait'
 	rm -f "$TMP/cleaned" "$TMP/child"
 	"$P/tests/run" >"$TMP/run" 2>&1 &
 	pid=$!
-	timeout 20 sh -c "until test -s $TMP/child; do sleep 0.1; done"
+	timeout "$WAIT" sh -c "until test -s $TMP/child; do sleep 0.1; done"
 	kill -TERM "$pid"
 	wait "$pid" || status=$?
 	echo "status $status, child $(cat "$TMP/child")"

@@ -9,8 +9,9 @@ unset ONLY JOBS
 
 make_project() {
 	rm -rf "$P"
-	mkdir -p "$P/tests" "$P/scripts" "$P/build"
+	mkdir -p "$P/tests" "$P/testbed" "$P/scripts" "$P/build"
 	cp -r "$TOP/tests/run" "$TOP/tests/runner" "$P/tests"
+	cp "$TOP"/testbed/{host.py,kernels} "$P/testbed"
 	cp "$TOP"/scripts/{lib.sh,venv} "$P/scripts"
 	cp "$TOP/upstream.conf" "$P"
 	ln -s "$BUILD/venv" "$P/build"

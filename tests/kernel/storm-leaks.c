@@ -11,8 +11,6 @@
 #include "storm.h"
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
-/* Seconds after which nothing more is freed; a moment is enough, unless the build machine is slow */
-#define PATIENCE	60
 /* kmemleak spares what is younger than 5 seconds */
 #define MIN_AGE		6
 /* Of an object's, with the functions that allocated it */
@@ -90,7 +88,7 @@ static void print_leaks(const char *when, const struct leaks *leaks)
 
 static void test_objects(const struct leaks *start)
 {
-	time_t deadline = time(NULL) + PATIENCE;
+	time_t deadline = time(NULL) + storm->deadline;
 	struct leaks now;
 
 	do {

@@ -11,7 +11,8 @@
  *   storm parallel   where CPUs run at the same time, which finds races, on the debug kernel, which reports them: judged by those reports,
  *                    by what storm-leaks.c counts, and by all vCPUs getting on. How the same seed's numbers meet is left to chance
  *
- * SEED and STORM_SECONDS come from the environment. TAP on stdout.
+ * SEED, STORM_SECONDS and DEADLINE come from the environment: of a round, which takes milliseconds, and of what is still to happen after
+ * the storm, in seconds. TAP on stdout.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,11 +33,6 @@
 
 /* Both counters of the bounds in storm-model.c count nanoseconds: so it is in the emulator alone */
 #define CNTFRQ			1000000000
-/*
- * Without a round in it a process of VMs hangs, and what still has not happened so long after the storm does not. A round takes
- * milliseconds; a busy build machine stretches them.
- */
-#define HANG_SECONDS		200
 /* Microseconds between two blows, at most */
 #define PAUSE_US		20000
 static const char *const deeds[DEEDS] = {
@@ -216,8 +212,8 @@ static void watch_worker(int number)
 		worker->progress = progress;
 		worker->since = now();
 	}
-	if (now() - worker->since > HANG_SECONDS) {
-		broken(LIFE, "none of the vCPUs of a process got anywhere for %d seconds", HANG_SECONDS);
+	if (now() - worker->since > storm->deadline) {
+		broken(LIFE, "none of the vCPUs of a process got anywhere for %ld seconds", storm->deadline);
 		kill_worker(worker);
 	} else if (!waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid && !atomic_load(&storm->over)) {
 		broken(LIFE, "a process of VMs ended by itself");
@@ -227,7 +223,7 @@ static void watch_worker(int number)
 /* They end when the storm is over, unless they hang */
 static void end_workers(void)
 {
-	time_t deadline = now() + HANG_SECONDS;
+	time_t deadline = now() + storm->deadline;
 
 	atomic_store(&storm->over, true);
 	for (int i = 0; i < WORKERS; i++) {
@@ -258,7 +254,7 @@ static bool all_done(void)
 /* A short storm on a slow machine goes on until each kind of thing has happened */
 static void rage(unsigned int seconds, uint64_t sequence)
 {
-	time_t end = now() + seconds, last = end + HANG_SECONDS;
+	time_t end = now() + seconds, last = end + storm->deadline;
 
 	for (int i = 0; i < WORKERS; i++)
 		start_worker(i, draw(&sequence));
@@ -305,6 +301,7 @@ static void prepare(bool exact)
 	if (storm == MAP_FAILED)
 		die("mmap failed");
 	storm->exact = exact;
+	storm->deadline = number_from("DEADLINE");
 	online = all_cpus;
 	keep_hooks();
 }

@@ -25,6 +25,8 @@ struct storm {
 	atomic_ulong done[DEEDS];
 	/* In the exact host. Otherwise only LIFE is judged */
 	bool exact;
+	/* Seconds */
+	time_t deadline;
 	struct {
 		atomic_bool broken;
 		char how[256];

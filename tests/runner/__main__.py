@@ -24,6 +24,7 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+import host
 import trace_opens
 from job import LOGS, RESULTS, Job
 from ledger import Ledger
@@ -54,7 +55,8 @@ class Run:
 
     def __init__(self, allowed, jobs, books=None):
         self._allowed, self._most, self._books = allowed, jobs, books
-        self._limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+", "a number of seconds", float)
+        limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+", "a number of seconds", float)
+        self._limit = host.scale_timeout(limit)
         self._jobs = {}
         self.counts, self.failed, self.skips, self.failures = collections.Counter(), [], [], []
 
@@ -284,7 +286,7 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except UsageError as error:
+    except (UsageError, host.HostError) as error:
         print(f"run: error: {error}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as interruption:
