@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <time.h>
 
-/* For what a move leaves to be done on the CPU it went from, in nanoseconds */
+/* Nanoseconds for the work that a move leaves to the CPU that the thread came from */
 #define SETTLE		200000
-/* CONFIG_HZ of testbed/host.config. At a tick CPUs that are idle may have something to do: steps are not near one. */
+/* Nanoseconds, by CONFIG_HZ of testbed/host.config. Idle CPUs may have work at a tick, so no step is near one. */
 #define TICK		4000000
 #define TICK_MARGIN	500000
 #define TURNS		64
-/* Instructions around what is counted, at most */
+/* At most so many instructions of a step are not counted */
 #define AROUND		20
 #define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
@@ -133,7 +133,7 @@ static void wait_for(long nanoseconds)
 	nanosleep(&time, NULL);
 }
 
-/* Until no other CPU has anything to do. While all CPUs wait, the time is skipped. */
+/* Waits until all other CPUs are idle. The emulator skips time while all CPUs wait. */
 static void settle(void)
 {
 	struct timespec now;
@@ -146,7 +146,7 @@ static void settle(void)
 		wait_for((TICK + TICK_MARGIN - since) % TICK);
 }
 
-/* To the next report, which is not of an interrupt */
+/* Runs the guest to its next report that is not of an interrupt. */
 static uint64_t run(struct stepper *stepper)
 {
 	unsigned int reason;

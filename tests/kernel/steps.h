@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest that does one thing at a time (guest_step), and a model that tells its cycle counter in advance, to the cycle.
+ * A guest that does one operation at a time (guest_step), and a model that predicts its cycle counter to the cycle.
  *
- * This is for the exact host, where a cycle is an instruction of any of the emulator's CPUs. So the CPUs get time to become idle before
- * each step, and then the guest's instructions are the only ones, also when the emulator goes round its CPUs, as it does at an overflow.
+ * This needs the exact host, where each instruction of any emulated CPU is a cycle. Before each step all other CPUs get time to become
+ * idle. So only the guest's instructions count, even when the emulator switches between its CPUs, which it does at an overflow.
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -27,38 +27,41 @@ struct model {
 struct stepper {
 	struct vm vm;
 	struct model model;
-	/* Cycles: report to operation, from there to the read of the counter but for the loop at EL0, from there to the report */
+	/*
+	 * Cycles of the parts of a step: from the last report to the operation; from there to the read of the counter, without the loop
+	 * at EL0; that loop; from the read to the next report
+	 */
 	uint64_t head, rest[LEVELS], el0, tail;
-	/* What the system counter counts over the loop, in the latest step and in one without an operation */
+	/* The system counter's count over the loop, in the latest step, and in one without an operation */
 	uint64_t ticks, quiet[LEVELS];
-	/* Where to go before each KVM_RUN, NULL to stay */
+	/* The CPUs to move to before each KVM_RUN; NULL: none */
 	uint64_t (*where)(int run);
 	int runs, interrupts;
 	/* The counter when the latest interrupt was taken */
 	uint64_t interrupted_at;
 };
 
-/* features: as of vcpu_init. Ends with a running counter of 64 bits at 0 or a little more, whose overflow interrupt is disabled. */
+/* features: as of vcpu_init. Leaves a running counter of 64 bits, just above 0, with its overflow interrupt disabled. */
 void stepper_create(struct stepper *stepper, unsigned int features, enum backing backing);
 void stepper_destroy(struct stepper *stepper);
-/* A new VM in place of the old one. Its vCPU first runs in stepper_enter(), and leaves the PMU as userspace has set it up. */
+/* Replaces the VM by a new one. Its vCPU first runs in stepper_enter(), and keeps the PMU as userspace has set it up. */
 void stepper_restart(struct stepper *stepper);
 void stepper_enter(struct stepper *stepper);
-/* Runs the guest to its next report: the counter, as the guest read it. The model is not asked, and no longer right. */
+/* Runs the guest to its next report, and returns the counter as the guest read it. The model does not follow. */
 uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
-/* The same, and false with a comment when the counter is not what the model says */
+/* The same with the model; false, with a comment in the TAP, when the counter differs from it. */
 bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
 /*
- * A step that is so many cycles longer, an even number. Ticks of the host are in it, at which other CPUs do something: the counter may be
- * ahead of the model, by no more than the guest's system counter is.
+ * A step that is longer by an even number of cycles. Other CPUs do work at the host's ticks in it, so the counter may be ahead of the
+ * model, but by no more than the guest's system counter is.
  */
 bool check_long_step(struct stepper *stepper, uint64_t cycles);
-/* Is what userspace reads what the model says? */
+/* True when userspace reads what the model says. */
 bool check_registers(struct stepper *stepper);
-/* Userspace writes a register; the model follows */
+/* Writes a register from userspace, and in the model. */
 void write_register(struct stepper *stepper, uint64_t reg, uint64_t value);
 
-/* Numbers that are the same in each run */
+/* Pseudo-random numbers, the same in each run */
 uint64_t next_random(uint64_t *state);
 
 #endif

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a guest's counter may be in a storm, after what was done to it.
+ * A model of the values that a guest's cycle counter may have in a storm.
  *
- * The emulator's system counter and its cycle counter count the same nanoseconds, the first always, the second in the guest only. So
- * the second
- *   - counts at most what the first does, between reads around it;
- *   - counts at least what the guest saw pass of the first in steps of less than STORM_GAP, in which there is no exit to the host;
- *   - stands still when it is disabled or does not count at EL1.
- * Counts that get lost, are added twice or go back break these. Nothing is known of longer steps: the guest may have been left.
+ * In the emulator the system counter and the cycle counter count the same nanoseconds: the system counter always, the cycle counter only
+ * while the guest runs. Three bounds follow for the cycle counter.
+ *   - It counts no more than the system counter, read before and after it.
+ *   - It counts no less than the system counter does in the guest's steps that are shorter than STORM_GAP: the guest does not exit in
+ *     those. A longer step says nothing, as the guest may have exited.
+ *   - It stands still while it is disabled or filtered at EL1.
+ * A count that is lost, added twice or taken back breaks one of them.
  *
- * This is for the exact host. Where CPUs run in parallel the emulator may make up what a counter lacks to its overflow, when the timer for
- * that goes off between the two hooks of an exception return (QEMU 10.0.2, target/arm/tcg/helper-a64.c: the lock is not held there, and
- * pmccntr_op_start() takes the time that the first hook left for a count). In the exact host one thread runs all CPUs and the timers,
- * one after the other.
+ * The bounds hold in the exact host, where one thread runs all CPUs and timers in turn. Where CPUs run in parallel, an overflow may come
+ * early: the emulator's overflow timer can expire between the two hooks of an exception return, which do not hold the lock, and
+ * pmccntr_op_start() then counts the time that the first hook had stored (QEMU 10.0.2, target/arm/tcg/helper-a64.c).
  */
 #include "storm.h"
 
 /*
- * An overflow this near (the nanoseconds are some seconds) may happen before the guest gets to program the counter, and KVM
- * may then forget it, as hardware may not. So the guest waits for it.
+ * Nanoseconds, some seconds. An overflow that is nearer may happen just before the guest programs the counter. KVM may lose such an
+ * overflow, which hardware does not, so the guest waits for it first.
  */
 #define NEAR			(1ULL << 31)
-/* Rounds that end after an overflow and before its interrupt, at most: it may come between the guest's last look and its report */
+/* An interrupt may come this many rounds after its overflow: between the last read of a round and the report of it. */
 #define LATE_ROUNDS		1
 
 static bool counts(const struct counter *counter)
@@ -29,7 +29,7 @@ static bool counts(const struct counter *counter)
 	return counter->enabled && counter->pmcr & PMCR_E && !(counter->filter & EXCLUDE_EL1);
 }
 
-/* Counts from value to the next overflow; 0 when that is 2^64 */
+/* Cycles from value to the next overflow; 0 stands for 2^64 */
 static uint64_t to_overflow(const struct counter *counter, uint64_t value)
 {
 	return counter->pmcr & PMCR_LC ? -value : (1ULL << 32) - (uint32_t)value;
@@ -47,12 +47,12 @@ bool must_wait(const struct counter *counter)
 	return counter->overflows != counter->interrupts || (counts(counter) && overflow_is_near(counter));
 }
 
-/* The counter got to value: has it overflowed? */
+/* Counts the overflow, if there is one, between the last value passed and this one. */
 static void pass(struct counter *counter, uint64_t value)
 {
 	uint64_t count = value - counter->passed, distance = to_overflow(counter, counter->passed);
 
-	/* An interrupt came between this value and its being reported */
+	/* Already passed: an interrupt came between the read of this value and its report. */
 	if (-count < AGES)
 		return;
 	counter->passed = value;
@@ -99,13 +99,13 @@ void apply_round(struct counter *counter, struct round *round)
 	counter->programmed = true;
 	round->counts = counts(counter);
 	if (round->steps)
-		did(PROGRAMMED);
+		record(PROGRAMMED);
 }
 
 void judge_interrupt(struct counter *counter, uint64_t value)
 {
 	pass(counter, value);
-	did(INTERRUPTS);
+	record(INTERRUPTS);
 	if (++counter->interrupts <= counter->overflows)
 		return;
 	broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
@@ -142,7 +142,7 @@ void judge_round(struct counter *counter, const struct round *round, const struc
 {
 	bool written = round->steps & STEP(PMCCNTR) || (round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
 	uint64_t since = written ? sample->begin : counter->time;
-	/* The default PMU counts on its CPUs alone */
+	/* The default PMU counts on its own CPUs only. */
 	uint64_t least = round->counts && round->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
 	uint64_t most = round->counts ? sample->end - sample->before_first : 0;
 

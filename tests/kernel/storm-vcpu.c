@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The storm's vCPUs. In each round the guest programs its cycle counter in some way, or leaves it alone, and then watches it.
- * What it may see is in storm-model.c.
+ * The storm's vCPUs. In each round the guest programs its cycle counter at random, or leaves it as it is, and then reads it.
+ * storm-model.c has the values that it may read.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "storm.h"
 
-/* Before an overflow: this, or up to some 100 times as much */
+/* Nanoseconds from a value to its overflow: this to some 500 times as many */
 #define SOON			100000ULL
 /* Reads of the system counter in a round: some milliseconds at most */
 #define MAX_READS		10000
@@ -46,10 +46,10 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 	else if (!must_wait(counter) && one_in(sequence, 2))
 		round->steps = draw(sequence) & ALL_STEPS;
 	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC : 0) | (one_in(sequence, 8) ? PMCR_C : 0);
-	/* With another width another overflow is near */
+	/* Another width has another overflow, which may be near: write a new value, too. */
 	if (round->steps & STEP(PMCR) && (round->pmcr ^ counter->pmcr) & PMCR_LC)
 		round->steps |= STEP(STOP) | STEP(PMCCNTR) | STEP(START);
-	/* It does not count now, and is not to start on the way to another value */
+	/* Keep the counter disabled until its new value is written. */
 	if (round->steps & (STEP(PMCR) | STEP(PMCCNTR)) && overflow_is_near(counter))
 		round->steps |= STEP(STOP) | STEP(START);
 	round->value = choose_value(sequence);
@@ -107,7 +107,7 @@ static void save_and_restore(struct vcpu *vcpu)
 			broken(STATE, "register 0x%llx: saved 0x%llx, after restoring registers 0x%x it is 0x%llx",
 			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i], chosen, (unsigned long long)value);
 	}
-	did(SAVED);
+	record(SAVED);
 }
 
 static void expect_register(struct vcpu *vcpu, uint64_t reg, uint64_t mask, uint64_t expected)
@@ -167,7 +167,7 @@ static void move_to_fresh_vm(struct vcpu *vcpu)
 	memcpy(fresh.ram, vm->ram, GUEST_RAM_SIZE);
 	vm_destroy(vm);
 	*vm = fresh;
-	did(FRESH_VMS);
+	record(FRESH_VMS);
 }
 
 static void reset_vcpu(struct vcpu *vcpu)
@@ -175,10 +175,10 @@ static void reset_vcpu(struct vcpu *vcpu)
 	if (vcpu_init(&vcpu->machine->vm, vcpu->index, PMU))
 		die("KVM_ARM_VCPU_INIT of a vCPU that ran failed");
 	start_guest(vcpu);
-	did(RESETS);
+	record(RESETS);
 }
 
-static void meddle(struct vcpu *vcpu)
+static void act_between_rounds(struct vcpu *vcpu)
 {
 	uint64_t *sequence = &vcpu->sequence;
 	bool fresh = vcpu->machine->vcpus == 1 && one_in(sequence, 4);
@@ -189,7 +189,7 @@ static void meddle(struct vcpu *vcpu)
 		save_and_restore(vcpu);
 	if (!fresh && !one_in(sequence, 64))
 		return;
-	/* Completes the store that reported, which is neither to be repeated nor to be taken for one of the guest's next life */
+	/* Completes the store that reported the round. It must not be repeated, nor complete after the reset. */
 	if (vcpu_touch(&vcpu->machine->vm, vcpu->index))
 		die("KVM_RUN with immediate_exit failed");
 	if (fresh)
@@ -205,7 +205,7 @@ static bool is_over(const struct vcpu *vcpu)
 	return atomic_load(&vcpu->machine->over) || atomic_load(&storm->over);
 }
 
-/* To the CPUs on which a VM with a PMU of its own may run; they may be offline */
+/* Moves the thread to the CPUs of the VM's own PMU; all of them may be offline. */
 static void go_home(const struct vcpu *vcpu)
 {
 	cpu_set_t set;
@@ -218,7 +218,7 @@ static void go_home(const struct vcpu *vcpu)
 		usleep(1000);
 }
 
-/* Whether the guest reports the end of the round; otherwise it is all over */
+/* True when the guest has reported the end of the round, false when the machine or the storm is over. */
 static bool run_round(struct vcpu *vcpu)
 {
 	struct machine *machine = vcpu->machine;
@@ -243,7 +243,7 @@ static bool run_round(struct vcpu *vcpu)
 		if (status) {
 			broken(LIFE, "KVM_RUN failed: %s", strerror(-status));
 		} else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY && machine->backing == BACKED_BY_PMU) {
-			did(REFUSED);
+			record(REFUSED);
 			go_home(vcpu);
 		} else if (run->exit_reason != KVM_EXIT_MMIO) {
 			broken(LIFE, "KVM exit %u", run->exit_reason);
@@ -272,7 +272,7 @@ static void read_sample(struct vcpu *vcpu, struct sample *sample)
 static void end_round(struct vcpu *vcpu)
 {
 	atomic_fetch_add(&storm->progress[vcpu->machine->worker], 1);
-	did(ROUNDS);
+	record(ROUNDS);
 }
 
 void *vcpu_main(void *argument)
@@ -293,7 +293,7 @@ void *vcpu_main(void *argument)
 		read_sample(vcpu, &sample);
 		judge_round(&vcpu->counter, &round, &sample);
 		end_round(vcpu);
-		meddle(vcpu);
+		act_between_rounds(vcpu);
 	}
 	pthread_mutex_unlock(&vcpu->outside);
 	return NULL;

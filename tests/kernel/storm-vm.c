@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The storm's VMs: made, shaken while they run, and ended in one of several ways. */
+/* The storm's VMs: created, moved and interrupted while they run, and ended in one of several ways. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 
 #include "storm.h"
 
-/* Moves and kicks in the life of a VM, at most, and microseconds between two of them */
+/* Moves and kicks of a VM, at most, and microseconds between two of them */
 #define MAX_SHAKES	300
 #define PAUSE_US	2000
 
@@ -56,7 +56,7 @@ static void start(struct machine *machine, int worker, uint64_t *sequence)
 		if (pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu))
 			die("starting a thread failed");
 	}
-	did(VMS);
+	record(VMS);
 }
 
 /* To a CPU, to those of a PMU, or to all; some may be offline */
@@ -74,7 +74,7 @@ static void move(pthread_t thread, uint64_t *sequence)
 		if (cpus >> cpu & 1)
 			CPU_SET(cpu, &set);
 	if (!pthread_setaffinity_np(thread, sizeof(set), &set))
-		did(MOVES);
+		record(MOVES);
 }
 
 static void kick(struct machine *machine)
@@ -89,7 +89,7 @@ static void shake(struct machine *machine, uint64_t *sequence)
 
 	if (one_in(sequence, 4)) {
 		pthread_kill(thread, SIGUSR1);
-		did(KICKS);
+		record(KICKS);
 	} else {
 		move(thread, sequence);
 	}
@@ -105,7 +105,7 @@ static void abandon(struct machine *machine)
 	vm_destroy(&machine->vm);
 	for (int i = 0; i < machine->vcpus; i++)
 		pthread_mutex_unlock(&machine->vcpu[i].outside);
-	did(ABANDONED);
+	record(ABANDONED);
 }
 
 static void end(struct machine *machine, uint64_t *sequence)

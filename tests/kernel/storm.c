@@ -33,9 +33,9 @@
 
 /* Both counters of the bounds in storm-model.c count nanoseconds: so it is in the emulator alone */
 #define CNTFRQ			1000000000
-/* Microseconds between two blows, at most */
+/* Microseconds between two actions of this process, at most */
 #define PAUSE_US		20000
-static const char *const deeds[DEEDS] = {
+static const char *const actions[ACTIONS] = {
 	[ROUNDS] = "rounds", [PROGRAMMED] = "times programmed", [INTERRUPTS] = "overflow interrupts", [SAVED] = "times saved and restored",
 	[FRESH_VMS] = "moves to a fresh VM", [RESETS] = "resets of a vCPU", [MOVES] = "moves", [KICKS] = "kicks",
 	[REFUSED] = "entries refused", [VMS] = "VMs", [ABANDONED] = "VMs closed while they ran", [KILLED] = "processes killed",
@@ -115,9 +115,9 @@ static void check_clocks(void)
 }
 
 /*
- * KVM's and perf's hooks in the scheduler are there while any task's event or any VM is: here from before the storm to after it. The
- * kernel switches them by rewriting instructions that all CPUs run, after which the emulator may go on with the old ones
- * (docs/testbed.md): vCPUs would run whose counters are not moved along.
+ * Keeps KVM's and perf's hooks in the scheduler on from before the storm to after it, by a VM and a task's event. The kernel switches the
+ * hooks by rewriting instructions that all CPUs run, and the emulator may continue with the old ones (docs/testbed.md). Then vCPUs
+ * would move without their counters.
  */
 static void keep_hooks(void)
 {
@@ -143,7 +143,7 @@ static void set_online(int cpu, bool on)
 	close(fd);
 	online = on ? online | 1ULL << cpu : online & ~(1ULL << cpu);
 	if (!on)
-		did(OFFLINED);
+		record(OFFLINED);
 }
 
 /* First come, then go: there always is one left */
@@ -165,7 +165,7 @@ static void plug(uint64_t *sequence)
 	set_all_online(cpus ?: all_cpus);
 	for (int i = 0; i < pmu_count; i++)
 		if (!(pmus[i].cpus & online))
-			did(PMUS_OFFLINED);
+			record(PMUS_OFFLINED);
 }
 
 /* Processes of VMs */
@@ -245,14 +245,14 @@ static void end_workers(void)
 
 static bool all_done(void)
 {
-	for (int i = 0; i < DEEDS; i++)
+	for (int i = 0; i < ACTIONS; i++)
 		if (!atomic_load(&storm->done[i]))
 			return false;
 	return true;
 }
 
-/* A short storm on a slow machine goes on until each kind of thing has happened */
-static void rage(unsigned int seconds, uint64_t sequence)
+/* On a slow machine a short storm goes on until each action has happened. */
+static void make_storm(unsigned int seconds, uint64_t sequence)
 {
 	time_t end = now() + seconds, last = end + storm->deadline;
 
@@ -266,7 +266,7 @@ static void rage(unsigned int seconds, uint64_t sequence)
 			plug(&sequence);
 		if (one_in(&sequence, 16)) {
 			kill_worker(&workers[number]);
-			did(KILLED);
+			record(KILLED);
 			start_worker(number, draw(&sequence));
 		}
 		for (int i = 0; i < WORKERS && !atomic_load(&storm->over); i++)
@@ -287,11 +287,11 @@ static void test_claims(void)
 	}
 }
 
-static void test_deeds(void)
+static void test_actions(void)
 {
-	for (int i = 0; i < DEEDS; i++)
-		printf("# %lu %s\n", atomic_load(&storm->done[i]), deeds[i]);
-	result(all_done(), "each kind of thing happened");
+	for (int i = 0; i < ACTIONS; i++)
+		printf("# %lu %s\n", atomic_load(&storm->done[i]), actions[i]);
+	result(all_done(), "each kind of action happened");
 }
 
 static void prepare(bool exact)
@@ -308,9 +308,9 @@ static void prepare(bool exact)
 
 static void run_storm(void)
 {
-	rage(number_from("STORM_SECONDS"), number_from("SEED"));
+	make_storm(number_from("STORM_SECONDS"), number_from("SEED"));
 	test_claims();
-	test_deeds();
+	test_actions();
 }
 
 static void test_exact(void)

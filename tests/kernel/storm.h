@@ -10,20 +10,20 @@
 
 #define WORKERS		3
 
-/* What happens to VMs and CPUs, counted: a storm without one of them proves less than it says */
-enum deed {
+/* Actions on VMs and CPUs, each counted. A storm that lacks one of them fails: it would prove less than it claims. */
+enum action {
 	ROUNDS, PROGRAMMED, INTERRUPTS, SAVED, FRESH_VMS, RESETS, MOVES, KICKS, REFUSED, VMS, ABANDONED, KILLED, OFFLINED, PMUS_OFFLINED,
-	DEEDS
+	ACTIONS
 };
 
-/* What must hold all the time */
+/* Claims that must hold throughout the storm */
 enum claim { COUNTS, OVERFLOWS, STATE, LIFE, CLAIMS };
 
-/* In memory that all processes have */
+/* Shared by all processes */
 struct storm {
 	atomic_bool over;
-	atomic_ulong done[DEEDS];
-	/* In the exact host. Otherwise only LIFE is judged */
+	atomic_ulong done[ACTIONS];
+	/* True in the exact host. Elsewhere only LIFE is judged. */
 	bool exact;
 	/* Seconds */
 	time_t deadline;
@@ -31,21 +31,21 @@ struct storm {
 		atomic_bool broken;
 		char how[256];
 	} claims[CLAIMS];
-	/* Grows while a process gets something done */
+	/* Rounds completed by the vCPUs of each process */
 	atomic_ulong progress[WORKERS];
 };
 
 extern struct storm *storm;
 
-/* The first of each claim that is judged is kept, and ends the storm */
+/* Reports that a judged claim is broken, and ends the storm. Only the first report of each claim is kept. */
 void broken(enum claim claim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static inline void did(enum deed deed)
+static inline void record(enum action action)
 {
-	atomic_fetch_add(&storm->done[deed], 1);
+	atomic_fetch_add(&storm->done[action], 1);
 }
 
-/* Each thread has its own sequence, so that it does the same again with the same seed; when, is up to the scheduler */
+/* The next number of a sequence. Each thread has a sequence of its own: the same seed gives the same actions. */
 uint64_t draw(uint64_t *sequence);
 
 static inline bool one_in(uint64_t *sequence, unsigned int n)
@@ -61,18 +61,18 @@ static inline bool one_in(uint64_t *sequence, unsigned int n)
 #define STEP(name)		(1U << STORM_##name)
 #define ALL_STEPS		((1U << NR_STEPS) - 1)
 
-/* Counts that take some 73 years: no counter gets so far */
+/* No counter gets this far: 2^61 nanoseconds are some 73 years. */
 #define AGES			(1ULL << 61)
 
-/* The guest's counter as it has to be */
+/* What the guest's counter must be */
 struct counter {
 	bool programmed, enabled;
 	uint64_t pmcr, filter;
-	/* What it was last seen to be, and the time of the guest before that */
+	/* The counter when it was last read, and the system counter just before that read */
 	uint64_t value, time;
-	/* The same for overflows, which interrupts show earlier */
+	/* The counter up to which overflows have been counted. Interrupt handlers report it earlier than rounds do. */
 	uint64_t passed;
-	/* The last: for how many rounds an interrupt has been due */
+	/* Counted so far; late: rounds for which an interrupt has been due */
 	unsigned int overflows, interrupts, late;
 };
 
@@ -80,24 +80,25 @@ struct round {
 	enum backing backing;
 	unsigned int steps;
 	uint64_t pmcr, value, filter, reads;
-	/* At any time from before the steps to after them, and then */
+	/* Whether the counter counts at any point of the round's steps, and after them */
 	bool counted, counts;
 };
 
-/* What guest_storm leaves in STORM_RESULTS and up: what was read, in this order */
+/* The values that guest_storm reads in a round and leaves in STORM_RESULTS and up, in this order */
 struct sample {
 	uint64_t begin, before_first, first, after_first, last, in_guest, second, end;
 };
 
 bool overflow_is_near(const struct counter *counter);
-/* Leaves the counter alone: an overflow is to come, or its interrupt is */
+/* True while an overflow or its interrupt is due: the next round must then not program the counter. */
 bool must_wait(const struct counter *counter);
-/* What the steps make of the counter */
+/* Applies the steps of the round to the model. */
 void apply_round(struct counter *counter, struct round *round);
-/* The guest's interrupt handler saw value */
+/* Checks an interrupt whose handler read this value. */
 void judge_interrupt(struct counter *counter, uint64_t value);
+/* Checks the values that the guest read in a round. */
 void judge_round(struct counter *counter, const struct round *round, const struct sample *sample);
-/* Userspace reads the counter between two rounds: may it be value? */
+/* True when userspace may read this value between two rounds. */
 bool judge_register(struct counter *counter, uint64_t value);
 
 struct machine;
@@ -107,7 +108,7 @@ struct vcpu {
 	int index;
 	pthread_t thread;
 	uint64_t sequence;
-	/* Held but for the time in KVM_RUN: whoever has it may take the VM away */
+	/* The thread releases it during KVM_RUN. Whoever holds it may replace the VM. */
 	pthread_mutex_t outside;
 	struct counter counter;
 };
@@ -115,7 +116,7 @@ struct vcpu {
 struct machine {
 	struct vm vm;
 	enum backing backing;
-	/* Which SET_PMU got */
+	/* Given to SET_PMU */
 	const struct host_pmu *pmu;
 	int worker, vcpus;
 	atomic_bool over;
@@ -129,13 +130,13 @@ void *vcpu_main(void *vcpu);
 /* A process that has one VM after the other, until the storm is over */
 _Noreturn void worker_main(int number, uint64_t seed);
 
-/* What is to be back at its start value when all VMs are gone */
+/* Numbers that must return to their start values when all VMs have ended */
 struct leaks {
 	unsigned long events, vcpus, vms, tables;
 };
 
 void leaks_measure(struct leaks *leaks);
-/* Waits until they are back, which takes the kernel a moment */
+/* Waits for that: the kernel frees some objects later. */
 void leaks_test(const struct leaks *start);
 
 #endif

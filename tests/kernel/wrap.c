@@ -13,14 +13,14 @@
 
 #include "steps.h"
 
-/* Cycles from the write of the counter to the wrap, at most: two steps and a bit */
+/* At most so many cycles, a bit more than two steps, are between the write of the counter and the wrap. */
 #define DUE_MAX		300
 #define DUE_STEPS	4
 #define SAMPLES_STEPS	1500
 #define SAMPLES_PERIOD	1000
-/* Instructions of the handler that the counter counts, of one sample */
+/* Instructions of the interrupt handler that are counted for each sample */
 #define HANDLER		10
-/* Cycles: two ticks and a half, as they come */
+/* Cycles: two and a half ticks of the host */
 #define SOME_TICKS	10000000
 #define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
@@ -29,7 +29,7 @@ static const struct width { const char *name; uint64_t pmcr, wrap; } widths[] = 
 	{ "64 bits", PMCR_E | PMCR_LC, 0 },
 };
 
-/* To another PMU or another CPU or nowhere, in no order */
+/* Moves to a CPU chosen at random, the present one included. */
 static uint64_t anywhere(int run)
 {
 	uint64_t state = run;
@@ -44,7 +44,7 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
 	{ "anywhere", anywhere },
 };
 
-/* PMCR_EL0 when the counter is written, from the step after that on, and what that makes of some value of the counter */
+/* PMCR_EL0 when the counter is written and from the next step on, the value at which it might overflow, and the interrupts expected */
 static const struct { const char *name; uint64_t before, after, value; int interrupts; } changes[] = {
 	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
 	{ "no interrupt at 2^63 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 63, 0 },
@@ -235,7 +235,7 @@ static void test_samples(const struct width *width, int move)
 	       width->name, moves[move].name);
 }
 
-/* Returns what it was. perf throttles an event whose overflows in a tick are more than this for a second, or as many. */
+/* Returns the old rate. perf throttles an event that overflows, in one tick, as often as this rate allows in a second. */
 static int set_sample_rate(int rate)
 {
 	FILE *file = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "r+");
@@ -249,7 +249,7 @@ static int set_sample_rate(int rate)
 	return old;
 }
 
-/* perf stops an event that it throttles, and a tick starts it again; but KVM has done so before, and it has counted on. */
+/* perf stops an event that it throttles, and starts it again at a tick. By then KVM has already started it, and it has counted. */
 static void test_throttled(const struct width *width)
 {
 	int rate = set_sample_rate(1);
