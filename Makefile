@@ -116,6 +116,11 @@ tool: venv ## pmu-hybrid-check, for use inside the emulated host
 unit: deps-check $(STAMPS)/series-qemu venv ## QEMU's unit tests of our code, for this machine
 	$(STEP) 'unit tests of QEMU' scripts/build-qemu --unit-tests
 
+.PHONY: suites
+suites: deps-check $(STAMPS)/series-qemu venv ## QEMU for this machine with all its own tests, without and with the series, for their comparison
+	$(STEP) 'tests of QEMU, base' scripts/build-qemu --base --suites
+	$(STEP) 'tests of QEMU' scripts/build-qemu --suites
+
 .PHONY: venv
 venv: deps-demo
 	$(STEP) 'Python packages' scripts/venv

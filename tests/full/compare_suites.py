@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compares what two builds' test suites came to, prints TAP, one test for each of theirs.
 
-    python3 compare_suites.py BASE OURS
+    python3 compare_suites.py BASE OURS SUITE...
 
-Both are build folders of meson's, each with the log of a run, meson-logs/suites.json. Nothing may be worse with the series than without:
+Both are build folders of meson's, each with the log of a run of these suites, meson-logs/suites.json. Nothing may be worse with the series than without:
 what passes must not fail, be skipped or be absent, and what is new must not fail. There is no second run. Some of upstream's tests fail now
 and then, but the series can only be the cause where a test runs something else than in the base: a test of which all files are the same in
 both is named when it differs, and no more. Tests that fail in both are named, too, for whoever wants to know what this machine lacks.
 """
 
+import argparse
 import collections
 import hashlib
 import json
@@ -18,10 +19,13 @@ from pathlib import Path
 
 import tap
 
-# A run in which hardly anything passes compares nothing.
-ENOUGH_PASSED = 1000
-# Tests that the series changes or adds: a comparison in which they fail on either side says nothing.
-MUST_PASS = ("qtest-aarch64/arm-cpu-features", "qtest-arm/arm-cpu-features", "test-arm-host-pmu")
+# Suite: how many subtests have to pass, as a run in which hardly any does compares nothing; the test that the series changes or adds
+SUITES = {
+    "unit": (1000, "test-arm-host-pmu"),
+    "func-quick": (1, None),
+    "qtest-aarch64": (100, "qtest-aarch64/arm-cpu-features"),
+    "qtest-arm": (200, "qtest-arm/arm-cpu-features"),
+}
 SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# *(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
 # Of meson for a program, of TAP for a subtest
 GOOD, SKIPPED = ("OK", "passes"), ("SKIP", "skip")
@@ -101,7 +105,7 @@ def expect_enough(passed, wanted):
         raise AssertionError(f"expected at least {wanted}, got {passed}")
 
 
-def list_tests(base, ours):
+def list_tests(base, ours, suites):
     """One for each of theirs, and that they say something."""
     results = collections.Counter()
     for name in sorted(base.results.keys() | ours.results.keys()):
@@ -110,11 +114,15 @@ def list_tests(base, ours):
         results += count
         summary = ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests"
         yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", judge, name, base, ours)
-    yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"], ENOUGH_PASSED)
+    yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"], sum(SUITES[suite][0] for suite in suites))
     passed = {short_name(name) for name, subtests in ours.results.items() if subtests["all"] == "OK"}
-    for name in MUST_PASS:
+    for name in filter(None, (SUITES[suite][1] for suite in suites)):
         yield tap.Test(f"{name} passed", tap.expect_nothing, [] if name in passed else ["it did not, with the series"])
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run(list_tests(*map(Build, sys.argv[1:]))))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("base", type=Build)
+    parser.add_argument("ours", type=Build)
+    parser.add_argument("suites", nargs="+", choices=SUITES)
+    sys.exit(tap.run(list_tests(**vars(parser.parse_args()))))
