@@ -51,6 +51,25 @@ a domain without libvirt|--domain vm|4|libvirt is needed for --domain: .*/libvir
 a URI alone|--connect qemu:///system|4|--connect needs --domain
 no such folder|--root none --cpus 0|4|Cannot read the host'"'"'s PMUs: .*none/sys/bus/event_source/devices.*
 a feature that KVM does not have|--kvm pmu,x --cpus 0|4|--kvm '"'pmu,x'"': it takes '"'none'"', or some of pmu, set-pmu and fixed-counters
+advice about a VM|--advise --pid 100|4|--advise goes with --cpus, --qemu and --root alone
+advice as JSON|--advise --json|4|--advise goes with --cpus, --qemu and --root alone
+advice for CPUs that are not there|--advise --cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7
+advice for no such QEMU|--advise --kvm pmu --qemu ./none|4|./none: no such program
+'
+
+# What --advise says: name | QEMU | arguments | exit status | standard output, all of it | standard error
+ADVICE='
+all CPUs, with the mode|hybrid|--kvm pmu,set-pmu,fixed-counters|0|-cpu host,pmu-hybrid=on|
+all CPUs, without it|hybrid|--kvm pmu,set-pmu|1|taskset -c 4-7|.*cover.*
+CPUs of one PMU, without it|hybrid|--kvm pmu,set-pmu --cpus 0-3|0|-cpu host,pmu-hybrid=on|
+CPUs of one PMU, before Linux 5.18|hybrid|--kvm pmu --cpus 4-7|1|taskset -c 4-7|armv8_cortex_a76 covers these CPUs, but .*5.18 or newer
+a QEMU without pmu-hybrid|stock|--kvm pmu,set-pmu,fixed-counters|1|taskset -c 4-7|.*fake-qemu-stock has no pmu-hybrid
+CPUs of the weaker PMU, no pmu-hybrid|stock|--kvm pmu,set-pmu --cpus 0-3|1|taskset -c 0-3|.*fake-qemu-stock has no pmu-hybrid
+some CPUs of each, no pmu-hybrid|stock|--kvm pmu,set-pmu --cpus 2-5|1|taskset -c 4-5|.*fake-qemu-stock has no pmu-hybrid
+no CPUs|hybrid|--kvm pmu,set-pmu --cpus=|3||The vCPU threads may run on none of .*
+a KVM without a PMU for guests|hybrid|--kvm none|3||KVM has no PMU for guests.*
+a KVM that nobody knows|hybrid||2||.*root has no KVM to ask
+a QEMU that does not start|broken|--kvm pmu,set-pmu,fixed-counters|2||qemu: -accel kvm: Could not access KVM
 '
 
 # put FILE TEXT: "\n" and "\t" in the text are what they are in printf
@@ -147,6 +166,17 @@ check_case() {
 	fi
 }
 
+gives_advice() {
+	local arguments status=0
+	read -ra arguments <<<"$2"
+	tool --advise --root "$TMP/root" --qemu "fake-qemu-$1" "${arguments[@]}" >stdout 2>stderr || status=$?
+	cat stdout stderr
+	[ "$status" = "$3" ]
+	diff stdout <(printf '%s' "${4:+$4$'\n'}")
+	grep -vxE "pmu-hybrid-check: $5" stderr && return 1
+	[ "$(wc -l <stderr)" = "${5:+1}" ] || { [ -z "$5" ] && [ ! -s stderr ]; }
+}
+
 # Of what regular expressions know, the table's texts use ".*" alone.
 escape() {
 	printf '%s' "$1" | sed 's/[][()?+|\\]/\\&/g'
@@ -222,7 +252,7 @@ completion_completes() {
 }
 
 main() {
-	local name arguments status line
+	local name arguments status line qemu error
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
@@ -235,6 +265,9 @@ main() {
 	while IFS='|' read -r name arguments status line; do
 		[ -z "$name" ] || check "$name" check_case "$arguments" "$status" "$line"
 	done <<<"$CASES"
+	while IFS='|' read -r name qemu arguments status line error; do
+		[ -z "$name" ] || check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
+	done <<<"$ADVICE"
 	check "which QEMU it looks at" finds_qemu
 	check "JSON" json_agrees
 	check "manual page" manual_page_agrees

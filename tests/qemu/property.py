@@ -44,6 +44,7 @@ COMMAND_LINES = {
     "-global": {"cpu": "host", "extra": GLOBAL},
     "-cpu max": {"cpu": "max,pmu-hybrid=on"},
     "pmu=on too": {"cpu": "host,pmu=on,pmu-hybrid=on"},
+    "a second -cpu": {"cpu": "host", "extra": ("-cpu", HYBRID)},
     "on after off": {"cpu": "host,pmu-hybrid=off,pmu-hybrid=on"},
     "one vCPU": {"vcpus": 1},
     "three vCPUs": {"vcpus": 3},

@@ -187,6 +187,16 @@ bool qemu_ask(Qemu *qemu, const char *path, Error **errp);
 void qemu_free(Qemu *qemu);
 void judge_qemu(const Qemu *qemu, const Host *host, Report *report);
 
+typedef struct Advice {
+	/* What to start QEMU with; NULL where plain -cpu host will do, or nothing helps */
+	char *line;
+	/* Why it is no better, or unknown; NULL if it is good */
+	char *reason;
+} Advice;
+
+/* choice.c, for scripts: how to start a VM whose vCPUs may run on these CPUs */
+Level advise_start(const Host *host, const Qemu *qemu, const CPUs *cpus, Advice *advice);
+
 /* cmdline.c: QEMU's command line, which is words that end with zeros */
 
 /* Whether a property of the vCPUs is on, where the host may have a qemu.conf; UNKNOWN unless the line says so for sure, otherwise where it leaves the default */

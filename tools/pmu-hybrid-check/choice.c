@@ -113,3 +113,79 @@ void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_
 	json_object_set_object_member(report->facts, "choice", facts);
 	g_clear_error(&choice.error);
 }
+
+/* Plain -cpu host is as good: KVM takes a PMU that covers these CPUs, wherever the vCPUs are made. */
+static bool needs_nothing(const Host *host, const CPUs *cpus, const Choice *choice)
+{
+	return choice->qemus.is_default || (host->covering && cpus_are_in(&cpus->all, &host->covering->cpus));
+}
+
+static ArmHostCPUSet usable_of(const Host *host, const ArmHostPMU *pmu, const CPUs *cpus)
+{
+	ArmHostCPUSet usable = host_usable_cpus(host, pmu);
+
+	return cpus_and(&usable, &cpus->online);
+}
+
+/* To the strongest PMU that has some of these CPUs */
+static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Advice *advice)
+{
+	ArmHostCPUSet usable = host->strongest ? usable_of(host, host->strongest, cpus) : (ArmHostCPUSet){ };
+	g_autofree char *list = NULL;
+
+	for (guint i = 0; i < host->pmus->len && cpus_are_empty(&usable); i++) {
+		usable = usable_of(host, g_ptr_array_index(host->pmus, i), cpus);
+	}
+	advice->reason = reason;
+	if (cpus_are_empty(&usable)) {
+		return LEVEL_PROBLEM;
+	}
+	list = arm_host_cpu_set_format(&usable);
+	advice->line = g_strdup_printf("taskset -c %s", list);
+	return LEVEL_WARNING;
+}
+
+static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const Choice *choice, Answer able, Advice *advice)
+{
+	if (host->kvm.pmu == NO) {
+		advice->reason = g_strdup(choice->error->message);
+		return LEVEL_PROBLEM;
+	}
+	if (able == UNKNOWN) {
+		advice->reason = g_strdup(host->kvm.trouble ?: "what KVM has is unknown");
+		return LEVEL_UNKNOWN;
+	}
+	if (needs_nothing(host, cpus, choice)) {
+		return LEVEL_OK;
+	}
+	if (qemu->hybrid == UNKNOWN) {
+		advice->reason = g_strdup(qemu->trouble);
+		return LEVEL_UNKNOWN;
+	}
+	if (qemu->hybrid == NO) {
+		return advise_pinning(host, cpus, g_strdup_printf("%s has no pmu-hybrid", qemu->path), advice);
+	}
+	if (choice->error) {
+		return advise_pinning(host, cpus, g_strdup(choice->error->message), advice);
+	}
+	advice->line = g_strdup("-cpu host,pmu-hybrid=on");
+	if (!cpus_are_empty(&choice->qemus.uncovered)) {
+		g_autofree char *later = arm_host_cpu_set_format(&choice->qemus.uncovered);
+
+		advice->reason = g_strdup_printf("QEMU pauses the VM on CPUs %s when they come online", later);
+		return LEVEL_WARNING;
+	}
+	return LEVEL_OK;
+}
+
+Level advise_start(const Host *host, const Qemu *qemu, const CPUs *cpus, Advice *advice)
+{
+	Choice choice = choose(host, cpus, host->kvm.fixed_counters != NO);
+	Answer able = ask_kvm(host, &choice);
+	Level level;
+
+	*advice = (Advice){ };
+	level = advise(host, qemu, cpus, &choice, able, advice);
+	g_clear_error(&choice.error);
+	return level;
+}

@@ -4,6 +4,7 @@
 #include "check.h"
 
 static struct {
+	gboolean advise;
 	gboolean json;
 	gboolean overlay;
 	gboolean version;
@@ -24,6 +25,7 @@ static const GOptionEntry entries[] = {
 	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor", "SOCKET" },
 	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus, "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
 	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64[-pmu-hybrid])", "PATH" },
+	{ "advise", 'a', 0, G_OPTION_ARG_NONE, &options.advise, "for scripts: print what to start QEMU with, on one line", NULL },
 	{ "overlay", 'o', 0, G_OPTION_ARG_NONE, &options.overlay, "print a device-tree overlay with one PMU for all CPUs", NULL },
 	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
 	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
@@ -57,19 +59,28 @@ static bool parse_options(int argc, char **argv, Error **errp)
 		error_setg(errp, "--connect needs --domain");
 	} else if (options.kvm && !*options.root) {
 		error_setg(errp, "--kvm needs --root: this host's KVM is asked");
-	} else if (options.qemu && questions) {
+	} else if (options.qemu && questions && !options.advise) {
 		error_setg(errp, "--qemu is for the question without --cpus, --domain and --pid");
+	} else if (options.advise && (options.domain || options.pid || options.qmp || options.json || options.overlay)) {
+		error_setg(errp, "--advise goes with --cpus, --qemu and --root alone");
 	} else if (options.overlay && (questions || options.qemu || options.json)) {
 		error_setg(errp, "--overlay goes with --root alone");
 	}
 	return !*errp;
 }
 
-static bool check_cpus(const Host *host, Report *report, Error **errp)
+/* As QEMU takes the affinities of vCPUs */
+static CPUs count_cpus(const Host *host, const ArmHostCPUSet *affinity)
 {
 	ArmHostCPUs all = { .present = host->present, .online = host->online };
+
+	arm_host_cpus_allow(&all, affinity);
+	return (CPUs){ all.allowed, cpus_and(&all.allowed, &host->online) };
+}
+
+static bool read_cpus(const Host *host, CPUs *cpus, Error **errp)
+{
 	ArmHostCPUSet asked;
-	CPUs cpus;
 
 	if (!arm_host_cpu_set_parse(options.cpus, &asked, errp)) {
 		error_prepend(errp, "--cpus: ");
@@ -81,8 +92,17 @@ static bool check_cpus(const Host *host, Report *report, Error **errp)
 		error_setg(errp, "--cpus %s: this host has CPUs %s", options.cpus, present);
 		return false;
 	}
-	arm_host_cpus_allow(&all, &asked);
-	cpus = (CPUs){ all.allowed, cpus_and(&all.allowed, &host->online) };
+	*cpus = count_cpus(host, &asked);
+	return true;
+}
+
+static bool check_cpus(const Host *host, Report *report, Error **errp)
+{
+	CPUs cpus;
+
+	if (!read_cpus(host, &cpus, errp)) {
+		return false;
+	}
 	judge_choice(host, &cpus, "with pmu-hybrid=on", false, report);
 	return true;
 }
@@ -138,6 +158,46 @@ static bool check(Report *report, Error **errp)
 	return good;
 }
 
+/* LEVEL__MAX on error */
+static Level ask_advice(Advice *advice, Error **errp)
+{
+	Host host = { };
+	Level level = LEVEL__MAX;
+	Qemu qemu;
+	CPUs cpus;
+
+	if (host_read(&host, options.root, errp) && kvm_ask(&host.kvm, options.root, options.kvm, errp)) {
+		cpus = count_cpus(&host, &host.allowed);
+		if ((!options.cpus || read_cpus(&host, &cpus, errp)) && qemu_ask(&qemu, options.qemu, errp)) {
+			level = advise_start(&host, &qemu, &cpus, advice);
+			qemu_free(&qemu);
+		}
+	}
+	host_free(&host);
+	return level;
+}
+
+static int print_advice(void)
+{
+	g_autoptr(GError) error = NULL;
+	Advice advice = { };
+	Level level = ask_advice(&advice, &error);
+
+	if (level == LEVEL__MAX) {
+		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		return STATUS_ERROR;
+	}
+	if (advice.line) {
+		g_print("%s\n", advice.line);
+	}
+	if (advice.reason) {
+		g_printerr("pmu-hybrid-check: %s\n", advice.reason);
+	}
+	g_free(advice.line);
+	g_free(advice.reason);
+	return level;
+}
+
 static int print_overlay(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -167,6 +227,8 @@ int main(int argc, char **argv)
 	} else if (options.version) {
 		g_print("pmu-hybrid-check %s\n", VERSION);
 		status = LEVEL_OK;
+	} else if (options.advise) {
+		status = print_advice();
 	} else if (options.overlay) {
 		status = print_overlay();
 	} else if (!check(report, &error)) {
