@@ -68,15 +68,26 @@ goes_back() {
 }
 
 needs_something() {
-	printf '%s\n' '# why' 'hook.c main' 'hook.c twenty' >"$P/linux/needs"
+	printf '%s\n' '# why' 'hook.c main' 'hook.c twenty' 'hook.c nine it hangs' >"$P/linux/needs"
 	series save linux
 	newer 's/nine/neun/'
 	refused 'twenty, which hook.c would have'
+	refused 'nine, which hook.c would have: it hangs'
+	sed -i '/nine/d' "$P/linux/needs"
 	sed -i 's/neun/twenty/' "$TMP/newer/hook.c"
 	series rebase linux
 	on_new_base
 	series save linux
 	grep -q twenty "$P/linux/needs"
+}
+
+names_ports() {
+	mkdir -p "$P/linux/bases/older"
+	echo 'LINUX_VERSION=0.9' >"$P/linux/bases/older/pins"
+	echo 'hook.c twenty' >"$P/linux/needs"
+	series save linux
+	newer 's/nine/neun/'
+	refused 'LINUX_BASE=older in upstream.conf has patches for linux 0.9'
 }
 
 same_base() {
@@ -100,6 +111,7 @@ check 'a series moves to a base that its patches apply to' moves
 check 'where a patch does not apply it stops, and goes on when that is resolved' stops_at_conflict
 check 'git rebase --abort is the way back' goes_back
 check 'a base that lacks what the series needs is refused, and what it lacks is named' needs_something
+check 'the ports that there are, too' names_ports
 check 'a base that the series is on is refused' same_base
 check 'commits that are not saved are not moved' unsaved
 check 'without a tree there is nothing to move' no_tree
