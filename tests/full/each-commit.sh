@@ -4,18 +4,15 @@
 # Sourced by tests that build each commit of a mailed series: a copy of the build scripts works on clones below build/PROGRAM, and
 # the compiler cache makes all but the changed files cheap.
 
+# shellcheck source=../../scripts/lib-bases.sh
+. "$TOP/scripts/lib-bases.sh"
+
 SCRATCH=$BUILD/$(basename "$0" .t)
 
 # prepare_scratch WORD...: these are copied, too; what is not cannot make a difference
 prepare_scratch() {
-	local made
 	rm -rf "$SCRATCH"
-	mkdir -p "$SCRATCH/build/logs"
-	cp -r "$TOP"/{scripts,upstream.conf} "${@/#/$TOP/}" "$SCRATCH"
-	# What neither series changes.
-	for made in venv sysroot apt; do
-		ln -s "$BUILD/$made" "$SCRATCH/build/$made"
-	done
+	copy_project "$SCRATCH" "$@"
 }
 
 # prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets PATCHES

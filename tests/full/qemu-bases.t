@@ -16,13 +16,8 @@ set -euo pipefail
 # Bases older than the series' own lack its newest machine.
 PROPERTY='property:^(?!.*virt-10\.2)'
 
-select_base_of_qemu() {
-	sed -i "s/^QEMU_BASE=$/QEMU_BASE=$1/" "$SCRATCH/upstream.conf"
-	grep -qx "QEMU_BASE=$1" "$SCRATCH/upstream.conf"
-}
-
 well_formed() {
-	select_base_of_qemu "$1"
+	choose_base "$SCRATCH" qemu "$1"
 	"$SCRATCH/scripts/series" open qemu
 	"$SCRATCH/scripts/series" check qemu
 }
