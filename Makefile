@@ -104,6 +104,10 @@ debug: kernels deps-check ## the patched kernel with debugging options, for the 
 apparmor: kernels ## the patched kernel as distributions have it, with AppArmor, for the tests of libvirt
 	$(STEP) 'kernel: apparmor' testbed/build-kernel apparmor
 
+.PHONY: linux-bases
+linux-bases: kernels deps-check ## kernels of the other bases in linux/bases, for their tests
+	$(STEP) 'kernels of other bases' testbed/build-bases
+
 .PHONY: qemu
 qemu: $(STAMPS)/series-qemu venv ## our QEMU, for use inside the emulated host
 	$(STEP) 'QEMU' scripts/build-qemu
