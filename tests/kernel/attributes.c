@@ -163,15 +163,21 @@ static int do_step(struct vm *vm, const struct step *step)
 	return 0;
 }
 
+static bool is_equal(const char *what, int got, int expected)
+{
+	if (got != expected)
+		printf("# %s: expected %d, got %d\n", what, expected, got);
+	return got == expected;
+}
+
 static void test_sequence(const struct sequence *sequence)
 {
 	struct vm vm;
-	bool ok = true;
+	bool ok;
 
 	vm_create(&vm);
 	vcpu_create(&vm, 0);
-	if (vcpu_init(&vm, 0, sequence->features))
-		die("KVM_ARM_VCPU_INIT with features 0x%x failed", sequence->features);
+	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, sequence->features), 0);
 	for (int i = 0; ok && i < MAX_STEPS && sequence->steps[i].call != END; i++) {
 		int got = do_step(&vm, &sequence->steps[i]);
 
@@ -187,13 +193,6 @@ static void test_sequences(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
 		test_sequence(&sequences[i]);
-}
-
-static bool is_equal(const char *what, int got, int expected)
-{
-	if (got != expected)
-		printf("# %s: expected %d, got %d\n", what, expected, got);
-	return got == expected;
 }
 
 static int capability_of(int fd)
