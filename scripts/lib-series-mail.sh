@@ -10,23 +10,17 @@ list_mail_problems() {
 	list_claim_problems "$1"
 	split_series "$1"
 	[ ${#PATCHES[@]} -gt 0 ] || echo "there is no patch in $DIR/patches"
-	[ ! -e "$WORK/stored/cover.md" ] || [ -n "$(cover_text | head -n 1)" ] ||
-		echo "the first line of $DIR/cover.md is empty; it is the subject of the cover letter"
-}
-
-# git takes the first paragraph as the subject; ours is one line, a Markdown title if one likes.
-cover_text() {
-	sed '1s/^#* *//;q' "$WORK/stored/cover.md"
-	echo
-	sed 1d "$WORK/stored/cover.md" | sed '/./,$!d'
+	list_letter_problems "$1"
 }
 
 # fold_series COMMIT: branch mail in the scratch repository; each new file comes with the patch that claims it. Each tree
-# is the one of the series less the files not claimed so far, so that nothing can conflict and the last one is the same.
+# is the one of the series less the files not claimed so far, so that nothing can conflict and the last one is the same. Sets FOLDED: the base,
+# and the commit of each patch.
 fold_series() {
 	local c tree author parent=$BASE
 	split_series "$1"
 	list_new_files >"$WORK/unclaimed"
+	FOLDED=("$BASE")
 	for c in "${PATCHES[@]}"; do
 		list_claims "$c" | tr '\n' '\0' >"$WORK/claimed"
 		# grep ends with 1 when all are claimed
@@ -39,13 +33,36 @@ fold_series() {
 		parent=$(rgit log -1 --format=%B "$c" | sed '/^New-file: /d' | git stripspace |
 			GIT_AUTHOR_NAME=${author[0]} GIT_AUTHOR_EMAIL=${author[1]} GIT_AUTHOR_DATE=${author[2]} \
 				rgit commit-tree "$tree" -p "$parent" -F -)
+		FOLDED+=("$parent")
 	done
-	rgit update-ref refs/heads/mail "$parent"
+}
+
+# format_series FOLDER FIRST LAST LETTER ARG...: these patches, numbered from 1. LETTER is put in front of the names, so that *.patch are the
+# patches of all series in order; it may be empty.
+format_series() {
+	local parent=${FOLDED[$2 - 1]} text='' file args=("${@:5}")
+	rgit update-ref refs/heads/mail "${FOLDED[$3]}"
+	[ -z "$4" ] || text=$(cover_text "$4")
+	if [[ $text == '[RFC] '* ]]; then
+		text=${text#'[RFC] '}
+		args+=(--rfc)
+	fi
+	if [ -n "$text" ]; then
+		rgit config branch.mail.description "$text"
+		args+=(--cover-letter --cover-from-description=subject)
+	fi
+	rgit format-patch "${args[@]}" -o "$WORK/one" "$parent..mail"
+	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and sorts first.
+	[ -z "$text" ] || mv "$WORK/one/0000-cover-letter.patch" "$WORK/one/0000-cover-letter.txt"
+	mkdir -p "$1"
+	for file in "$WORK"/one/*; do
+		mv "$file" "$1/${4:+$4-}${file##*/}"
+	done
 }
 
 # write_mail COMMIT FOLDER SIGNOFF: dies unless git am of the result gives COMMIT's tree
 write_mail() {
-	local out=$2 name email args=(-q -n --zero-commit --no-signature --diff-algorithm=myers --abbrev=12)
+	local out=$2 name email i args=(-q --zero-commit --no-signature --diff-algorithm=myers --abbrev=12)
 	name=$(git -C "$TOP" config user.name) || name=
 	email=$(git -C "$TOP" config user.email) || email=
 	if [ -n "$3" ]; then
@@ -53,15 +70,18 @@ write_mail() {
 			die "no name to sign off with; set it: git config --global user.name NAME, and user.email ADDRESS"
 		args+=(--signoff)
 	fi
+	find_starts "$1"
 	fold_series "$1"
-	if [ -e "$WORK/stored/cover.md" ]; then
-		rgit config branch.mail.description "$(cover_text)"
-		args+=(--cover-letter --cover-from-description=subject)
-	fi
-	GIT_COMMITTER_NAME=${name:-$(rgit log -1 --format=%an mail)} GIT_COMMITTER_EMAIL=${email:-$(rgit log -1 --format=%ae mail)} \
-		GIT_COMMITTER_DATE=$(rgit log -1 --format=@%ad --date=raw mail) rgit format-patch "${args[@]}" -o "$out" "$BASE..mail"
-	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and sorts first.
-	[ ! -e "$out/0000-cover-letter.patch" ] || mv "$out/0000-cover-letter.patch" "$out/0000-cover-letter.txt"
+	(
+		GIT_COMMITTER_NAME=${name:-$(rgit log -1 --format=%an "${FOLDED[-1]}")}
+		GIT_COMMITTER_EMAIL=${email:-$(rgit log -1 --format=%ae "${FOLDED[-1]}")}
+		GIT_COMMITTER_DATE=$(rgit log -1 --format=@%ad --date=raw "${FOLDED[-1]}")
+		export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
+		[ ${#LETTERS[@]} -gt 0 ] || format_series "$out" 1 "${#PATCHES[@]}" '' "${args[@]}"
+		for i in "${!LETTERS[@]}"; do
+			format_series "$out" "${STARTS[i]}" "$(end_of "$i")" "${LETTERS[i]}" "${args[@]}"
+		done
+	)
 	prove_mail "$out" "$(rgit rev-parse "$1^{tree}")"
 }
 

@@ -9,7 +9,7 @@
 
 OVERLAY_SUBJECT='overlay: new files'
 # Files of the folder that are not the series.
-BESIDE=(bases cover.md needs)
+BESIDE=(bases mail needs)
 # Lines of a message that are no reason for a patch to exist.
 TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
 
@@ -98,7 +98,7 @@ copy_stored() {
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 
-# The cover letter, other bases, and what the series needs of a base, are not kept in the tree, and may change at any time.
+# Cover letters, other bases, and what the series needs of a base, are not kept in the tree, and may change at any time.
 digest_stored() {
 	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner "${BESIDE[@]/#/--exclude=./}" -cf - . | sha256sum
 }

@@ -135,24 +135,6 @@ mails() {
 	nothing_left
 }
 
-mails_cover() {
-	printf '# Keep cöunting\n\nFirst paragraph,\nsecond line.\n\nSecond paragraph.\n' >"$P/linux/cover.md"
-	series mail linux
-	am_onto_base
-	git -C "$P/pristine" mailinfo "$TMP/body" /dev/null <"$OUT/0000-cover-letter.txt" >"$TMP/info"
-	cat "$TMP/info" "$TMP/body"
-	grep -qx 'Subject: Keep cöunting' "$TMP/info"
-	grep -q '^Subject: \[PATCH 0/2\]' "$OUT/0000-cover-letter.txt"
-	grep -qx 'Second paragraph.' "$TMP/body"
-	grep -q '2 insertions\|files changed' "$OUT/0000-cover-letter.txt"
-	[ "$(grep -c 'HERE' "$OUT/0000-cover-letter.txt")" = 0 ]
-}
-
-refuses_untitled_cover() {
-	printf '\nNo title.\n' >"$P/linux/cover.md"
-	fails_with 'first line of' series mail linux
-}
-
 mails_sign_off() {
 	series mail --signoff linux
 	[ "$(grep -lx 'Signed-off-by: Ann Sender <ann@example.org>' "$OUT"/*.patch | wc -l)" = 2 ]
@@ -218,8 +200,6 @@ check 'check finds a patch that creates a file' finds_created_file
 check 'check finds a fixup that was not folded in' finds_fixup
 check 'check finds what checkpatch dislikes, new files included' finds_checkpatch_error
 check 'mail applies to a pristine base and gives the same tree' mails
-check 'mail turns cover.md into a cover letter' mails_cover
-check 'mail refuses a cover letter without a title' refuses_untitled_cover
 check 'mail --signoff signs for the sender and keeps the author' mails_sign_off
 check 'mail --signoff refuses a sender without a name' refuses_anonymous_sign_off
 check 'mail refuses unsaved commits and unclaimed files, and keeps what was there' refuses_unclaimed

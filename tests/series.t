@@ -98,12 +98,13 @@ no_new_files() {
 }
 
 keeps_cover() {
-	printf 'Title\n' >"$P/linux/cover.md"
+	mkdir "$P/linux/mail"
+	echo Title >"$P/linux/mail/1-one.md"
 	echo '/* again */' >>"$T/hook.c"
 	commit 'core: one more' 'So that there is something to save.'
 	series save linux
-	[ "$(cat "$P/linux/cover.md")" = Title ]
-	[ ! -e "$T/cover.md" ]
+	[ "$(cat "$P/linux/mail/1-one.md")" = Title ]
+	[ ! -e "$T/mail" ]
 }
 
 # stamps: one line a file of the tree with its modification time
@@ -135,7 +136,7 @@ check 'files that the project ignores are no new files' ignores_caches
 check 'a fixup of patch 1 and of the new files leaves patch 2 untouched' fixup
 check 'dropped patches and deleted new files vanish' deletions
 check 'without new files there is no overlay commit' no_new_files
-check 'save keeps the cover letter' keeps_cover
+check 'save keeps the cover letters' keeps_cover
 check 'open of an open tree changes no file, and keeps edits' open_again
 check 'open writes only the files that differ' open_touches_little
 finish
