@@ -3,6 +3,8 @@
 # Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and its documentation for Sphinx.
 # With the argument coccicheck: for the kernel's own semantic patches, which take minutes.
 #
+# And the fixes, which are mailed as series of their own, are fixes alone.
+#
 # What upstream's own lines are warned of is left out by comparing with the pristine tree. checkpatch is in the row series/linux.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
@@ -89,6 +91,23 @@ render_pages() {
 	done
 }
 
+# Whoever maintains an older kernel takes the patches with Fixes:, and no other is among them. Perf's can go to perf alone.
+fixes_are_apart() {
+	local subject fixes in_front=1 feature
+	feature=$(sed -n 's/^First-patch: //p' "$TOP/linux/mail/3-mode.md")
+	git -C "$SERIES" log --reverse --format='%s%x09%(trailers:key=Fixes,valueonly,separator=%x20)' ':/^overlay: new files..series' >"$TMP/log"
+	while IFS=$'\t' read -r subject fixes; do
+		[ "$subject" != "$feature" ] || in_front=
+		if [[ -n $in_front && ! $fixes =~ ^[0-9a-f]{12}' ("' ]] || [[ -z $in_front && -n $fixes ]]; then
+			echo "$subject: Fixes: ${fixes:-nothing}"
+		fi
+	done <"$TMP/log" | tee "$TMP/misplaced"
+	[ ! -s "$TMP/misplaced" ]
+	grep -qxF "$feature$(printf '\t')" "$TMP/log"
+	git -C "$SERIES" log --format=%s base..series -- drivers/perf | diff - <(head -n 1 "$TMP/log" | cut -f1)
+	[ "$(git -C "$SERIES" show --format= --name-only ':/^perf: arm_pmu: ')" = drivers/perf/arm_pmu.c ]
+}
+
 quick_checks() {
 	need sparse sparse
 	need sphinx-build python3-sphinx
@@ -100,6 +119,7 @@ quick_checks() {
 	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile
 	check "kernel-doc" adds_nothing read_kernel_doc
 	check "Sphinx: ${PAGES[*]}" render_pages
+	check "fixes are in front, each with Fixes:, and perf's is apart" fixes_are_apart
 }
 
 slow_checks() {
