@@ -2,22 +2,40 @@
 /*
  * Claim: PMCCNTR_EL0 goes on counting on each vCPU, whatever CPUs of the host the vCPU runs on.
  *
- * Why it matters: the Windows boot loader measures the cycle counter over an interval of the system counter (CNTVCT_EL0) and
- * divides by the result without a look at it; and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
+ * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides by the result without a look at it;
+ * and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
  *
- * How it can tell: each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is
- * STOP, where Windows dies; a counter that goes back is FAIL. The guest never sleeps, so a counter that runs cannot have stood
- * still for an interval.
+ * How it can tell: first the boot vCPU calibrates as the loader does, see lib/calibrate.c. Then, stricter than Windows is known to be,
+ * each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is STOP, a counter that goes
+ * back is FAIL. The guest never sleeps, so a counter that runs cannot have stood still for an interval.
  */
 #include "guest.h"
 
-enum { SECONDS, INTERVAL_US };
+enum { SECONDS, INTERVAL_US, UNTIL, AT, ACTION, LC, USER };
+enum until { UNTIL_LOADER, UNTIL_STRICT };
+enum action { ACTION_HOLD, ACTION_STOP, ACTION_START };
+enum user { USER_EN, USER_CR_ER };
+
+static const char *const untils[] = { "loader", "strict", NULL };
+static const char *const actions[] = { "hold", "stop", "start", NULL };
+static const char *const lcs[] = { "off", "on", NULL };
+static const char *const users[] = { "en", "cr_er", NULL };
 
 static struct param params[] = {
 	/* 0: until something is typed at the UART */
 	[SECONDS] = { .name = "seconds", .value = 3, .min = 0, .max = 3600 },
 	[INTERVAL_US] = { .name = "interval_us", .value = 10000, .min = 10, .max = 1000000 },
+	/* the last phase */
+	[UNTIL] = { .name = "until", .value = UNTIL_STRICT, .words = untils },
+	/* of the calibration, and what is done there: wait until something is typed; the counter stops, or it starts only there */
+	[AT] = { .name = "at", .value = POINT_NONE, .words = loader_points },
+	[ACTION] = { .name = "action", .value = ACTION_HOLD, .words = actions },
+	/* what the loader of Windows writes there is not known */
+	[LC] = { .name = "lc", .value = true, .words = lcs },
+	[USER] = { .name = "user", .value = USER_EN, .words = users },
 };
+
+static const uint64_t user_bits[] = { [USER_EN] = PMUSERENR_EN, [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER };
 
 static uint64_t start_time, end_time, interval;
 static uint64_t measured;
@@ -56,6 +74,43 @@ static void measure(void)
 	__atomic_add_fetch(&finished, 1, __ATOMIC_RELEASE);
 }
 
+/* For who moves the vCPU meanwhile. */
+static void hold(const char *where)
+{
+	print("hold %s", where);
+	while (!has_input())
+		asm volatile("yield");
+	take_input();
+}
+
+static void at_point(enum point point)
+{
+	enum action action = params[ACTION].value;
+
+	if (params[AT].value == POINT_NONE)
+		return;
+	if (point == POINT_SETUP && action == ACTION_START)
+		write_sysreg(PMCNTEN_C, pmcntenclr_el0);
+	if (point != params[AT].value)
+		return;
+	if (action == ACTION_HOLD)
+		hold(loader_points[point]);
+	else if (action == ACTION_STOP)
+		write_sysreg(PMCNTEN_C, pmcntenclr_el0);
+	else
+		write_sysreg(PMCNTEN_C, pmcntenset_el0);
+}
+
+static bool calibrate(void)
+{
+	const struct loader loader = {
+		.name = "cntvct", .stall = stall_by_cntvct, .lc = params[LC].value, .user = user_bits[params[USER].value],
+		.at_point = at_point, .point = params[AT].value,
+	};
+
+	return calibrate_as_loader(&loader);
+}
+
 static void secondary_main(void)
 {
 	measure();
@@ -65,9 +120,13 @@ static void secondary_main(void)
 
 void guest_main(void)
 {
+	bool clock_is_right;
+
 	read_params(params, ARRAY_SIZE(params));
-	check_pmu();
 	interval = interval_ticks(params[INTERVAL_US].value);
+	clock_is_right = calibrate();
+	if (params[UNTIL].value == UNTIL_LOADER)
+		pass("calibrated, the clock is %s", clock_is_right ? "right" : "wrong");
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value);

@@ -19,11 +19,16 @@ def make_move(vcpu, group):
     return {"vcpu": vcpu, "host_ns": 0, "group": group, "after_delta": 0}
 
 
+RIGHT = {"short": "1000000", "long": "9000000", "held": "5", "frequency": "1000000000", "clock": "right"}
+WRONG = RIGHT | {"long": "0", "frequency": "18446744073584551616", "clock": "wrong"}
+DEAD = {"short": "0", "long": "0", "held": "5", "frequency": "0"}
+
+
 def make_run(name, verdict, **changes):
     """A recording in which all went well and each vCPU moved often."""
     run = {
         "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0, "stderr": "",
-        "backends": [""] * table.VCPUS, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
+        "backends": [""] * table.VCPUS, "loader": RIGHT, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
         "deltas": [{"vcpu": vcpu, "cycles": 1000} for vcpu in range(table.VCPUS)],
         "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1) for vcpu in range(table.VCPUS)],
     }
@@ -36,18 +41,41 @@ PLACED = [make_move(vcpu, 0) for vcpu in range(table.VCPUS)]
 NOT_RUN = {"guest": {}, "output": [], "deltas": [], "moves": [], "backends": []}
 ZERO = {"vcpu": 1, "cycles": 0}
 
+LOADER_STOPPED = "STOP: divide by zero vcpu=0 loader stall=cntvct short=0 long=0 held=5 frequency=0"
+IN_LOADER = {"guest": {}, "deltas": [], "moves": [*PLACED, make_move(0, 1)]}
+
 GOOD = {run["name"]: run for run in (
+    make_run("stock-loader", LOADER_STOPPED, loader=DEAD, **IN_LOADER),
     make_run("stock-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
     make_run("patched-off-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
     make_run("patched-on-one-cluster", PASSED, backends=[LITTLE] * table.VCPUS, moves=PLACED),
+    make_run("patched-on-loader", PASSED, backends=[table.FIXED_COUNTERS] * table.VCPUS),
     make_run("patched-on-moving", PASSED, backends=[table.FIXED_COUNTERS] * table.VCPUS),
     make_run("homogeneous-on-moving", PASSED, backends=[LITTLE] * table.VCPUS),
     make_run("stock-on-moving", "", refusal="no", **NOT_RUN | {"started": False}),
-    make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED),
+    make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED, loader={}),
+)}
+# Those that only tests run: one of each outcome
+GOOD_CALIBRATIONS = {run["name"]: run for run in (
+    make_run("stock-loader-end-back", LOADER_STOPPED, loader=DEAD, **IN_LOADER),
+    make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loader=WRONG, **IN_LOADER),
+    make_run("patched-loader-between-away", "PASS: calibrated, the clock is right", backends=[table.FIXED_COUNTERS] * table.VCPUS, **IN_LOADER),
 )}
 
 # scenario, what is wrong with the recording, what the problem must be about
 BAD = (
+    ("stock-loader", {"moves": PLACED}, "not moved in the loader"),
+    ("stock-loader", {"loader": DEAD | {"held": "0"}}, "did not run before"),
+    ("stock-loader", {"loader": {}}, "did not run before"),
+    ("stock-loader", {"output": [PASSED], "loader": RIGHT}, "guest status"),
+    ("patched-on-loader", {"loader": WRONG}, "guest status"),
+    ("patched-on-loader", {"moves": PLACED}, "proves nothing"),
+    ("patched-on-moving", {"loader": WRONG}, "guest status"),
+    ("patched-on-moving", {"loader": {}}, "guest status"),
+    ("stock-loader-between-away", {"loader": RIGHT}, "guest status"),
+    ("stock-loader-between-away", {"moves": PLACED}, "not moved in the loader"),
+    ("patched-loader-between-away", {"loader": WRONG}, "guest status"),
+    ("patched-loader-between-away", {"backends": [LITTLE] * table.VCPUS}, "backend"),
     ("stock-moving", {"output": [PASSED]}, "guest status"),
     ("stock-moving", {"output": []}, "guest status"),
     ("stock-moving", {"hang": True}, "hangs"),
@@ -73,7 +101,7 @@ BAD = (
 
 
 def judge(run):
-    scenario = next(scenario for scenario in table.SCENARIOS if scenario.name == run["name"])
+    scenario = next(scenario for scenario in table.SCENARIOS + table.CALIBRATIONS if scenario.name == run["name"])
     return demo.Outcome(scenario, run, PMUS, GROUPS)
 
 
@@ -84,12 +112,12 @@ class DemoJudge(unittest.TestCase):
         self.assertEqual(list(GOOD), [scenario.name for scenario in table.SCENARIOS])
 
     def test_good_recordings_are_as_expected(self):
-        for name, run in GOOD.items():
+        for name, run in (GOOD | GOOD_CALIBRATIONS).items():
             self.assertEqual(judge(run).problems(), [], name)
 
     def test_bad_recordings_are_found_out(self):
         for name, changes, what in BAD:
-            run = copy.deepcopy(GOOD[name]) | changes
+            run = copy.deepcopy((GOOD | GOOD_CALIBRATIONS)[name]) | changes
             self.assertIn(what, "; ".join(judge(run).problems()), (name, changes))
 
     def test_rows_have_the_agreed_keys(self):

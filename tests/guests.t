@@ -18,13 +18,38 @@ CASES='
 winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt cpu=max smp=4
 winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
 winlike stops without a PMU|winlike||STOP: no PMU vcpu=0 pmuver=0x0|virt cpu=max,pmu=off smp=2
-winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us|virt cpu=max smp=1
+winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us,until,at,action,lc,user|virt cpu=max smp=1
 winlike refuses a number out of range|winlike|seconds=3601|FAIL: parameter seconds must be a number from 0 to 3600|virt cpu=max smp=1
 canary refuses an unknown choice|canary|verdict=maybe|FAIL: parameter verdict must be one of pass,fail,hang,trap,wait|virt cpu=max smp=1
 canary passes|canary|verdict=pass|PASS: as asked for|virt cpu=max smp=1
 canary fails|canary|verdict=fail|FAIL: as asked for|virt cpu=max smp=1
 canary reports an undefined PMU register|canary|verdict=trap|FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
 '
+
+# What follows from how the loader calibrates: 125 times the difference of what 9 ms and 1 ms count is the frequency, and only 0 of that
+# is deadly. A counter that stops at a point is what a move to another cluster is on a stock kernel, one that starts there a move back.
+#name | bootargs | the loader's line, after its first two words | last line
+RIGHT='PASS: calibrated, the clock is right'
+WRONG='PASS: calibrated, the clock is wrong'
+ZERO='STOP: divide by zero vcpu=0 loader stall=cntvct short=0 long=0 held=[0-9]+ frequency=0'
+N='[1-9][0-9]*'
+CALIBRATIONS="
+a counter that always counts||short=$N long=$N .* rate=$N elapsed_ms=$N clock=right|$RIGHT
+the same, overflow of 32 bits|lc=off|short=$N long=$N .* clock=right|$RIGHT
+the same, PMUSERENR_EL0.{CR, ER}|user=cr_er|short=$N long=$N .* clock=right|$RIGHT
+stops before the stalls|at=setup action=stop||$ZERO
+stops in the short one: a huge frequency|at=short action=stop|short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
+stops between: a huge frequency|at=between action=stop|short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
+stops early in the long one: an eighth|at=early action=stop|short=$N long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
+stops late in the long one: seven eighths|at=late action=stop|short=$N long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+stops afterwards: time stands still|at=end action=stop|short=$N long=$N .* frequency=1[0-9]{9} rate=1[0-9]{9} elapsed_ms=0 clock=right|$RIGHT
+starts before the stalls|at=setup action=start|short=$N long=$N .* clock=right|$RIGHT
+starts in the short one: a sixteenth more|at=short action=start|short=$N long=$N .* frequency=10[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts between: an eighth more|at=between action=start|short=0 long=$N .* frequency=11[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts early in the long one: seven eighths|at=early action=start|short=0 long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts late in the long one: an eighth|at=late action=start|short=0 long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
+starts afterwards|at=end action=start||$ZERO
+"
 
 FAILED=0
 COUNT=0
@@ -71,6 +96,41 @@ $(tail -n 5 <<<"$output")"
 	fi
 }
 
+# The clock is the instructions, so that the counts are the same each time.
+check_calibration() {
+	local name=$1 bootargs=$2 line=$3 expected=$4 output wanted
+	wanted=$expected
+	[ -z "$line" ] || wanted="loader stall=cntvct $line"$'\n'$expected
+	output=$(run_guest winlike "until=loader $bootargs" "virt cpu=max smp=1" -icount shift=6) || true
+	if [[ $output =~ ^$wanted$ ]]; then
+		report yes "calibration: $name"
+	else
+		report no "calibration: $name" "expected $wanted; got:
+$output"
+	fi
+}
+
+# The loader's point where somebody moves its vCPU: it waits for a character, takes it, and goes on.
+check_hold() {
+	local name="winlike holds where it is told to until something is typed" line output='' wanted
+	mkfifo "$TMP/typed"
+	exec 4<>"$TMP/typed"
+	exec 3< <(exec timeout "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max -smp 1 -m 256 -nodefaults -display none \
+		-serial stdio -kernel "$ARTIFACTS/guests/winlike.bin" -append "until=loader at=between" <&4)
+	while read -r -u 3 line; do
+		line=${line%$'\r'}
+		output+=$line$'\n'
+		[ "$line" != "hold between" ] || echo x >&4
+	done
+	exec 3<&- 4<&-
+	wanted="hold between"$'\n'"loader stall=cntvct short=$N long=$N .*"$'\n'"PASS: calibrated, the clock is [a-z]+"$'\n'
+	if [[ $output =~ ^$wanted$ ]]; then
+		report yes "$name"
+	else
+		report no "$name" "$output"
+	fi
+}
+
 # Its first line, then silence: neither a verdict nor an end of the emulator
 check_hang() {
 	local first='' more='' pid status=0
@@ -110,7 +170,7 @@ check_lines() {
 	local name="winlike's lines are whole, from each vCPU, on the $1" output bad
 	output=$(run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4") || true
 	# a busy machine may make them wait
-	bad=$(grep -vxE 'waiting: .*|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
+	bad=$(grep -vxE 'waiting: .*|loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=(right|wrong)|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
 		<<<"$output" || true)
 	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] || bad+=" (not all 4 vCPUs printed)"
 	if [ -z "$bad" ]; then
@@ -121,13 +181,19 @@ check_lines() {
 }
 
 main() {
-	local name guest bootargs expected machine
+	local name guest bootargs line expected machine
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	make -s -C "$TOP/guests" >&2
-	echo "1..$(($(grep -c '|' <<<"$CASES") + 4))"
+	echo "1..$(($(grep -c '|' <<<"$CASES$CALIBRATIONS") + 5))"
 	while IFS='|' read -r name guest bootargs expected machine; do
 		[ -z "$name" ] || check_verdict "$name" "$guest" "$bootargs" "$expected" "$machine"
 	done <<<"$CASES"
+	while IFS='|' read -r name bootargs line expected; do
+		[ -z "$name" ] || check_calibration "$name" "$bootargs" "$line" "$expected"
+	done <<<"$CALIBRATIONS"
+	check_hold
 	check_hang
 	check_wait
 	check_lines UART

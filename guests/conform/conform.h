@@ -12,12 +12,6 @@
 #define PMCCFILTR_P	(1UL << 31)		/* not at EL1 */
 #define PMCCFILTR_U	(1UL << 30)		/* not at EL0 */
 
-#define PMUSERENR_EN	(1 << 0)
-#define PMUSERENR_SW	(1 << 1)
-#define PMUSERENR_CR	(1 << 2)
-#define PMUSERENR_ER	(1 << 3)
-#define PMUSERENR_ALL	0xf
-
 /* What the ID registers and PMCR_EL0.N say, on which it depends what the architecture asks for. */
 struct pmu {
 	unsigned int version;			/* ID_AA64DFR0_EL1.PMUVer */

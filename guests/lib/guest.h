@@ -39,8 +39,9 @@ void output_hold(void);
 void output_release(void);
 void print_held(const char *fmt, ...) PRINTF(1, 2);
 
-/* uart.c: whether something was typed at the UART */
+/* uart.c: whether something was typed at the UART; then it can be taken, so that this asks for what comes next */
 bool has_input(void);
+void take_input(void);
 
 /* smp.c: vCPUs are numbered from 0, the boot vCPU, in the order of the firmware's tables. */
 unsigned int vcpu_count(void);
@@ -82,9 +83,37 @@ void check_pmu(void);
 void enable_cycle_counter(void);
 struct delta measure_interval(uint64_t ticks);
 void divide_by_cycles(struct delta delta);
+/* PMCCNTR_EL0, which must not be less than this vCPU has read before */
+uint64_t read_cycles(void);
+/* Until the system counter says that so much time has passed */
+void stall_by_cntvct(uint64_t us);
 /* Deltas are recorded to be printed between intervals, at the end by who holds the output. */
 void record_delta(struct delta delta);
 void print_deltas_held(void);
+
+/*
+ * calibrate.c: what the loader of Windows does on the boot vCPU, from a PMU as it was found to a clock. Stalls of 1, 1,000 and 9,000 us, as
+ * the firmware gives them; the counts of the last two give the frequency. Ends with STOP when that divides by zero, returns whether the
+ * clock is right, more or less.
+ */
+enum point { POINT_NONE, POINT_SETUP, POINT_SHORT, POINT_BETWEEN, POINT_EARLY, POINT_LATE, POINT_END };
+extern const char *const loader_points[];	/* their names, NULL-ended */
+
+struct loader {
+	const char *name;			/* of the stalls */
+	void (*stall)(uint64_t us);
+	bool lc;				/* PMCR_EL0.LC */
+	uint64_t user;				/* PMUSERENR_EL0 */
+	/*
+	 * Called after the set-up, between the two stalls, at the end, and at the point below if that is inside one of them: half-way
+	 * through the short one, after 2 or 8 ms of the long one. How long it takes is not measured. NULL for nothing.
+	 */
+	void (*at_point)(enum point point);
+	enum point point;
+};
+bool calibrate_as_loader(const struct loader *loader);
+/* Its accesses to the PMU, all that are known: PMSELR_EL0, PMCEID<n>_EL0, PMEV*, PMXEV*, PMINTENSET_EL1 and PMOVSSET_EL0 are not among them. */
+void set_up_as_loader(bool lc, uint64_t user);
 
 /* boot.c */
 static inline uint64_t cntvct(void)

@@ -89,6 +89,11 @@
 #define PMCR_N_SHIFT	11
 #define PMCR_N_BITS	5
 #define PMCNTEN_C	(1 << 31)
+#define PMUSERENR_EN	(1 << 0)
+#define PMUSERENR_SW	(1 << 1)
+#define PMUSERENR_CR	(1 << 2)
+#define PMUSERENR_ER	(1 << 3)
+#define PMUSERENR_ALL	0xf
 
 #ifndef __ASSEMBLER__
 

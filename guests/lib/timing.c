@@ -113,8 +113,13 @@ static void wait_until(uint64_t start, uint64_t ticks)
 	} while (cntvct() - start < ticks);
 }
 
+void stall_by_cntvct(uint64_t us)
+{
+	wait_until(cntvct(), us_to_ticks(us));
+}
+
 /* 64 bits of cycles do not overflow in a guest's life. */
-static uint64_t read_cycles(void)
+uint64_t read_cycles(void)
 {
 	uint64_t before = last_cycles[vcpu_index()];
 	uint64_t now = read_sysreg(pmccntr_el0);

@@ -39,3 +39,9 @@ bool has_input(void)
 {
 	return !(mmio_read(uart + UARTFR) & UARTFR_RXFE);
 }
+
+void take_input(void)
+{
+	while (has_input())
+		mmio_read(uart + UARTDR);
+}

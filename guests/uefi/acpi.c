@@ -43,6 +43,8 @@ struct PACKED fadt {
 /* 5.2.12, 5.2.12.14 */
 #define GICC		0xb
 #define GICC_ENABLED	(1 << 0)
+#define GICC_MPIDR_AFFINITY 0xff00ffffffUL
+#define PMU_INTERRUPT	23
 struct PACKED madt {
 	struct header header;
 	uint32_t LocalInterruptControllerAddress, Flags;
@@ -156,10 +158,27 @@ unsigned int platform_cpus(uint64_t *mpidr, unsigned int max)
 	return count;
 }
 
-uint32_t acpi_pmu_interrupt(void)
+/*
+ * What Windows is known to need: tables for its debugger and its timers, the boot CPU first, and the interrupt of the PMU where the Base
+ * System Architecture has it.
+ */
+uint32_t acpi_check(void)
 {
+	uint64_t self = read_sysreg(mpidr_el1) & GICC_MPIDR_AFFINITY;
+	const struct gicc *cpu;
+	unsigned int count = 0;
 	size_t offset = 0;
-	const struct gicc *cpu = next_cpu(&offset);
 
-	return cpu ? cpu->PerformanceInterruptGSIV : 0;
+	need_table("DBG2");
+	need_table("GTDT");
+	while ((cpu = next_cpu(&offset))) {
+		if (!count++ && cpu->MPIDR != self)
+			fail("the first GICC of the MADT has MPIDR 0x%lx, the boot CPU has 0x%lx", cpu->MPIDR, self);
+		if (cpu->PerformanceInterruptGSIV != PMU_INTERRUPT)
+			fail("GICC %u of the MADT has PMU interrupt %u; Windows expects %u", count - 1, cpu->PerformanceInterruptGSIV,
+			     PMU_INTERRUPT);
+	}
+	if (!count)
+		fail("the MADT has no enabled GICC");
+	return PMU_INTERRUPT;
 }

@@ -25,7 +25,7 @@ typedef struct {
 	uint32_t revision, header_size, crc32, reserved;
 } EFI_TABLE_HEADER;
 
-/* 4.4; 7.2, 7.3, 7.4 */
+/* 4.4; 7.2, 7.3, 7.4, 7.5 */
 typedef struct {
 	EFI_TABLE_HEADER hdr;
 	void *task_priority_and_memory_allocation[4];
@@ -36,6 +36,8 @@ typedef struct {
 	void *reserved_and_lookup[5];
 	void *images[4];
 	EFI_STATUS (*ExitBootServices)(EFI_HANDLE image, uint64_t key);
+	void *get_next_monotonic_count;
+	EFI_STATUS (*Stall)(uint64_t microseconds);
 } EFI_BOOT_SERVICES;
 
 /* 4.6 */

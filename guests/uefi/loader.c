@@ -11,10 +11,19 @@
 #define CTR_DMINLINE_MASK	0xf
 
 static char parameters[256];
+static EFI_STATUS (*boot_services_stall)(uint64_t us);
 
 const char *platform_bootargs(void)
 {
 	return parameters;
+}
+
+void firmware_stall(uint64_t us)
+{
+	EFI_STATUS status = boot_services_stall(us);
+
+	if (status != EFI_SUCCESS)
+		fail("Stall of %lu us returned 0x%lx", us, status);
 }
 
 static void *need_protocol(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle, EFI_GUID guid)
@@ -104,6 +113,7 @@ EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
 	read_parameters(system, image);
 	if (read_sysreg(CurrentEL) == CURRENTEL_EL2)
 		fail("the firmware runs at EL2, where the counter would have to be set up in another way; give the VM no EL2");
+	boot_services_stall = system->BootServices->Stall;
 	loader_main();
 	exit_boot_services(system, handle);
 	clean_image(image);

@@ -10,8 +10,10 @@ void loader_main(void);
 
 /* loader.c: called by start.S when the firmware's translation is off */
 void start_kernel(const void *rsdp) NORETURN;
+/* loader.c: the firmware waits; there until ExitBootServices */
+void firmware_stall(uint64_t us);
 
-/* acpi.c: of the boot CPU, as the firmware has it */
-uint32_t acpi_pmu_interrupt(void);
+/* acpi.c: ends with FAIL where the tables are not as Windows needs them; the interrupt of the CPUs' PMUs */
+uint32_t acpi_check(void);
 
 #endif

@@ -5,14 +5,19 @@
  *
  * Why it matters: a harness that boots Windows has to be seen to fail where Windows would, on an image that anybody may have.
  *
- * How it can tell: as winlike; each vCPU is calibrated by an interval of its own before the guest says READY.
+ * How it can tell: as winlike. The loader's calibration is done twice on the boot vCPU: by the firmware's Stall, and after
+ * ExitBootServices, when there is none any more, by the system counter. Then, stricter than Windows is known to be, each vCPU is
+ * calibrated by an interval of its own before the guest says READY.
  */
 #include "uefi.h"
 
-/* What the guest does to its own counter, so that it is seen what comes of it: in the loader, or after READY on the last vCPU. */
-enum fault { FAULT_NONE, FAULT_LOADER, FAULT_STILL, FAULT_BACK };
+/*
+ * What the guest does to its own counter, so that it is seen what comes of it: before or in the middle of the loader's calibration, or
+ * after READY on the last vCPU.
+ */
+enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK };
 
-static const char *const faults[] = { "none", "loader", "still", "back", NULL };
+static const char *const faults[] = { "none", "loader", "clock", "still", "back", NULL };
 
 enum { SECONDS, INTERVAL_US, EVERY, FAULT };
 
@@ -35,20 +40,28 @@ static void stop_cycle_counter(void)
 	isb();
 }
 
+static void at_point(enum point point)
+{
+	if ((params[FAULT].value == FAULT_LOADER && point == POINT_SETUP) || (params[FAULT].value == FAULT_CLOCK && point == POINT_BETWEEN))
+		stop_cycle_counter();
+}
+
+static void calibrate_loader(const char *name, void (*stall)(uint64_t us))
+{
+	const struct loader loader = {
+		.name = name, .stall = stall, .lc = true, .user = PMUSERENR_EN, .at_point = at_point, .point = POINT_NONE,
+	};
+
+	calibrate_as_loader(&loader);
+}
+
 void loader_main(void)
 {
-	struct delta delta;
-
 	read_params(params, ARRAY_SIZE(params));
 	interval = interval_ticks(params[INTERVAL_US].value);
 	check_pmu();
-	enable_cycle_counter();
-	if (params[FAULT].value == FAULT_LOADER)
-		stop_cycle_counter();
-	delta = measure_interval(interval);
-	divide_by_cycles(delta);
-	print("loader cntfrq=%lu cycles=%lu ticks=%lu pmu_interrupt=%u", cntfrq(), delta.after - delta.before, delta.ticks,
-	      acpi_pmu_interrupt());
+	print("acpi pmu_interrupt=%u", acpi_check());
+	calibrate_loader("firmware", firmware_stall);
 }
 
 static void calibrate(void)
@@ -115,6 +128,7 @@ static void secondary_main(void)
 
 void guest_main(void)
 {
+	calibrate_loader("cntvct", stall_by_cntvct);
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu every=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value, params[EVERY].value);

@@ -6,6 +6,7 @@
     tests/demo/demo.py --only NAME...  some of them; prints only
     tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md
     tests/demo/demo.py --tap           as tests, one a scenario
+    tests/demo/demo.py --calibrations  a move at each point of the loader's calibration; prints only, or as tests
 
 Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not
 or the picture could not be drawn, with 2 when a host did not run.
@@ -56,6 +57,11 @@ class Outcome:
         return [delta["cycles"] for delta in self.run["deltas"]]
 
     @property
+    def counted(self):
+        """The deltas; of a guest that did not get beyond its loader, what was counted in the loader's stalls."""
+        return self.cycles or [int(self.run["loader"][stall]) for stall in ("short", "long") if stall in self.run["loader"]]
+
+    @property
     def verdict(self):
         """The guest's last line."""
         return self.run["output"][-1] if self.run["output"] else ""
@@ -78,7 +84,7 @@ class Outcome:
             return f"hangs, last line: {self.verdict!r}, VM: {self.run['state']}"
         for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU), ("STOP: divide by zero", table.STOPPED)):
             if self.verdict.startswith(prefix):
-                return status
+                return table.WRONG_CLOCK if status == table.OK and self.run["loader"].get("clock") != "right" else status
         return f"ends without a known verdict, last line: {self.verdict!r}"
 
     @property
@@ -86,6 +92,12 @@ class Outcome:
         """What QEMU says the vCPUs' counters are made of; "" when it chose nothing or did not get that far."""
         found = sorted({backend or "" for backend in self.run["backends"]})
         return "/".join(found)
+
+    @property
+    def loader_clock(self):
+        """What the loader calibrated, for people."""
+        frequency = self.run["loader"].get("frequency")
+        return f"{int(frequency) / 1e6:,.0f} MHz" if frequency else "-"
 
     @property
     def expected_backend(self):
@@ -106,9 +118,20 @@ class Outcome:
         )
         found = [f"{what}: expected {want!r}, got {got!r}" for what, want, got in checks if want != got]
         if not found:
-            check = {table.OK: self._problems_ok, table.STOPPED: self._problems_stopped}.get(self.scenario.guest_status)
-            found = list(check()) if check else []
+            found = [*(self._problems_loader() if self.scenario.at else ()), *self._check()]
         return found
+
+    def _check(self):
+        if self.scenario.at and (self.scenario.loader_only or self.scenario.guest_status == table.STOPPED):
+            return ()
+        checks = {table.OK: self._problems_ok, table.STOPPED: self._problems_stopped}
+        return checks[self.scenario.guest_status]() if self.scenario.guest_status in checks else ()
+
+    def _problems_loader(self):
+        if not self.moves(0):
+            yield "the boot vCPU was not moved in the loader"
+        if int(self.run["loader"].get("held", 0)) == 0:
+            yield "the counter did not run before and after the move either, so moving is not what made the difference"
 
     def _problems_ok(self):
         if self.run["exit"] != 0:
@@ -143,16 +166,16 @@ class Outcome:
             "pinning": self.scenario.pinning,
             "backend": self.backend,
             "guest_status": self.guest_status,
-            "min_delta": min(self.cycles, default=None),
-            "max_delta": max(self.cycles, default=None),
+            "min_delta": min(self.counted, default=None),
+            "max_delta": max(self.counted, default=None),
         }
 
 
 def make_request(scenarios):
     """What in_host.py is told to do; paths are those inside the host."""
-    append = f"seconds=0 interval_us={table.INTERVAL_US}"
-    runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": append, "intervals": table.INTERVALS,
-             "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY, "moves": table.MIN_MOVES}
+    runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": scenario.append, "intervals": table.INTERVALS,
+             "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY, "moves": table.MIN_MOVES,
+             "start": scenario.start}
             for scenario in scenarios]
     return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
 
@@ -197,13 +220,13 @@ def run_scenarios(scenarios, real_time):
 
 def format_table(outcomes):
     """The outcomes at a glance, QEMU's own words below."""
-    heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "guest", "cycles per interval", "as expected")
+    heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "loader's clock", "guest", "cycles per interval", "as expected")
     rows = [heads]
     for outcome in outcomes:
         row = outcome.row()
         cycles = "-" if row["min_delta"] is None else f"{row['min_delta']:,} to {row['max_delta']:,}"
         rows.append((row["scenario"], row["kernel"], "on" if row["pmu_hybrid"] else "off", row["pinning"],
-                     row["backend"] or "-", row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
+                     row["backend"] or "-", outcome.loader_clock, row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     rows.insert(1, tuple("-" * width for width in widths))
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -254,9 +277,10 @@ def print_tap(scenarios, real_time):
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    names = [scenario.name for scenario in table.SCENARIOS]
+    names = [scenario.name for scenario in table.SCENARIOS + table.CALIBRATIONS]
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
+    which.add_argument("--calibrations", action="store_true", help="run those of the loader's calibration, which are tests only")
     which.add_argument("--docs", action="store_true", help="put the table into docs/demo.md")
     parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
     parser.add_argument("--real-time", action="store_true",
@@ -276,7 +300,9 @@ def main():
         if not path.exists():
             print(f"demo.py: error: {what} is not built, {path.relative_to(TOP)} is missing; run 'make demo'", file=sys.stderr)
             return 2
-    scenarios = [scenario for scenario in table.SCENARIOS if not options.only or scenario.name in options.only]
+    every = table.SCENARIOS + table.CALIBRATIONS
+    wanted = options.only or [scenario.name for scenario in (table.CALIBRATIONS if options.calibrations else table.SCENARIOS)]
+    scenarios = [scenario for scenario in every if scenario.name in wanted]
     if options.tap:
         return print_tap(scenarios, options.real_time)
     try:
@@ -284,12 +310,12 @@ def main():
     except HostError as error:
         print(f"demo.py: error: {error}", file=sys.stderr)
         return 2
-    outcomes.sort(key=lambda outcome: table.SCENARIOS.index(outcome.scenario))
+    outcomes.sort(key=lambda outcome: every.index(outcome.scenario))
     text = format_table(outcomes)
     print(f"\n{text}", flush=True)
     if options.docs:
         put_on_page("demo.md", f"```\n{text}```\n")
-    drawn = bool(options.only) or write_results(outcomes)
+    drawn = bool(options.only or options.calibrations) or write_results(outcomes)
     return 1 if report_problems(outcomes) or not drawn else 0
 
 

@@ -4,7 +4,8 @@
     python3 in_host.py REQUEST.json
 
 REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "intervals", "moving",
-"move_every", "moves"}, ...]}. A guest that lives is told to end when it has printed so many intervals of each vCPU, each of which was moved so
+"move_every", "moves", "start"}, ...]}. A run starts on the group of CPUs with that number; a guest that says "hold" has its boot vCPU moved to
+the next one, and is then let go on. A guest that lives is told to end when it has printed so many intervals of each vCPU, each of which was moved so
 often, if they move. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged
 here; that is demo.py's part.
 
@@ -158,8 +159,8 @@ class Guest:
         except QmpError:
             return [None for _ in self.cpus]
 
-    def tell_to_end(self):
-        """By anything that is typed."""
+    def type_something(self):
+        """Tells it to go on where it holds, or to end."""
         try:
             self._typist.send(b"\n")
         except BrokenPipeError:
@@ -223,7 +224,7 @@ class Mover:
         self._deltas = [run["intervals"]] * len(threads)
         self._moves = [run["moves"] if run["moving"] else 0] * len(threads)
         self._since = [0] * len(threads)
-        self._group = [0] * len(threads)
+        self._group = [run["start"]] * len(threads)
         self.log = []
 
     def place(self, vcpu, group, after):
@@ -233,13 +234,17 @@ class Mover:
         self._since[vcpu] = 0
         self.log.append({"vcpu": vcpu, "host_ns": now_ns(), "group": group, "after_delta": after})
 
+    def place_next(self, vcpu, total):
+        """On the next group."""
+        self.place(vcpu, (self._group[vcpu] + 1) % len(self._groups), total)
+
     def seen(self, vcpu, count, total):
         """So many deltas of the vCPU were read; of all vCPUs it were total by now."""
         self._since[vcpu] += count
         self._deltas[vcpu] -= count
         if self._every and self._since[vcpu] >= self._every:
             self._moves[vcpu] -= 1
-            self.place(vcpu, (self._group[vcpu] + 1) % len(self._groups), total)
+            self.place_next(vcpu, total)
 
     def has_enough(self):
         """Whether each vCPU has measured and moved as often as was asked for."""
@@ -249,6 +254,9 @@ class Mover:
 def record_line(line, read_ns, result):
     """Files a line of the guest; returns the vCPU whose delta it is, or None."""
     word = line.partition(" ")[0]
+    # also in its last words
+    if "loader stall=" in line:
+        result["loader"] = parse_pairs(line)
     if word not in ("delta", "winlike"):
         if line:
             result["output"].append(line)
@@ -269,12 +277,15 @@ def follow_guest(guest, mover, result):
         # per lot, so that lines that came together do not make a vCPU move twice
         for vcpu in set(seen) - {None}:
             mover.seen(vcpu, seen.count(vcpu), len(result["deltas"]))
+        if any(line.startswith("hold ") for line in lines):
+            mover.place_next(0, len(result["deltas"]))
+            guest.type_something()
         if any(line.startswith(VERDICTS) for line in lines):
             # that it powered off is part of what a guest must do
             guest.qmp.wait_for_event("SHUTDOWN")
             return
         if mover.has_enough() and not told:
-            guest.tell_to_end()
+            guest.type_something()
             told = True
 
 
@@ -284,14 +295,14 @@ def record_run(guest, run, groups, result):
     # QEMU chooses by what the threads are allowed when the guest first starts.
     everywhere = sorted(os.sched_getaffinity(0))
     for thread in guest.threads:
-        os.sched_setaffinity(thread, everywhere if run["moving"] else groups[0])
+        os.sched_setaffinity(thread, everywhere if run["moving"] else groups[run["start"]])
     mover = Mover(guest.threads, groups, run)
     result["moves"] = mover.log
     guest.qmp.command("cont")
     result["started"] = True
     # before anything else: the guest's first interval is not to be on another cluster by chance
     for vcpu in range(len(guest.threads)):
-        mover.place(vcpu, 0, 0)
+        mover.place(vcpu, run["start"], 0)
     result["backends"] = guest.backends()
     follow_guest(guest, mover, result)
 
@@ -303,10 +314,10 @@ def run_guest(request, run, groups):
     hang      whether the deadline passed;  state  that of the VM then
     exit, stderr   of QEMU; it is negative when QEMU had to be killed
     backends  each CPU's pmu-backend once the guest ran
-    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
+    loader    what its loader counted;  guest   the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
     moves     of vCPU threads: to which group, when, and after how many deltas
     """
-    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [], "guest": {},
+    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [], "loader": {}, "guest": {},
               "deltas": [], "output": [], "moves": []}
     guest = Guest(request, run, groups[0])
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Draws the guest's cycle rate over time, before and after, from the demo's recording.
+"""Draws what the guest's loader counts and the guest's cycle rate over time, before and after, from the demo's recording.
 
     plot.py RECORDING.json PICTURE.svg
 """
@@ -21,6 +21,11 @@ from matplotlib.patches import Patch  # noqa: E402
 CLUSTER_COLOURS = ("#cfe3f5", "#fbe0b5", "#dcefd2")
 LINE_COLOUR = "#1f2933"
 DEAD_COLOUR = "#c62828"
+STALL_COLOURS = {"short": "#8aa4bf", "long": "#2f5d8a"}
+LOADERS = (
+    (table.LOADER_BEFORE, "before"),
+    (table.LOADER_AFTER, "after"),
+)
 PANELS = (
     (table.BEFORE, "Before: stock kernel, -cpu host"),
     (table.AFTER, "After: patched kernel, -cpu host,pmu-hybrid=on"),
@@ -89,13 +94,34 @@ def draw_panel(axes, run, vcpu, title, colours):
     return times[-1], max(rates)
 
 
+def draw_loader(axes, recording):
+    """What the loader counted in its two stalls when its vCPU had moved to the other cluster, and what came of it."""
+    for place, (scenario, _) in enumerate(LOADERS):
+        loader = recording[scenario]["loader"]
+        for offset, (stall, colour) in zip((-0.2, 0.2), STALL_COLOURS.items(), strict=True):
+            axes.barh(place + offset, int(loader[stall]) / 1e6, height=0.36, color=colour)
+        frequency = int(loader["frequency"])
+        alive = frequency >= 1000  # Hz: it divides by a thousandth of it
+        text = f"calibrates {frequency / 1e6:,.0f} MHz" if alive else "calibrates 0 Hz, divides by it and dies"
+        axes.annotate(text, (int(loader["short"]) / 1e6, place - 0.2), xytext=(8, 0), textcoords="offset points", va="center",
+                      color=LINE_COLOUR if alive else DEAD_COLOUR, fontsize=10)
+    axes.set_yticks(range(len(LOADERS)), [label for _, label in LOADERS])
+    axes.invert_yaxis()
+    axes.set_xlabel("million cycles in the loader's stalls of 1 ms (light) and 9 ms (dark)")
+    axes.set_title("Loader: its vCPU moves to the other cluster, then it calibrates", loc="left", fontsize=11, fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def draw(recording, path):
     """Writes the picture."""
     # The same data gives the same file.
     pyplot.rcParams.update({"svg.hashsalt": "demo", "font.size": 10, "font.family": "DejaVu Sans"})
     names = sorted({name for scenario, _ in PANELS for name in recording[scenario]["pmus"]})
     colours = dict(zip(names, CLUSTER_COLOURS, strict=False))
-    figure, panels = pyplot.subplots(len(PANELS), 1, sharex=True, sharey=True, figsize=(9, 5.2), layout="constrained")
+    figure = pyplot.figure(figsize=(9, 7.2), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 2.4))
+    draw_loader(above.subplots(), recording)
+    panels = below.subplots(len(PANELS), 1, sharex=True, sharey=True)
     vcpu = vcpu_to_show(recording[table.BEFORE])
     ends, tops = zip(*(draw_panel(axes, recording[scenario], vcpu, title, colours)
                        for axes, (scenario, title) in zip(panels, PANELS, strict=True)), strict=True)
@@ -105,7 +131,7 @@ def draw(recording, path):
     figure.suptitle("Guest cycle counter (PMCCNTR_EL0) while its vCPU moves between clusters", fontsize=13)
     handles = [pyplot.Line2D([], [], color=LINE_COLOUR, label="rate of PMCCNTR_EL0")]
     handles += [Patch(color=colour, label=f"vCPU on CPUs of {name}") for name, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    below.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
 
 
@@ -115,6 +141,7 @@ def main():
         sys.exit(__doc__)
     recording = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     missing = [scenario for scenario, _ in PANELS if not recording.get(scenario, {}).get("deltas")]
+    missing += [scenario for scenario, _ in LOADERS if "frequency" not in recording.get(scenario, {}).get("loader", {})]
     if missing:
         sys.exit(f"plot.py: error: no measured deltas of {', '.join(missing)} in {sys.argv[1]}; these guests did not run")
     picture = Path(sys.argv[2])

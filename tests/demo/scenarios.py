@@ -11,6 +11,8 @@ FIXED_COUNTERS = "fixed-counters"
 OK = "ok"
 STOPPED = "stopped"
 NO_PMU = "no-pmu"
+# It lives, but the loader's clock is off by more than a factor of six.
+WRONG_CLOCK = "wrong-clock"
 # QEMU did not let the guest run, so that there is no status of the guest to tell.
 REFUSED = "refused"
 
@@ -24,6 +26,8 @@ class Scenario:
 
     pinning says where the vCPU threads may run: ONE_CLUSTER is the CPUs of the first PMU; MOVING allows all CPUs, and each
     vCPU thread is moved to the next PMU's CPUs (or on one PMU, to the other half of the CPUs) again and again.
+    at is the point of the loader's calibration (guests/lib/guest.h) at which the boot vCPU is moved, too; it starts on the CPUs of the
+    PMU with that number, of which the first is KVM's choice. With loader_only the guest ends after the calibration.
     """
 
     name: str
@@ -34,6 +38,15 @@ class Scenario:
     guest_status: str
     backend: object = ""
     cpu_options: str = ""
+    at: str = ""
+    start: int = 0
+    loader_only: bool = False
+
+    @property
+    def append(self):
+        """The guest's command line."""
+        at = f" at={self.at}" if self.at else ""
+        return f"seconds=0 interval_us={INTERVAL_US}{at}" + (" until=loader" if self.loader_only else "")
 
     @property
     def cpu(self):
@@ -43,18 +56,40 @@ class Scenario:
 
 # A host boot costs most of the time, so scenarios of one kernel and topology share one.
 SCENARIOS = (
+    Scenario("stock-loader", "stock", "biglittle", False, MOVING, STOPPED, at="setup"),
     Scenario("stock-moving", "stock", "biglittle", False, MOVING, STOPPED),
     Scenario("patched-off-moving", "patched", "biglittle", False, MOVING, STOPPED),
     Scenario("patched-on-one-cluster", "patched", "biglittle", True, ONE_CLUSTER, OK, THE_PMU),
+    Scenario("patched-on-loader", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS, at="setup"),
     Scenario("patched-on-moving", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS),
     Scenario("homogeneous-on-moving", "patched", "homogeneous", True, MOVING, OK, THE_PMU),
     Scenario("stock-on-moving", "stock", "biglittle", True, MOVING, REFUSED),
     Scenario("no-pmu", "patched", "biglittle", False, ONE_CLUSTER, NO_PMU, cpu_options=",pmu=off"),
 )
 
-# What the picture shows: the same guest and the same moves.
+# A move at each point of the loader's calibration, away from the PMU that KVM took and back to it: what comes of it on a stock kernel
+# follows from its arithmetic, 125 times the difference of what 9 ms and 1 ms count. Only tests run them.
+_OUTCOMES = (
+    # away, back
+    ("setup", STOPPED, OK),
+    ("short", WRONG_CLOCK, OK),
+    ("between", WRONG_CLOCK, OK),
+    ("early", WRONG_CLOCK, OK),
+    ("late", OK, WRONG_CLOCK),
+    ("end", OK, STOPPED),
+)
+CALIBRATIONS = tuple(
+    Scenario(f"{kernel}-loader-{at}-{way}", kernel, "biglittle", on, MOVING, status if kernel == "stock" else OK,
+             FIXED_COUNTERS if on else "", at=at, start=start, loader_only=True)
+    for kernel, on in (("stock", False), ("patched", True))
+    for at, *statuses in _OUTCOMES
+    for start, (way, status) in enumerate(zip(("away", "back"), statuses, strict=True)))
+
+# What the picture shows: the same guest and the same moves; above them what the loader counts.
 BEFORE = "stock-moving"
 AFTER = "patched-on-moving"
+LOADER_BEFORE = "stock-loader"
+LOADER_AFTER = "patched-on-loader"
 
 # Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never a vCPU that waits.
 VCPUS = 2
