@@ -172,7 +172,7 @@ void guest_main(void)
 	unsigned int passed;
 
 	read_params(params, ARRAY_SIZE(params));
-	write_sysreg(vectors_of_conform, vbar_el1);
+	write_sysreg(vectors_of_run, vbar_el1);
 	isb();
 	identify();
 	overflow_init();

@@ -5,18 +5,18 @@
  * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides by the result without a look at it;
  * and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
  *
- * How it can tell: first the boot vCPU calibrates as the loader does, see lib/calibrate.c. Then, stricter than Windows is known to be,
- * each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is STOP, a counter that goes
- * back is FAIL. The guest never sleeps, so a counter that runs cannot have stood still for an interval.
+ * How it can tell: first the boot vCPU calibrates as the loader does, see lib/calibrate.c. Then each vCPU charges threads with cycles, as the
+ * kernel does, see lib/kernel.c; it is told how often with none. Last, stricter than Windows is known to be, each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is STOP, a counter that goes
+ * back is FAIL. The guest does not sleep in that, so a counter that runs cannot have stood still for an interval.
  */
 #include "guest.h"
 
-enum { SECONDS, INTERVAL_US, UNTIL, AT, ACTION, LC, USER };
-enum until { UNTIL_LOADER, UNTIL_STRICT };
+enum { SECONDS, INTERVAL_US, UNTIL, SWITCHES, REBOOTS, AT, ACTION, LC, USER };
+enum until { UNTIL_LOADER, UNTIL_KERNEL, UNTIL_STRICT };
 enum action { ACTION_HOLD, ACTION_STOP, ACTION_START };
 enum user { USER_EN, USER_CR_ER };
 
-static const char *const untils[] = { "loader", "strict", NULL };
+static const char *const untils[] = { "loader", "kernel", "strict", NULL };
 static const char *const actions[] = { "hold", "stop", "start", NULL };
 static const char *const lcs[] = { "off", "on", NULL };
 static const char *const users[] = { "en", "cr_er", NULL };
@@ -27,6 +27,10 @@ static struct param params[] = {
 	[INTERVAL_US] = { .name = "interval_us", .value = 10000, .min = 10, .max = 1000000 },
 	/* the last phase */
 	[UNTIL] = { .name = "until", .value = UNTIL_STRICT, .words = untils },
+	/* between threads of the kernel's phase */
+	[SWITCHES] = { .name = "switches", .value = 20, .min = 2, .max = 1000000 },
+	/* Windows reboots several times while it is installed */
+	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
 	/* of the calibration, and what is done there: wait until something is typed; the counter stops, or it starts only there */
 	[AT] = { .name = "at", .value = POINT_NONE, .words = loader_points },
 	[ACTION] = { .name = "action", .value = ACTION_HOLD, .words = actions },
@@ -39,7 +43,11 @@ static const uint64_t user_bits[] = { [USER_EN] = PMUSERENR_EN, [USER_CR_ER] = P
 
 static uint64_t start_time, end_time, interval;
 static uint64_t measured;
-static unsigned int finished, stopped;
+static unsigned int finished, stopped, switched, announced;
+
+/* In memory that belongs to no program and that a reset leaves as it is. */
+#define REBOOT_COUNT	((volatile uint64_t *)0x40100000)
+#define REBOOT_MAGIC	0x7265626f6f740000UL
 
 static void measure_once(void)
 {
@@ -65,7 +73,6 @@ static void measure(void)
 {
 	while (!__atomic_load_n(&start_time, __ATOMIC_ACQUIRE))
 		asm volatile("yield");
-	check_pmu();
 	enable_cycle_counter();
 	/* at least once: a vCPU that came too late must not pass unmeasured */
 	do {
@@ -111,8 +118,38 @@ static bool calibrate(void)
 	return calibrate_as_loader(&loader);
 }
 
+static void hold_in_kernel(void)
+{
+	at_point(POINT_KERNEL);
+}
+
+/* After the line that says that all vCPUs are up. One vCPU is held, as one is moved then. */
+static void run_kernel(void)
+{
+	while (!__atomic_load_n(&announced, __ATOMIC_ACQUIRE))
+		asm volatile("yield");
+	run_as_kernel(params[SWITCHES].value, user_bits[params[USER].value], vcpu_index() ? NULL : hold_in_kernel);
+	__atomic_add_fetch(&switched, 1, __ATOMIC_RELEASE);
+}
+
+/* Returns when there were enough. */
+static void reboot_again(void)
+{
+	uint64_t count = *REBOOT_COUNT - REBOOT_MAGIC;
+
+	if (count >= params[REBOOTS].value) {
+		if (*REBOOT_COUNT == REBOOT_MAGIC + params[REBOOTS].value)
+			return;
+		count = 0;
+	}
+	*REBOOT_COUNT = REBOOT_MAGIC + count + 1;
+	print("reboot %lu of %lu", count + 1, params[REBOOTS].value);
+	reboot();
+}
+
 static void secondary_main(void)
 {
+	run_kernel();
 	measure();
 	for (;;)
 		asm volatile("wfi");
@@ -130,6 +167,13 @@ void guest_main(void)
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value);
+	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
+	run_kernel();
+	wait_for_vcpus(&switched, "ran their threads");
+	if (params[REBOOTS].value)
+		reboot_again();
+	if (params[UNTIL].value == UNTIL_KERNEL)
+		pass("threads ran on %u vCPUs", vcpu_count());
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
 	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);
 	measure();

@@ -28,7 +28,7 @@ def make_run(name, verdict, **changes):
     """A recording in which all went well and each vCPU moved often."""
     run = {
         "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0, "stderr": "",
-        "backends": [""] * table.VCPUS, "loader": RIGHT, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
+        "backends": [""] * table.VCPUS, "loaders": [RIGHT], "uncharged": 0, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
         "deltas": [{"vcpu": vcpu, "cycles": 1000} for vcpu in range(table.VCPUS)],
         "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1) for vcpu in range(table.VCPUS)],
     }
@@ -45,7 +45,7 @@ LOADER_STOPPED = "STOP: divide by zero vcpu=0 loader stall=cntvct short=0 long=0
 IN_LOADER = {"guest": {}, "deltas": [], "moves": [*PLACED, make_move(0, 1)]}
 
 GOOD = {run["name"]: run for run in (
-    make_run("stock-loader", LOADER_STOPPED, loader=DEAD, **IN_LOADER),
+    make_run("stock-loader", LOADER_STOPPED, loaders=[DEAD], **IN_LOADER),
     make_run("stock-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
     make_run("patched-off-moving", STOPPED, deltas=[{"vcpu": 1, "cycles": 1000}, ZERO]),
     make_run("patched-on-one-cluster", PASSED, backends=[LITTLE] * table.VCPUS, moves=PLACED),
@@ -53,28 +53,38 @@ GOOD = {run["name"]: run for run in (
     make_run("patched-on-moving", PASSED, backends=[table.FIXED_COUNTERS] * table.VCPUS),
     make_run("homogeneous-on-moving", PASSED, backends=[LITTLE] * table.VCPUS),
     make_run("stock-on-moving", "", refusal="no", **NOT_RUN | {"started": False}),
-    make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED, loader={}),
+    make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED, loaders=[]),
 )}
 # Those that only tests run: one of each outcome
 GOOD_CALIBRATIONS = {run["name"]: run for run in (
-    make_run("stock-loader-end-back", LOADER_STOPPED, loader=DEAD, **IN_LOADER),
-    make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loader=WRONG, **IN_LOADER),
+    make_run("stock-loader-end-back", LOADER_STOPPED, loaders=[DEAD], **IN_LOADER),
+    make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loaders=[WRONG], **IN_LOADER),
     make_run("patched-loader-between-away", "PASS: calibrated, the clock is right", backends=[table.FIXED_COUNTERS] * table.VCPUS, **IN_LOADER),
+    make_run("stock-kernel", "PASS: threads ran on 2 vCPUs", uncharged=10),
+    make_run("patched-kernel", "PASS: threads ran on 2 vCPUs", backends=[table.FIXED_COUNTERS] * table.VCPUS),
+    make_run("patched-reboots", "PASS: threads ran on 2 vCPUs", backends=[table.FIXED_COUNTERS] * table.VCPUS, loaders=[RIGHT] * 4,
+             moves=[*PLACED, *[make_move(0, number % 2) for number in range(4)]]),
 )}
 
 # scenario, what is wrong with the recording, what the problem must be about
 BAD = (
-    ("stock-loader", {"moves": PLACED}, "not moved in the loader"),
-    ("stock-loader", {"loader": DEAD | {"held": "0"}}, "did not run before"),
-    ("stock-loader", {"loader": {}}, "did not run before"),
-    ("stock-loader", {"output": [PASSED], "loader": RIGHT}, "guest status"),
-    ("patched-on-loader", {"loader": WRONG}, "guest status"),
+    ("stock-loader", {"moves": PLACED}, "not moved in the"),
+    ("stock-loader", {"loaders": [DEAD | {"held": "0"}]}, "did not run before"),
+    ("stock-loader", {"loaders": []}, "did not run before"),
+    ("stock-loader", {"output": [PASSED], "loaders": [RIGHT]}, "guest status"),
+    ("patched-on-loader", {"loaders": [WRONG]}, "guest status"),
     ("patched-on-loader", {"moves": PLACED}, "proves nothing"),
-    ("patched-on-moving", {"loader": WRONG}, "guest status"),
-    ("patched-on-moving", {"loader": {}}, "guest status"),
-    ("stock-loader-between-away", {"loader": RIGHT}, "guest status"),
-    ("stock-loader-between-away", {"moves": PLACED}, "not moved in the loader"),
-    ("patched-loader-between-away", {"loader": WRONG}, "guest status"),
+    ("patched-on-moving", {"loaders": [WRONG]}, "guest status"),
+    ("patched-on-moving", {"loaders": []}, "guest status"),
+    ("stock-loader-between-away", {"loaders": [RIGHT]}, "guest status"),
+    ("stock-loader-between-away", {"moves": PLACED}, "not moved in the"),
+    ("patched-loader-between-away", {"loaders": [WRONG]}, "guest status"),
+    ("stock-kernel", {"uncharged": 0}, "guest status"),
+    ("patched-kernel", {"uncharged": 1}, "guest status"),
+    ("patched-kernel", {"moves": PLACED}, "not moved in the"),
+    ("patched-reboots", {"loaders": [RIGHT] * 3}, "ran 3 times"),
+    ("patched-reboots", {"loaders": [RIGHT, WRONG, RIGHT, RIGHT]}, "guest status"),
+    ("patched-reboots", {"moves": [*PLACED, make_move(0, 1)]}, "each of 4 boots"),
     ("patched-loader-between-away", {"backends": [LITTLE] * table.VCPUS}, "backend"),
     ("stock-moving", {"output": [PASSED]}, "guest status"),
     ("stock-moving", {"output": []}, "guest status"),

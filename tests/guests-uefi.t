@@ -18,14 +18,15 @@ PASSES='PASS: [0-9]+ intervals, none without cycles'
 
 #name | parameters | last line, as a regular expression | first words of the lines before it | CPU, number of vCPUs
 CASES="
-passes on 4 vCPUs|seconds=1 every=10|$PASSES|acpi loader winlike READY delta|max 4
-passes on a Cortex-A72|seconds=1 every=10|$PASSES|acpi loader winlike READY delta|cortex-a72 1
+passes on 4 vCPUs|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|max 4
+passes on a Cortex-A72|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|cortex-a72 1
+reboots twice as Windows does in setup|seconds=1 every=10 reboots=2|$PASSES|acpi loader winlike kernel reboot acpi loader winlike kernel reboot acpi loader winlike kernel READY delta|max 2
 stops in the loader without a PMU||STOP: no PMU vcpu=0 pmuver=0x0||max,pmu=off 2
 stops in the loader by a counter that stands still|fault=loader|STOP: divide by zero vcpu=0 loader stall=firmware short=0 long=0 held=[0-9]+ frequency=0|acpi|max 2
-lives with a wrong clock by a counter that stops between the stalls|fault=clock seconds=1 every=10|$PASSES|acpi loader winlike READY delta|max 2
-stops as kernel by a counter that stands still|fault=still every=10|STOP: divide by zero vcpu=1 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1|acpi loader winlike READY delta|max 2
-fails as kernel by a counter that goes back|fault=back every=10|FAIL: PMCCNTR_EL0 went back vcpu=1 .*|acpi loader winlike READY delta|max 2
-fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,fault||max 1
+lives with a wrong clock by a counter that stops between the stalls|fault=clock seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|max 2
+stops as kernel by a counter that stands still|fault=still every=10|STOP: divide by zero vcpu=1 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1|acpi loader winlike kernel READY delta|max 2
+fails as kernel by a counter that goes back|fault=back every=10|FAIL: PMCCNTR_EL0 went back vcpu=1 .*|acpi loader winlike kernel READY delta|max 2
+fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,switches,reboots,fault||max 1
 "
 
 # boot CPU VCPUS: what the guest prints; nothing is written to image or variables
@@ -38,7 +39,7 @@ boot() {
 
 # Lines of the guest alone: the firmware's are before its first one.
 guest_lines() {
-	tr -d '\r' | grep -E '^(acpi|loader|winlike|READY|delta|PASS:|STOP:|FAIL:)'
+	tr -d '\r' | grep -E '^(acpi|loader|winlike|kernel|reboot|READY|delta|PASS:|STOP:|FAIL:)'
 }
 
 set_parameters() {
@@ -66,6 +67,7 @@ check_lines() {
 	done
 	has_line "winlike vcpus=$1 cntfrq=[0-9]+ seconds=1 interval_us=10000 every=10"
 	for ((vcpu = 0; vcpu < $1; vcpu++)); do
+		has_line "kernel vcpu=$vcpu switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0"
 		has_line "delta vcpu=$vcpu cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*"
 	done
 	! grep '^delta' "$TMP/lines" | grep -vxE 'delta vcpu=[0-9]+ cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*'
@@ -105,7 +107,7 @@ check_for_ever() {
 # As virt-install attaches a disk for Windows, whose loader is found on any.
 check_usb() {
 	DISK=(-device qemu-xhci -device "usb-storage,drive=disk")
-	check_end "seconds=1 every=10" "$PASSES" "acpi loader winlike READY delta" max 2
+	check_end "seconds=1 every=10" "$PASSES" "acpi loader winlike kernel READY delta" max 2
 }
 
 # The same bits from the same program, with nothing of the time or the place

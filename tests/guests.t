@@ -17,8 +17,9 @@ SILENCE=10
 CASES='
 winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt cpu=max smp=4
 winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
+winlike charges threads and stops before it divides|winlike|until=kernel|PASS: threads ran on 4 vCPUs|virt cpu=max smp=4
 winlike stops without a PMU|winlike||STOP: no PMU vcpu=0 pmuver=0x0|virt cpu=max,pmu=off smp=2
-winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us,until,at,action,lc,user|virt cpu=max smp=1
+winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us,until,switches,reboots,at,action,lc,user|virt cpu=max smp=1
 winlike refuses a number out of range|winlike|seconds=3601|FAIL: parameter seconds must be a number from 0 to 3600|virt cpu=max smp=1
 canary refuses an unknown choice|canary|verdict=maybe|FAIL: parameter verdict must be one of pass,fail,hang,trap,wait|virt cpu=max smp=1
 canary passes|canary|verdict=pass|PASS: as asked for|virt cpu=max smp=1
@@ -110,6 +111,37 @@ $output"
 	fi
 }
 
+# check_kernel NAME BOOTARGS EXPECTED: its lines without the numbers that differ from run to run
+check_kernel() {
+	local output
+	output=$(run_guest winlike "until=kernel $2" "virt cpu=max smp=2" -icount shift=6 |
+		sed -E 's/ .* (clock|zero)=/ \1=/; s/^(winlike) .*/\1/' | sort | uniq -c | sed 's/^ *//') || true
+	if [ "$output" = "$3" ]; then
+		report yes "$1"
+	else
+		report no "$1" "expected
+$3
+got
+$output"
+	fi
+}
+
+check_kernels() {
+	local pass="1 PASS: threads ran on 2 vCPUs"
+	check_kernel "winlike reboots as often as it is told to, and each time all is as at first" "reboots=3 switches=2" "$pass
+8 kernel zero=0 user_zero=0
+4 loader clock=right
+1 reboot 1 of 3
+1 reboot 2 of 3
+1 reboot 3 of 3
+4 winlike"
+	check_kernel "threads that are charged with no cycles are counted, and nothing stops" "at=kernel action=stop switches=10" "$pass
+1 kernel zero=0 user_zero=0
+1 kernel zero=5 user_zero=5
+1 loader clock=right
+1 winlike"
+}
+
 # The loader's point where somebody moves its vCPU: it waits for a character, takes it, and goes on.
 check_hold() {
 	local name="winlike holds where it is told to until something is typed" line output='' wanted
@@ -170,7 +202,7 @@ check_lines() {
 	local name="winlike's lines are whole, from each vCPU, on the $1" output bad
 	output=$(run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4") || true
 	# a busy machine may make them wait
-	bad=$(grep -vxE 'waiting: .*|loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=(right|wrong)|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
+	bad=$(grep -vxE 'waiting: .*|loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=(right|wrong)|kernel vcpu=[0-3] switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
 		<<<"$output" || true)
 	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] || bad+=" (not all 4 vCPUs printed)"
 	if [ -z "$bad" ]; then
@@ -186,13 +218,14 @@ main() {
 	trap 'rm -rf "$TMP"' EXIT
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	make -s -C "$TOP/guests" >&2
-	echo "1..$(($(grep -c '|' <<<"$CASES$CALIBRATIONS") + 5))"
+	echo "1..$(($(grep -c '|' <<<"$CASES$CALIBRATIONS") + 7))"
 	while IFS='|' read -r name guest bootargs expected machine; do
 		[ -z "$name" ] || check_verdict "$name" "$guest" "$bootargs" "$expected" "$machine"
 	done <<<"$CASES"
 	while IFS='|' read -r name bootargs line expected; do
 		[ -z "$name" ] || check_calibration "$name" "$bootargs" "$line" "$expected"
 	done <<<"$CALIBRATIONS"
+	check_kernels
 	check_hold
 	check_hang
 	check_wait

@@ -37,22 +37,6 @@ const char *check_name(void);
 })
 void expect_equal(const char *what, uint64_t expected, uint64_t got);
 
-/* run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC for one. */
-struct outcome {
-	uint64_t value;				/* x0 by then */
-	uint64_t vector;			/* place in the vector table */
-	uint64_t esr;				/* of a synchronous exception */
-};
-void run(struct outcome *outcome, uint64_t address, uint64_t operand, uint64_t spsr);
-extern char vectors_of_conform[];
-
-/* run.S: pieces of code for either level. They end with a SVC. */
-extern char code_spin[];			/* for a while */
-extern char code_count[];			/* sets PMCNTENSET_EL0.C, spins, clears it */
-
-#define VECTOR_IRQ_EL1	5
-#define VECTOR_IRQ_EL0	9
-
 /* access.c */
 enum level { AT_EL1, AT_EL0 };
 enum result { DONE, UNDEFINED, TRAPPED, OTHER_EXCEPTION };

@@ -2,53 +2,19 @@
 /* Overflows of the cycle counter, and the interrupt they ask for. */
 #include "conform.h"
 
-/* QEMU's virt machine; the first redistributor is the boot vCPU's */
-#define GICD_CTLR	0x08000000UL
-#define GICD_CTLR_ARE_G1 0x12
-#define GICR		0x080a0000UL
-#define GICR_WAKER	(GICR + 0x14)
-#define GICR_WAKER_SLEEP 2			/* ProcessorSleep */
-#define GICR_WAKER_ASLEEP 4			/* ChildrenAsleep */
-#define GICR_SGI	(GICR + 0x10000)
-#define GICR_IGROUPR0	(GICR_SGI + 0x80)
-#define GICR_ISENABLER0	(GICR_SGI + 0x100)
-#define GICR_ISPENDR0	(GICR_SGI + 0x200)
-#define ICC_PMR_EL1	s3_0_c4_c6_0
 #define ICC_IAR1_EL1	s3_0_c12_c12_0
 #define ICC_EOIR1_EL1	s3_0_c12_c12_1
-#define ICC_IGRPEN1_EL1	s3_0_c12_c12_7
 
 #define INTID_PMU	23			/* of the virt machine, as the SBSA asks for */
-#define INTID_TIMER	27			/* CNTV, which ends a WFI */
 #define INTID_NONE	1023
 
 #define NEAR		1000UL			/* cycles */
 #define BEYOND_32	(1UL << 32)
 
-static uint32_t read_device(uint64_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void write_device(uint64_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
 /* Interrupts stay masked in PSTATE but for one check: they are asked for. */
 void overflow_init(void)
 {
-	uint32_t interrupts = 1 << INTID_PMU | 1 << INTID_TIMER;
-
-	write_device(GICD_CTLR, GICD_CTLR_ARE_G1);
-	write_device(GICR_WAKER, read_device(GICR_WAKER) & ~GICR_WAKER_SLEEP);
-	while (read_device(GICR_WAKER) & GICR_WAKER_ASLEEP)
-		;
-	write_device(GICR_IGROUPR0, interrupts);
-	write_device(GICR_ISENABLER0, interrupts);
-	write_sysreg(0xff, ICC_PMR_EL1);
-	write_sysreg(1, ICC_IGRPEN1_EL1);
-	isb();
+	gic_enable(1 << INTID_PMU | 1 << INTID_TIMER);
 	reset_pmu();
 }
 
@@ -74,7 +40,7 @@ static bool overflowed(void)
 
 static bool interrupt_pending(void)
 {
-	return read_device(GICR_ISPENDR0) >> INTID_PMU & 1;
+	return gic_is_pending(INTID_PMU);
 }
 
 /* The interrupt that is taken, INTID_NONE when there is none. */

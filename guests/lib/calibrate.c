@@ -18,7 +18,7 @@
 
 const char *const loader_points[] = {
 	[POINT_NONE] = "none", [POINT_SETUP] = "setup", [POINT_SHORT] = "short", [POINT_BETWEEN] = "between", [POINT_EARLY] = "early",
-	[POINT_LATE] = "late", [POINT_END] = "end", NULL,
+	[POINT_LATE] = "late", [POINT_END] = "end", [POINT_KERNEL] = "kernel", NULL,
 };
 
 /* Points inside a stall split it in two. */
@@ -28,7 +28,7 @@ static const struct {
 	[POINT_SHORT] = { SHORT_US, 500 },
 	[POINT_EARLY] = { LONG_US, 2000 },
 	[POINT_LATE] = { LONG_US, 8000 },
-	[POINT_END] = { 0, 0 },
+	[POINT_KERNEL] = { 0, 0 },
 };
 
 struct span {

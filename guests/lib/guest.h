@@ -33,6 +33,9 @@ void pass(const char *fmt, ...) PRINTF(1, 2) NORETURN;
 void fail(const char *fmt, ...) PRINTF(1, 2) NORETURN;
 void stop(const char *fmt, ...) PRINTF(1, 2) NORETURN;
 
+/* psci.c: the machine starts again */
+void reboot(void) NORETURN;
+
 /* For who prints several lines in one go: hold the output, print with print_held(). */
 bool output_try_hold(void);
 void output_hold(void);
@@ -54,8 +57,33 @@ void start_secondaries(void (*fn)(void));
 /* Until all have counted themselves done; says now and then that it waits. */
 void wait_for_vcpus(const unsigned int *done, const char *what);
 
-/* vcpu.S: where EL0 may read and execute what EL1 has in the first GiB of RAM. */
+/* vcpu.S: where EL0 may read and execute what EL1 has in RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
+
+/*
+ * run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC for one. VBAR_EL1 has to be
+ * vectors_of_run.
+ */
+struct outcome {
+	uint64_t value;				/* x0 by then */
+	uint64_t vector;			/* place in the vector table */
+	uint64_t esr;				/* of a synchronous exception */
+};
+void run(struct outcome *outcome, uint64_t address, uint64_t operand, uint64_t spsr);
+extern char vectors_of_run[];
+
+/* Pieces of code for either level; EL0 has them at EL0_ALIAS. They end with a SVC. */
+extern char code_spin[];			/* for a while */
+extern char code_count[];			/* sets PMCNTENSET_EL0.C, spins, clears it */
+extern char code_thread[];			/* spins; the value is the cycles that it read itself meanwhile */
+
+#define VECTOR_IRQ_EL1	5
+#define VECTOR_IRQ_EL0	9
+
+/* gic.c: private interrupts of this vCPU, as a mask. They stay masked in PSTATE: WFI ends by them, and they can be asked for. */
+#define INTID_TIMER	27			/* CNTV */
+void gic_enable(uint32_t interrupts);
+bool gic_is_pending(unsigned int interrupt);
 
 /* exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report of what it did not expect. */
 const char *register_name(unsigned int id);
@@ -96,7 +124,10 @@ void print_deltas_held(void);
  * the firmware gives them; the counts of the last two give the frequency. Ends with STOP when that divides by zero, returns whether the
  * clock is right, more or less.
  */
-enum point { POINT_NONE, POINT_SETUP, POINT_SHORT, POINT_BETWEEN, POINT_EARLY, POINT_LATE, POINT_END };
+enum point {
+	POINT_NONE, POINT_SETUP, POINT_SHORT, POINT_BETWEEN, POINT_EARLY, POINT_LATE, POINT_END,
+	POINT_KERNEL,				/* not of the calibration: half-way through run_as_kernel() */
+};
 extern const char *const loader_points[];	/* their names, NULL-ended */
 
 struct loader {
@@ -114,6 +145,12 @@ struct loader {
 bool calibrate_as_loader(const struct loader *loader);
 /* Its accesses to the PMU, all that are known: PMSELR_EL0, PMCEID<n>_EL0, PMEV*, PMXEV*, PMINTENSET_EL1 and PMOVSSET_EL0 are not among them. */
 void set_up_as_loader(bool lc, uint64_t user);
+
+/*
+ * kernel.c: what the kernel of Windows is known to do with the counter, on each vCPU; it does not divide by what it counts. Says how often a
+ * thread was charged no cycles, or read none itself. half_way() is called then, or NULL.
+ */
+void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void));
 
 /* boot.c */
 static inline uint64_t cntvct(void)

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #define PSCI_SYSTEM_OFF	0x84000008
+#define PSCI_SYSTEM_RESET 0x84000009
 #define PSCI_CPU_ON	0xc4000003
 
 /* What a call may change besides its results, by the calling convention's first version (DEN0028) */
@@ -40,4 +41,10 @@ void psci_system_off(void)
 	/* the machine is gone by now; without PSCI all that is left is to stand still */
 	for (;;)
 		asm volatile("wfi");
+}
+
+void reboot(void)
+{
+	psci_call(PSCI_SYSTEM_RESET, 0, 0, 0);
+	fail("PSCI SYSTEM_RESET returned");
 }

@@ -111,8 +111,8 @@ exception:
 	b	.
 
 /*
- * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then the alias of its first GiB for EL0:
- * EL1 executes nothing that EL0 may write to, so code for both needs two mappings.
+ * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then, after a GiB of nothing, an alias of the
+ * RAM for EL0: EL1 executes nothing that EL0 may write to, so code for both needs two mappings.
  */
 	.section .rodata, "a"
 	.balign	4096
@@ -124,5 +124,8 @@ page_table:
 	.set	gib, gib + 1
 	.endr
 	.quad	0
-	.quad	(1 << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER | DESC_EL0_RO | DESC_PXN
-	.fill	509 - RAM_GIBS, 8, 0
+	.set	gib, 1
+	.rept	RAM_GIBS
+	.quad	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER | DESC_EL0_RO | DESC_PXN
+	.set	gib, gib + 1
+	.endr

@@ -40,6 +40,18 @@ typedef struct {
 	EFI_STATUS (*Stall)(uint64_t microseconds);
 } EFI_BOOT_SERVICES;
 
+/* 4.5; 8.2 */
+#define EFI_VARIABLE_NON_VOLATILE	1
+#define EFI_VARIABLE_BOOTSERVICE_ACCESS	2
+typedef struct {
+	EFI_TABLE_HEADER hdr;
+	void *times[4];
+	void *virtual_memory[2];
+	EFI_STATUS (*GetVariable)(const uint16_t *name, const EFI_GUID *vendor, uint32_t *attributes, uint64_t *size, void *data);
+	void *get_next_variable_name;
+	EFI_STATUS (*SetVariable)(const uint16_t *name, const EFI_GUID *vendor, uint32_t attributes, uint64_t size, const void *data);
+} EFI_RUNTIME_SERVICES;
+
 /* 4.6 */
 typedef struct {
 	EFI_GUID VendorGuid;
@@ -52,7 +64,7 @@ typedef struct {
 	void *firmware_vendor;
 	uint32_t firmware_revision;
 	void *consoles[6];
-	void *runtime_services;
+	EFI_RUNTIME_SERVICES *RuntimeServices;
 	EFI_BOOT_SERVICES *BootServices;
 	uint64_t NumberOfTableEntries;
 	const EFI_CONFIGURATION_TABLE *ConfigurationTable;

@@ -7,11 +7,16 @@
 
 #define PARAMETERS	u"\\EFI\\BOOT\\winlike.txt"
 
+#define REBOOTS		u"winlikeReboots"
+/* Of our own variables */
+static const EFI_GUID vendor = { 0x6f5b4f34, 0x5f4c, 0x4f07, { 0x9a, 0x3d, 0x0d, 0x4c, 0xf2, 0xa0, 0xc0, 0x03 } };
+
 #define CTR_DMINLINE_SHIFT	16
 #define CTR_DMINLINE_MASK	0xf
 
 static char parameters[256];
 static EFI_STATUS (*boot_services_stall)(uint64_t us);
+static const EFI_RUNTIME_SERVICES *runtime;
 
 const char *platform_bootargs(void)
 {
@@ -24,6 +29,22 @@ void firmware_stall(uint64_t us)
 
 	if (status != EFI_SUCCESS)
 		fail("Stall of %lu us returned 0x%lx", us, status);
+}
+
+uint64_t read_reboots(void)
+{
+	uint64_t count, size = sizeof(count);
+
+	return runtime->GetVariable(REBOOTS, &vendor, NULL, &size, &count) == EFI_SUCCESS && size == sizeof(count) ? count : 0;
+}
+
+void write_reboots(uint64_t count)
+{
+	EFI_STATUS status = runtime->SetVariable(REBOOTS, &vendor, EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS,
+						 sizeof(count), &count);
+
+	if (status != EFI_SUCCESS)
+		fail("SetVariable returned 0x%lx; are the firmware's variables writable?", status);
 }
 
 static void *need_protocol(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle, EFI_GUID guid)
@@ -113,6 +134,7 @@ EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
 	read_parameters(system, image);
 	if (read_sysreg(CurrentEL) == CURRENTEL_EL2)
 		fail("the firmware runs at EL2, where the counter would have to be set up in another way; give the VM no EL2");
+	runtime = system->RuntimeServices;
 	boot_services_stall = system->BootServices->Stall;
 	loader_main();
 	exit_boot_services(system, handle);

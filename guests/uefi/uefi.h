@@ -13,6 +13,10 @@ void start_kernel(const void *rsdp) NORETURN;
 /* loader.c: the firmware waits; there until ExitBootServices */
 void firmware_stall(uint64_t us);
 
+/* loader.c: a number that a reset leaves as it is, in a variable of the firmware; 0 until set. There until ExitBootServices. */
+uint64_t read_reboots(void);
+void write_reboots(uint64_t count);
+
 /* acpi.c: ends with FAIL where the tables are not as Windows needs them; the interrupt of the CPUs' PMUs */
 uint32_t acpi_check(void);
 

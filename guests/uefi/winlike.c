@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: as winlike's, from the firmware's call on: first as the loader of Windows with the firmware still there, then as its
- * kernel on all vCPUs.
+ * kernel on all vCPUs, and that as often as Windows reboots.
  *
  * Why it matters: a harness that boots Windows has to be seen to fail where Windows would, on an image that anybody may have.
  *
  * How it can tell: as winlike. The loader's calibration is done twice on the boot vCPU: by the firmware's Stall, and after
- * ExitBootServices, when there is none any more, by the system counter. Then, stricter than Windows is known to be, each vCPU is
+ * ExitBootServices, when there is none any more, by the system counter. Each vCPU then charges threads with cycles as the
+ * kernel does, see lib/kernel.c. Then, stricter than Windows is known to be, each vCPU is
  * calibrated by an interval of its own before the guest says READY.
  */
 #include "uefi.h"
@@ -19,17 +20,21 @@ enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK };
 
 static const char *const faults[] = { "none", "loader", "clock", "still", "back", NULL };
 
-enum { SECONDS, INTERVAL_US, EVERY, FAULT };
+enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT };
 
 static struct param params[] = {
 	[SECONDS] = { .name = "seconds", .value = 0, .min = 0, .max = 86400 },
 	[INTERVAL_US] = { .name = "interval_us", .value = 10000, .min = 10, .max = 1000000 },
 	[EVERY] = { .name = "every", .value = 100, .min = 1, .max = 1000000 },
+	[SWITCHES] = { .name = "switches", .value = 20, .min = 2, .max = 1000000 },
+	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
 	[FAULT] = { .name = "fault", .value = FAULT_NONE, .words = faults },
 };
 
 static uint64_t interval;
-static unsigned int calibrated;
+/* What this boot ends with, instead of READY: the number of the reboot; 0 for none */
+static uint64_t reboot_number;
+static unsigned int calibrated, announced;
 static uint64_t start_time, end_time;
 static uint64_t measured;
 static unsigned int finished;
@@ -55,18 +60,34 @@ static void calibrate_loader(const char *name, void (*stall)(uint64_t us))
 	calibrate_as_loader(&loader);
 }
 
+/* In the loader, as the count is kept by the firmware. After the last one a new count begins. */
+static void choose_reboot(void)
+{
+	uint64_t count;
+
+	if (!params[REBOOTS].value)
+		return;
+	count = read_reboots();
+	reboot_number = count < params[REBOOTS].value ? count + 1 : 0;
+	write_reboots(reboot_number);
+}
+
 void loader_main(void)
 {
 	read_params(params, ARRAY_SIZE(params));
 	interval = interval_ticks(params[INTERVAL_US].value);
 	check_pmu();
+	choose_reboot();
 	print("acpi pmu_interrupt=%u", acpi_check());
 	calibrate_loader("firmware", firmware_stall);
 }
 
+/* After the line that says that all vCPUs are up. */
 static void calibrate(void)
 {
-	check_pmu();
+	while (!__atomic_load_n(&announced, __ATOMIC_ACQUIRE))
+		asm volatile("yield");
+	run_as_kernel(params[SWITCHES].value, PMUSERENR_EN, NULL);
 	enable_cycle_counter();
 	divide_by_cycles(measure_interval(interval));
 	__atomic_add_fetch(&calibrated, 1, __ATOMIC_RELEASE);
@@ -132,8 +153,13 @@ void guest_main(void)
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu every=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value, params[EVERY].value);
+	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
 	calibrate();
 	wait_for_vcpus(&calibrated, "are calibrated");
+	if (reboot_number) {
+		print("reboot %lu of %lu", reboot_number, params[REBOOTS].value);
+		reboot();
+	}
 	print("READY");
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
 	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);

@@ -57,9 +57,14 @@ class Outcome:
         return [delta["cycles"] for delta in self.run["deltas"]]
 
     @property
+    def loader(self):
+        """What the loader counted, when it last ran."""
+        return self.run["loaders"][-1] if self.run["loaders"] else {}
+
+    @property
     def counted(self):
         """The deltas; of a guest that did not get beyond its loader, what was counted in the loader's stalls."""
-        return self.cycles or [int(self.run["loader"][stall]) for stall in ("short", "long") if stall in self.run["loader"]]
+        return self.cycles or [int(self.loader[stall]) for stall in ("short", "long") if stall in self.loader]
 
     @property
     def verdict(self):
@@ -84,8 +89,14 @@ class Outcome:
             return f"hangs, last line: {self.verdict!r}, VM: {self.run['state']}"
         for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU), ("STOP: divide by zero", table.STOPPED)):
             if self.verdict.startswith(prefix):
-                return table.WRONG_CLOCK if status == table.OK and self.run["loader"].get("clock") != "right" else status
+                return self._flaws() if status == table.OK else status
         return f"ends without a known verdict, last line: {self.verdict!r}"
+
+    def _flaws(self):
+        """The status of a guest that passed."""
+        if {loader.get("clock") for loader in self.run["loaders"]} != {"right"}:
+            return table.WRONG_CLOCK
+        return table.UNCHARGED if self.run["uncharged"] else table.OK
 
     @property
     def backend(self):
@@ -96,7 +107,7 @@ class Outcome:
     @property
     def loader_clock(self):
         """What the loader calibrated, for people."""
-        frequency = self.run["loader"].get("frequency")
+        frequency = self.loader.get("frequency")
         return f"{int(frequency) / 1e6:,.0f} MHz" if frequency else "-"
 
     @property
@@ -122,15 +133,18 @@ class Outcome:
         return found
 
     def _check(self):
-        if self.scenario.at and (self.scenario.loader_only or self.scenario.guest_status == table.STOPPED):
+        if self.scenario.until != "strict" or self.scenario.at and self.scenario.guest_status == table.STOPPED:
             return ()
         checks = {table.OK: self._problems_ok, table.STOPPED: self._problems_stopped}
         return checks[self.scenario.guest_status]() if self.scenario.guest_status in checks else ()
 
     def _problems_loader(self):
-        if not self.moves(0):
-            yield "the boot vCPU was not moved in the loader"
-        if int(self.run["loader"].get("held", 0)) == 0:
+        boots = 1 + self.scenario.reboots
+        if len(self.moves(0)) < boots:
+            yield f"the boot vCPU was not moved in the {self.scenario.at} phase of each of {boots} boots"
+        if len(self.run["loaders"]) != boots:
+            yield f"the loader ran {len(self.run['loaders'])} times, expected {boots}"
+        if self.scenario.until != "kernel" and int(self.loader.get("held", 0)) == 0:
             yield "the counter did not run before and after the move either, so moving is not what made the difference"
 
     def _problems_ok(self):
@@ -175,7 +189,7 @@ def make_request(scenarios):
     """What in_host.py is told to do; paths are those inside the host."""
     runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": scenario.append, "intervals": table.INTERVALS,
              "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY, "moves": table.MIN_MOVES,
-             "start": scenario.start}
+             "start": scenario.start, "reboots": scenario.reboots}
             for scenario in scenarios]
     return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
 

@@ -4,9 +4,9 @@
     python3 in_host.py REQUEST.json
 
 REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "intervals", "moving",
-"move_every", "moves", "start"}, ...]}. A run starts on the group of CPUs with that number; a guest that says "hold" has its boot vCPU moved to
-the next one, and is then let go on. A guest that lives is told to end when it has printed so many intervals of each vCPU, each of which was moved so
-often, if they move. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged
+"move_every", "moves", "start", "reboots"}, ...]}. A run starts on the group of CPUs with that number; a guest that
+says "hold" has its boot vCPU moved to the next one, and is then let go on. A guest that lives is told to end when it has printed so many
+intervals of each vCPU, each of which was moved so often, if they move. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged
 here; that is demo.py's part.
 
 Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
@@ -136,7 +136,8 @@ class Guest:
                  "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
                  "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
                  # a guest that is off leaves QEMU there to be asked
-                 "-action", "shutdown=pause,reboot=shutdown", "-S", "-kernel", request["guest"], "-append", run["append"]],
+                 "-action", f"shutdown=pause,reboot={'reset' if run['reboots'] else 'shutdown'}",
+                 "-S", "-kernel", request["guest"], "-append", run["append"]],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[theirs.fileno(), serial.fileno()])
         finally:
             os.sched_setaffinity(0, everywhere)
@@ -256,7 +257,9 @@ def record_line(line, read_ns, result):
     word = line.partition(" ")[0]
     # also in its last words
     if "loader stall=" in line:
-        result["loader"] = parse_pairs(line)
+        result["loaders"].append(parse_pairs(line))
+    if word == "kernel":
+        result["uncharged"] += int(parse_pairs(line)["zero"])
     if word not in ("delta", "winlike"):
         if line:
             result["output"].append(line)
@@ -314,11 +317,12 @@ def run_guest(request, run, groups):
     hang      whether the deadline passed;  state  that of the VM then
     exit, stderr   of QEMU; it is negative when QEMU had to be killed
     backends  each CPU's pmu-backend once the guest ran
-    loader    what its loader counted;  guest   the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
+    loaders   what its loader counted, in each boot;  uncharged   how many threads its kernel charged with no cycles
+    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
     moves     of vCPU threads: to which group, when, and after how many deltas
     """
-    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [], "loader": {}, "guest": {},
-              "deltas": [], "output": [], "moves": []}
+    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [],
+              "loaders": [], "uncharged": 0, "guest": {}, "deltas": [], "output": [], "moves": []}
     guest = Guest(request, run, groups[0])
     try:
         record_run(guest, run, groups, result)

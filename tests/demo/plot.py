@@ -97,7 +97,7 @@ def draw_panel(axes, run, vcpu, title, colours):
 def draw_loader(axes, recording):
     """What the loader counted in its two stalls when its vCPU had moved to the other cluster, and what came of it."""
     for place, (scenario, _) in enumerate(LOADERS):
-        loader = recording[scenario]["loader"]
+        loader = recording[scenario]["loaders"][-1]
         for offset, (stall, colour) in zip((-0.2, 0.2), STALL_COLOURS.items(), strict=True):
             axes.barh(place + offset, int(loader[stall]) / 1e6, height=0.36, color=colour)
         frequency = int(loader["frequency"])
@@ -141,7 +141,7 @@ def main():
         sys.exit(__doc__)
     recording = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     missing = [scenario for scenario, _ in PANELS if not recording.get(scenario, {}).get("deltas")]
-    missing += [scenario for scenario, _ in LOADERS if "frequency" not in recording.get(scenario, {}).get("loader", {})]
+    missing += [scenario for scenario, _ in LOADERS if not recording.get(scenario, {}).get("loaders")]
     if missing:
         sys.exit(f"plot.py: error: no measured deltas of {', '.join(missing)} in {sys.argv[1]}; these guests did not run")
     picture = Path(sys.argv[2])

@@ -13,6 +13,8 @@ STOPPED = "stopped"
 NO_PMU = "no-pmu"
 # It lives, but the loader's clock is off by more than a factor of six.
 WRONG_CLOCK = "wrong-clock"
+# It lives, but threads were charged with no cycles in its kernel's phase.
+UNCHARGED = "uncharged"
 # QEMU did not let the guest run, so that there is no status of the guest to tell.
 REFUSED = "refused"
 
@@ -27,7 +29,7 @@ class Scenario:
     pinning says where the vCPU threads may run: ONE_CLUSTER is the CPUs of the first PMU; MOVING allows all CPUs, and each
     vCPU thread is moved to the next PMU's CPUs (or on one PMU, to the other half of the CPUs) again and again.
     at is the point of the loader's calibration (guests/lib/guest.h) at which the boot vCPU is moved, too; it starts on the CPUs of the
-    PMU with that number, of which the first is KVM's choice. With loader_only the guest ends after the calibration.
+    PMU with that number, of which the first is KVM's choice. until is the guest's last phase, reboots how often it resets the machine after it.
     """
 
     name: str
@@ -40,13 +42,14 @@ class Scenario:
     cpu_options: str = ""
     at: str = ""
     start: int = 0
-    loader_only: bool = False
+    until: str = "strict"
+    reboots: int = 0
 
     @property
     def append(self):
         """The guest's command line."""
         at = f" at={self.at}" if self.at else ""
-        return f"seconds=0 interval_us={INTERVAL_US}{at}" + (" until=loader" if self.loader_only else "")
+        return f"seconds=0 interval_us={INTERVAL_US} until={self.until} reboots={self.reboots}{at}"
 
     @property
     def cpu(self):
@@ -67,6 +70,7 @@ SCENARIOS = (
     Scenario("no-pmu", "patched", "biglittle", False, ONE_CLUSTER, NO_PMU, cpu_options=",pmu=off"),
 )
 
+_KERNELS = (("stock", False, ""), ("patched", True, FIXED_COUNTERS))
 # A move at each point of the loader's calibration, away from the PMU that KVM took and back to it: what comes of it on a stock kernel
 # follows from its arithmetic, 125 times the difference of what 9 ms and 1 ms count. Only tests run them.
 _OUTCOMES = (
@@ -79,11 +83,18 @@ _OUTCOMES = (
     ("end", OK, STOPPED),
 )
 CALIBRATIONS = tuple(
-    Scenario(f"{kernel}-loader-{at}-{way}", kernel, "biglittle", on, MOVING, status if kernel == "stock" else OK,
-             FIXED_COUNTERS if on else "", at=at, start=start, loader_only=True)
-    for kernel, on in (("stock", False), ("patched", True))
+    Scenario(f"{kernel}-loader-{at}-{way}", kernel, "biglittle", on, MOVING, status if kernel == "stock" else OK, backend,
+             at=at, start=start, until="loader")
+    for kernel, on, backend in _KERNELS
     for at, *statuses in _OUTCOMES
     for start, (way, status) in enumerate(zip(("away", "back"), statuses, strict=True)))
+# The same for a move half-way through the kernel's threads, which is not deadly; and for a guest that reboots, moved in each of its loaders
+CALIBRATIONS += tuple(
+    Scenario(f"{kernel}-kernel", kernel, "biglittle", on, MOVING, OK if on else UNCHARGED, backend, at="kernel", until="kernel")
+    for kernel, on, backend in _KERNELS)
+CALIBRATIONS += (
+    Scenario("patched-reboots", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS, at="setup", until="kernel", reboots=3),
+)
 
 # What the picture shows: the same guest and the same moves; above them what the loader counts.
 BEFORE = "stock-moving"

@@ -20,8 +20,10 @@ run:
 	stp	x27, x28, [sp, #80]
 	str	x0, [sp, #FRAME_OUTCOME]
 	adrp	x4, running
-	mov	x5, sp
-	str	x5, [x4, #:lo12:running]
+	add	x4, x4, :lo12:running
+	mrs	x5, tpidr_el1
+	mov	x6, sp
+	str	x6, [x4, x5, lsl #3]
 	msr	elr_el1, x1
 	msr	spsr_el1, x3
 	mov	x0, x2
@@ -34,8 +36,8 @@ run:
 	.endm
 
 	.balign	0x800
-	.globl	vectors_of_conform
-vectors_of_conform:
+	.globl	vectors_of_run
+vectors_of_run:
 	.irp	index, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	vector	\index
 	.endr
@@ -43,9 +45,11 @@ vectors_of_conform:
 caught:
 	mrs	x1, esr_el1
 	adrp	x4, running
-	ldr	x5, [x4, #:lo12:running]
+	add	x4, x4, :lo12:running
+	mrs	x6, tpidr_el1
+	ldr	x5, [x4, x6, lsl #3]
 	cbz	x5, 1f
-	str	xzr, [x4, #:lo12:running]
+	str	xzr, [x4, x6, lsl #3]
 	mov	sp, x5
 	ldr	x6, [sp, #FRAME_OUTCOME]
 	stp	x0, x2, [x6]
@@ -87,7 +91,18 @@ code_count:
 	isb
 	svc	#0
 
+	.globl	code_thread
+code_thread:
+	mrs	x0, pmccntr_el0
+	mrs	x2, cntvct_el0
+	isb
+	spin
+	isb
+	mrs	x1, pmccntr_el0
+	sub	x0, x1, x0
+	svc	#0
+
 	.bss
 	.balign	8
-running:				/* the frame of run(), 0 outside */
-	.skip	8
+running:				/* the frame of run() of each vCPU, 0 outside */
+	.skip	8 * MAX_VCPUS
