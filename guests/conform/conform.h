@@ -17,6 +17,7 @@ struct pmu {
 	unsigned int version;			/* ID_AA64DFR0_EL1.PMUVer */
 	unsigned int counters;			/* PMCR_EL0.N */
 	bool fgt;				/* FEAT_FGT */
+	uint64_t pmcr_at_reset;
 	bool aarch32;				/* at some exception level */
 	bool el2, el3;
 };
@@ -136,6 +137,17 @@ void check_interrupt_enable(void);
 void check_interrupt_global_enable(void);
 void check_interrupt_by_software(void);
 void check_interrupt_at_el0(void);
+
+/* windows.c */
+void check_windows_untouched(void);
+void check_windows_loader(void);
+void check_windows_bitmaps(void);
+void check_windows_context_switches(void);
+void check_windows_user_en(void);
+void check_windows_user_cr_er(void);
+void check_windows_read_pmc(void);
+void check_windows_profiler(void);
+void check_windows_profiler_overflow(void);
 
 /* user.c */
 void check_user_access(void);

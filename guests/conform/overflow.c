@@ -15,7 +15,6 @@
 void overflow_init(void)
 {
 	gic_enable(1 << INTID_PMU | 1 << INTID_TIMER);
-	reset_pmu();
 }
 
 static void start_at(uint64_t value, uint64_t pmcr)

@@ -28,7 +28,7 @@ void check_version(void)
 /* PMCR_EL0.E: 0 on a Warm reset. All else that is of interest here is UNKNOWN then. */
 void check_reset(void)
 {
-	expect_equal("PMCR_EL0.E after reset", 0, read_sysreg(pmcr_el0) & PMCR_E);
+	expect_equal("PMCR_EL0.E after reset", 0, pmu.pmcr_at_reset & PMCR_E);
 }
 
 /* PMCR_EL0.{IMP, IDCODE, N}: read-only. */

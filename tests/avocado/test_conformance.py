@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: KVM's PMU is what the Arm ARM says a PMUv3 is: the cycle counter of one PMU, and fixed counters while the vCPU moves. By
-guests/conform.c; what is known of KVM and of the emulated host is in tests/conformance-known."""
+guests/conform.c, its checks of how Windows uses the PMU included; what is known of KVM and of the emulated host is in tests/conformance-known."""
 import re
 
 from hosts import ARTIFACTS, TOP, EmulatedHost
@@ -12,6 +12,8 @@ KNOWN = TOP / "tests" / "conformance-known"
 # A second, on emulated hosts of the virtual time that instructions take. The guest checks until it is told to stop: when the moves come
 # in its life depends on this machine, that they do must not.
 MOVES, STAY = 200, 0.005
+# What a counter that stands still on the other cluster cannot pass
+MOVING_NEEDS = ["windows_loader", "windows_context_switches", "windows_profiler"]
 
 
 def known_failures(implementations):
@@ -43,6 +45,19 @@ class Conformance(VmTest):
                 self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
             vm.cont().wait_for_console(" checks\n")
             self.judge(host, vm.console)
+
+    def test_stock_moving(self):
+        """
+        The negative control: where the vCPU moves between PMUs and the counter stands still, Windows' access profile is not met
+        """
+        with self.host(pmus=2, files=FILES, icount=True, kernel="stock") as host, \
+                self.vm(host, cpu="host", kernel=CONFORM, append="repeat=until_input group=windows", affinity=host.clusters[0], vcpus=1) as vm:
+            vm.cont().wait_for_console("conform ")
+            vm.move(MOVES, STAY)
+            vm.send("")
+            vm.wait_for_console(" checks\n")
+            for check in MOVING_NEEDS:
+                self.check_in(f"FAIL {check}: ", vm.console, "failed checks")
 
     def test_fixed_counters(self):
         """
