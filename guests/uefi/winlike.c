@@ -14,11 +14,11 @@
 
 /*
  * What the guest does to its own counter, so that it is seen what comes of it: before or in the middle of the loader's calibration, or
- * after READY on the last vCPU.
+ * after READY on the last vCPU. Or it says nothing more after READY, for who has to find that out.
  */
-enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK };
+enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK, FAULT_HANG };
 
-static const char *const faults[] = { "none", "loader", "clock", "still", "back", NULL };
+static const char *const faults[] = { "none", "loader", "clock", "still", "back", "hang", NULL };
 
 enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT };
 
@@ -161,6 +161,8 @@ void guest_main(void)
 		reboot();
 	}
 	print("READY");
+	while (params[FAULT].value == FAULT_HANG)
+		asm volatile("yield");
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
 	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);
 	keep_time();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests of test_windows.py's signals, on sockets of this program in place of a VM's. The row avocado/signals runs it."""
+"""Tests of test_windows.py's signals and of looks.py, on sockets and words of this program in place of a VM's. The row avocado/signals runs it."""
 import contextlib
 import json
 import socket
@@ -8,6 +8,7 @@ import tempfile
 import threading
 import types
 
+import looks
 import tap
 from hosts import WAIT, scaled
 from test_windows import RDP, Agent, Serial, Tcp
@@ -88,8 +89,57 @@ def test_serial():
     check(signal.answers(), "what came after was none")
 
 
+def see(screen="s", console=0, counters=((0x1000, 0x2000),), ticks=((0, 0),)):
+    """Looks, one for each entry of counters and ticks, which hold one value a vCPU."""
+    return [looks.Look(screen, console, *seen) for seen in zip(counters, ticks, strict=True)]
+
+
+def test_looks():
+    """a guest that hangs is told from one that is slow: by its screen, its console, and what its vCPUs do"""
+    waits = see(counters=[(0x1000, 0x2000)] * 3, ticks=[(0, 0), (1, 0), (2, 1)])
+    spins = see(counters=[(0x1000, 0x2000), (0x1004, 0x2000), (0x1ffc, 0x2000)], ticks=[(0, 0), (100, 0), (200, 0)])
+    works = see(counters=[(0x1000, 0x2000), (0x5000, 0x2000), (0x1000, 0x2000)], ticks=[(0, 0), (100, 0), (200, 0)])
+    for told, what in ((waits, "It hangs: screen and console did not change in 3 looks; vCPU 0 waits in WFI; vCPU 1 waits in WFI"),
+                       (spins, "It hangs: screen and console did not change in 3 looks; vCPU 0 spins at 0x1ffc; vCPU 1 waits in WFI"),
+                       (works, "It is slow: screen and console did not change in 3 looks; vCPU 0 works; vCPU 1 waits in WFI"),
+                       (spins + see("other"), "It is slow: screen and console changed"),
+                       (spins + see(console=7), "It is slow: screen and console changed")):
+        check(looks.judge(told).startswith(what), f"expected {what!r}, got {looks.judge(told)!r}")
+
+
+def test_accesses():
+    """the accesses of a VM's vCPUs are taken from a trace, those of other VMs are not"""
+    trace = """# tracer: nop
+ qemu-system-aar-123     [002] d..1.    12.345678: kvm_sys_access: PC: bc5a1f10 PMCR_EL0 (3,3,9,12,0) read
+       CPU 1/KVM-124     [000] d..1.    12.345679: kvm_sys_access: PC: bc5a1f14 PMCNTENCLR_EL0 (3,3,9,12,2) write
+       CPU 0/KVM-999     [000] d..1.    12.345680: kvm_sys_access: PC: 0 PMCR_EL0 (3,3,9,12,0) read
+"""
+    wanted = ["vcpu=0 cpu=2 time=12.345678 pc=0xbc5a1f10 read PMCR_EL0", "vcpu=1 cpu=0 time=12.345679 pc=0xbc5a1f14 write PMCNTENCLR_EL0"]
+    got = list(looks.format_accesses(trace, [123, 124]))
+    check(got == wanted, f"expected {wanted}, got {got}")
+
+
+def test_ssh():
+    """tcp:22: OpenSSH speaks first, and is sent nothing"""
+    with vm_with_socket() as (vm, listener):
+        signal = Tcp(types.SimpleNamespace(ready_detail="22"), vm)
+        heard = []
+
+        def greet():
+            connection = listener.accept()[0]
+            with connection:
+                # of its greeting, so that nothing is left unread, which would be a reset
+                connection.send(b"S")
+                heard.append(connection.recv(100))
+        guest = threading.Thread(target=greet)
+        guest.start()
+        check(signal.answers(), "a greeting was no answer")
+        guest.join()
+        check(heard == [b""], f"expected nothing to be sent, got {heard}")
+
+
 def main():
-    return tap.run(tap.Test(test.__doc__, test) for test in (test_agent, test_tcp, test_serial))
+    return tap.run(tap.Test(test.__doc__, test) for test in (test_agent, test_tcp, test_ssh, test_serial, test_looks, test_accesses))
 
 
 if __name__ == "__main__":

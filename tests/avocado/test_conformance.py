@@ -11,7 +11,7 @@ FILES = [CONFORM, MOVER]
 KNOWN = TOP / "tests" / "conformance-known"
 # A second, on emulated hosts of the virtual time that instructions take. The guest checks until it is told to stop: when the moves come
 # in its life depends on this machine, that they do must not.
-MOVES, STAY = 200, 0.005
+MOVES, FEW_MOVES, STAY = 200, 10, 0.005
 # What a counter that stands still on the other cluster cannot pass
 MOVING_NEEDS = ["windows_loader", "windows_context_switches", "windows_profiler"]
 
@@ -53,11 +53,9 @@ class Conformance(VmTest):
         with self.host(pmus=2, files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, append="repeat=until_input group=windows", affinity=host.clusters[0], vcpus=1) as vm:
             vm.cont().wait_for_console("conform ")
-            vm.move(MOVES, STAY)
-            vm.send("")
-            vm.wait_for_console(" checks\n")
-            for check in MOVING_NEEDS:
-                self.check_in(f"FAIL {check}: ", vm.console, "failed checks")
+            while missing := [check for check in MOVING_NEEDS if f"FAIL {check}: " not in vm.console]:
+                self.log.info("no failure yet of %s", ", ".join(missing))
+                vm.move(FEW_MOVES, STAY)
 
     def test_fixed_counters(self):
         """

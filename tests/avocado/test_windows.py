@@ -11,18 +11,22 @@ import shlex
 import socket
 from pathlib import Path
 
+import looks
 from hosts import ARTIFACTS, WAIT, poll, scaled
 from qemu.qmp import ExecuteError
 from vms import HYBRID, MOVER, VmTest
 
 FIRMWARE = ARTIFACTS / "guests-uefi"
 NO_IMAGE = "needs an image of Windows on Arm: -p windows_image=PATH; docs/windows.md has the other parameters"
+NO_TRACE = "the host's kernel has no trace event kvm:kvm_sys_access (CONFIG_FTRACE), or the user may not use it; do without: -p trace=off"
+ACCESSES = "pmu-accesses.txt"
 NO_SWTPM = "needs swtpm for the TPM, and the host has none; install it there, or do without a TPM: -p tpm=off"
 FORMATS = {"QFI": "qcow2", "vhdx": "vhdx"}
 DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=windows"}
 # What the firmware, and Windows with its emergency console, say on the serial port when they die
 DEAD = re.compile(r"(Synchronous Exception at .*|\b(STOP|FAIL): .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
-# What a service needs to hear before it answers: Remote Desktop's first packet; a line of HTTP for others
+# What a service needs to hear before it answers: nothing for OpenSSH; Remote Desktop's first packet; a line of HTTP for others
+SSH_PORT = 22
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
@@ -89,12 +93,12 @@ class Tcp:
         table = vm.qmp.cmd("human-monitor-command", **{"command-line": "info usernet"})
         port = next(row.split()[3] for row in table.splitlines() if "HOST_FORWARD" in row)
         self.path = vm.host.forward(f"127.0.0.1:{port}")
-        self.greeting = RDP if int(test.ready_detail) == RDP_PORT else HTTP
+        self.greeting = {SSH_PORT: b"", RDP_PORT: RDP}.get(int(test.ready_detail), HTTP)
 
     @staticmethod
     def options(test):
-        """Windows has a driver for this card."""
-        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device", "usb-net,netdev=net"]
+        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm."""
+        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device", "virtio-net-pci,netdev=net"]
 
     def answers(self):
         """Being connected is no answer: QEMU accepts for the guest."""
@@ -130,10 +134,11 @@ class Windows(VmTest):
         self.vars = Path(self.params.get("vars", default=FIRMWARE / "AAVMF_VARS.fd")).absolute()
         self.tpm = self.params.get("tpm", default="new")
         self.disk = self.params.get("disk", default="usb")
-        self.ready, _, self.ready_detail = self.params.get("ready", default="agent").partition(":")
+        self.ready, _, self.ready_detail = self.params.get("ready", default="tcp:22").partition(":")
         self.boot_seconds = float(self.params.get("boot_seconds", default=600))
         self.moves = int(self.params.get("moves", default=6000))
-        for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS)):
+        self.trace = self.params.get("trace", default="off")
+        for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS), ("trace", self.trace, ("off", "on"))):
             if value not in table:
                 self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
 
@@ -147,7 +152,9 @@ class Windows(VmTest):
                                                              wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
             signal = SIGNALS[self.ready](self, vm)
             try:
-                self.start(vm)
+                with self.traced(vm):
+                    self.start(vm)
+                    self.wait(vm, signal, "Windows to be up", self.boot_seconds, allowed={"RESET"})
                 self.follow(vm, signal)
             except AssertionError:
                 vm.screenshot()
@@ -188,13 +195,26 @@ class Windows(VmTest):
         except ExecuteError as error:
             self.fail(f"expected the VM to start, got: {error}")
 
-    def follow(self, vm, signal):
-        """From its start to its last answer."""
-        def wait(what, seconds, **kwargs):
-            poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), vm.explain, INTERVAL, seconds)
+    def wait(self, vm, signal, what, seconds, **kwargs):
+        """Until it answers, and a Windows that was updated may restart meanwhile if allowed; if it does not, says whether it hangs."""
+        poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), lambda: f"{looks.watch(vm)}. {vm.explain()}", INTERVAL,
+             seconds)
 
-        # a Windows that was updated restarts
-        wait("Windows to be up", self.boot_seconds, allowed={"RESET"})
+    @contextlib.contextmanager
+    def traced(self, vm):
+        """Leaves what the guest does to the PMU meanwhile in a file, if asked for."""
+        if self.trace == "off":
+            yield
+            return
+        if not looks.start_trace(vm.host):
+            self.cancel(NO_TRACE)
+        try:
+            yield
+        finally:
+            (vm.host.logs / ACCESSES).write_text(looks.end_trace(vm.host, vm.threads))
+
+    def follow(self, vm, signal):
+        """From its being up to its last answer."""
         self.log.info("up; %d vCPUs move between clusters, %d times each", len(vm.cpus), self.moves)
         try:
             vm.move(self.moves, STAY, check=lambda: self.check_console(vm))
@@ -202,7 +222,7 @@ class Windows(VmTest):
             self.check_lives(vm)
             raise
         signal.ask_again()
-        wait("an answer after the moves", ANSWER)
+        self.wait(vm, signal, "an answer after the moves", ANSWER)
 
     def check_lives(self, vm, allowed=()):
         """Fails if not, with its last words if it has any: they may come after the news of its end."""

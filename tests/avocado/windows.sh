@@ -11,10 +11,10 @@ windows() {
 	tr '\n' ' ' <"$TMP/tap" | grep -qE -- "$expected"
 }
 
-# on_ours EXPECTED ARGUMENT...: with the image of guests/uefi
+# on_ours EXPECTED ARGUMENT...: with the image of guests/uefi, or the one in IMAGE
 on_ours() {
 	local expected=$1
 	shift
-	windows "$expected" -p "windows_image=$ARTIFACTS/guests-uefi/winlike.img" -p memory=512 -p ready=serial:READY \
+	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p memory=512 -p ready=serial:READY \
 		-p moves=200 "$@"
 }

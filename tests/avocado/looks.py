@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest seen from outside: whether one that does not come up hangs, or is only slow; and which registers of the PMU it accesses."""
+import re
+import time
+from dataclasses import dataclass
+
+# How often a guest is looked at, and seconds between
+LOOKS, PAUSE = 6, 1
+# A loop that waits for something is in one page of code
+PAGE = 0xfff
+# Clock ticks (10 ms) of the vCPU's thread between the first look and the last: below, it was not running but waiting in WFI
+IDLE_TICKS = 5
+PROGRAM_COUNTER = re.compile(r"\bPC=([0-9a-f]+)")
+SCREEN = "look.ppm"
+
+INSTANCE = "/sys/kernel/tracing/instances/pmu-accesses"
+EVENT = "kvm/kvm_sys_access"
+# The PMU's registers: CRn 9 with CRm 12 to 14, CRn 14 with CRm 8 to 15
+FILTER = "(CRn == 9 && CRm >= 12 && CRm <= 14) || (CRn == 14 && CRm >= 8)"
+# KiB for each CPU. What comes when it is full is not recorded: the loader comes first.
+BUFFER = 4096
+ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: (?P<pc>[0-9a-f]+) (?P<register>\S+) "
+                    r"\([\d,]+\) (?P<direction>read|write)")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at a time: the screen, the length of the console, and of each vCPU its PC and its thread's CPU time."""
+
+    screen: str
+    console: int
+    counters: tuple
+    ticks: tuple
+
+
+def take_look(vm):
+    """A Look at a VM."""
+    vm.qmp.cmd("screendump", filename=f"{vm.host.folder}/{SCREEN}")
+    registers = vm.qmp.cmd("human-monitor-command", **{"command-line": "info registers -a"})
+    times = vm.host.run("cat", *(f"/proc/{thread}/stat" for thread in vm.threads)).splitlines()
+    # user and system time; the name before may have spaces
+    ticks = tuple(sum(map(int, line.rpartition(")")[2].split()[11:13])) for line in times)
+    return Look(vm.host.run("sha256sum", SCREEN).split()[0], len(vm.console),
+                tuple(int(found, 16) for found in PROGRAM_COUNTER.findall(registers)), ticks)
+
+
+def describe_vcpu(counters, ticks):
+    """What one was doing, and whether it gets anywhere."""
+    if ticks[-1] - ticks[0] < IDLE_TICKS:
+        return "waits in WFI", False
+    if len({counter & ~PAGE for counter in counters}) == 1:
+        return f"spins at {counters[-1]:#x}", False
+    return "works", True
+
+
+def judge(looks):
+    """A sentence: whether a guest that has been looked at so often hangs."""
+    shown = len({(look.screen, look.console) for look in looks}) > 1
+    vcpus = [describe_vcpu(counters, ticks) for counters, ticks in
+             zip(zip(*(look.counters for look in looks), strict=True), zip(*(look.ticks for look in looks), strict=True), strict=True)]
+    alive = shown or any(works for _, works in vcpus)
+    told = "; ".join(f"vCPU {number} {what}" for number, (what, _) in enumerate(vcpus))
+    return f"It {'is slow' if alive else 'hangs'}: screen and console {'changed' if shown else 'did not change'} in {len(looks)} looks; {told}"
+
+
+def watch(vm):
+    """Looks at a VM for some seconds, and judges."""
+    looks = [take_look(vm)]
+    while len(looks) < LOOKS:
+        time.sleep(PAUSE)
+        looks.append(take_look(vm))
+    return judge(looks)
+
+
+def start_trace(host):
+    """From now on KVM's accesses to the PMU for guests are recorded; returns whether the host's kernel can."""
+    script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; echo 0 >options/overwrite; "
+              f"echo {BUFFER} >buffer_size_kb; echo '{FILTER}' >events/{EVENT}/filter; echo 1 >events/{EVENT}/enable; echo 1 >tracing_on")
+    can = host.status("sh", "-c", script)[0] == 0
+    if not can:
+        host.status("rmdir", INSTANCE)
+    return can
+
+
+def format_accesses(trace, threads):
+    """Lines for a file, in order; those of threads that are no vCPU of this VM are left out."""
+    for line in trace.splitlines():
+        found = ACCESS.search(line)
+        if found and int(found["thread"]) in threads:
+            yield (f"vcpu={threads.index(int(found['thread']))} cpu={int(found['cpu'])} time={found['time']} pc=0x{found['pc']} "
+                   f"{found['direction']} {found['register']}")
+
+
+def end_trace(host, threads):
+    """The accesses of these vCPU threads, as the text of a file; nothing is recorded any more."""
+    host.run("sh", "-c", f"echo 0 >{INSTANCE}/tracing_on")
+    trace = host.run("cat", f"{INSTANCE}/trace")
+    host.run("rmdir", INSTANCE)
+    return "".join(f"{line}\n" for line in format_accesses(trace, threads))

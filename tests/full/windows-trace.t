@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: with trace=on the Windows test leaves the accesses to the PMU in their order, first those of the loader; docs/windows.md.
+# The kernel is one as distributions have it, with trace events; KERNEL= takes another.
+set -euo pipefail
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=../tap.sh
+. "$TOP/tests/tap.sh"
+# shellcheck source=../avocado/windows.sh
+. "$TOP/tests/avocado/windows.sh"
+
+# Of the image of guests/uefi, by lib/calibrate.c
+LOADER="read PMCCNTR_EL0
+read PMCR_EL0
+write PMCNTENCLR_EL0
+write PMOVSCLR_EL0
+write PMINTENCLR_EL1
+write PMCR_EL0
+write PMCCFILTR_EL0
+write PMCNTENSET_EL0
+write PMUSERENR_EL0
+read PMCCNTR_EL0"
+
+# The loader's accesses are those of the first vCPU alone, and others come after them.
+traces() {
+	local file
+	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p "kernel=${KERNEL:-apparmor}" -p trace=on
+	file=$(find "$BUILD/results/avocado/latest/test-results/" -follow -name pmu-accesses.txt | head -n 1)
+	head -n 20 "$file"
+	! grep -vxE 'vcpu=[0-3] cpu=[0-3] time=[0-9.]+ pc=0x[0-9a-f]+ (read|write) PM[A-Z0-9_]+' "$file" || return
+	diff <(echo "$LOADER") <(head -n 10 "$file" | cut -d ' ' -f 5-)
+	! head -n 10 "$file" | grep -v '^vcpu=0 ' || return
+	grep -q '^vcpu=3 .* read PMCCNTR_EL0$' "$file"
+}
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+check "the accesses are recorded" traces
+check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" -p kernel=patched -p trace=on
+finish
