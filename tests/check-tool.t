@@ -69,6 +69,7 @@ some CPUs of each, no pmu-hybrid|stock|--kvm pmu,set-pmu --cpus 2-5|1|taskset -c
 no CPUs|hybrid|--kvm pmu,set-pmu --cpus=|3||The vCPU threads may run on none of .*
 a KVM without a PMU for guests|hybrid|--kvm none|3||KVM has no PMU for guests.*
 a KVM that nobody knows|hybrid||2||.*root has no KVM to ask
+a QEMU whose word would drive a terminal|rude|--kvm pmu,set-pmu,fixed-counters|2||qemu: [?].2Jno
 a QEMU that does not start|broken|--kvm pmu,set-pmu,fixed-counters|2||qemu: -accel kvm: Could not access KVM
 '
 
@@ -107,7 +108,7 @@ make_root() {
 	# in front of the machine's own, if there is one
 	put "$TMP/no-libvirt/libvirt.so.0" ''
 	mkdir "$TMP/bin"
-	for name in hybrid stock broken garbage wrapper silent asleep; do
+	for name in hybrid stock broken rude garbage wrapper silent asleep; do
 		ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
 	done
 }

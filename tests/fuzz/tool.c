@@ -196,6 +196,48 @@ static void check_report(const Report *report, const Host *host)
 	}
 }
 
+/* For scripts: one of three things on one line, a reason on one line unless all is well, and no CPU that cannot be used */
+static void check_start(const Host *host, const Qemu *qemu, const CPUs *cpus)
+{
+	static const char prefix[] = "taskset -c ";
+	Advice advice = { };
+	Level level = advise_start(host, qemu, cpus, &advice);
+
+	g_assert_true(!advice.reason == (level == LEVEL_OK));
+	for (const char *p = advice.reason; p && *p; p++) {
+		g_assert_false(g_ascii_iscntrl(*p));
+	}
+	g_assert_true(!advice.reason || g_utf8_validate(advice.reason, -1, NULL));
+	if (advice.line && g_str_has_prefix(advice.line, prefix)) {
+		ArmHostCPUSet pinned;
+
+		g_assert_cmpint(level, ==, LEVEL_WARNING);
+		g_assert_true(arm_host_cpu_set_parse(advice.line + strlen(prefix), &pinned, &(Error *){ NULL }));
+		g_assert_false(cpus_are_empty(&pinned));
+		g_assert_true(cpus_are_in(&pinned, &cpus->online));
+		g_assert_true(cpus_are_in(&pinned, &host->allowed));
+	} else if (advice.line) {
+		g_assert_cmpstr(advice.line, ==, "-cpu host,pmu-hybrid=on");
+		g_assert_cmpint(level, <=, LEVEL_WARNING);
+	} else {
+		g_assert_cmpint(level, !=, LEVEL_WARNING);
+	}
+	g_free(advice.line);
+	g_free(advice.reason);
+}
+
+static void judge_start(const Input *input, const Host *host, const Qemu *qemu)
+{
+	CPUs cpus = { host->present, cpus_and(&host->present, &host->online) };
+	g_autoptr(GError) error = NULL;
+	ArmHostCPUSet asked;
+
+	check_start(host, qemu, &cpus);
+	if (input->cpus && arm_host_cpu_set_parse(input->cpus, &asked, &error)) {
+		check_start(host, qemu, &(CPUs){ asked, cpus_and(&asked, &host->online) });
+	}
+}
+
 static bool look(const Input *input, const Host *host, Report *report, Error **errp)
 {
 	FuzzMonitor monitor = { { answer, NULL, NO_PEER }, input };
@@ -231,7 +273,8 @@ static void judge(const Input *input)
 	Host host = { };
 	Report *report = report_new();
 	Report *of_host = report_new();
-	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2", .hybrid = get_answer(input, 3) };
+	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2", .hybrid = get_answer(input, 3),
+		      .trouble = get_answer(input, 3) == UNKNOWN ? (char *)"it said \033[2J\n" : NULL };
 	g_autoptr(GError) error = NULL;
 
 	if (host_read(&host, root, &error)) {
@@ -240,6 +283,7 @@ static void judge(const Input *input)
 		judge_kernel(&host, of_host);
 		judge_qemu(&qemu, &host, of_host);
 		check_report(of_host, &host);
+		judge_start(input, &host, &qemu);
 		if (look(input, &host, report, &error)) {
 			g_assert_no_error(error);
 			check_report(report, &host);

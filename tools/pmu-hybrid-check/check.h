@@ -36,6 +36,8 @@ typedef struct Report {
 Report *report_new(void);
 void report_free(Report *report);
 void report_add(Report *report, Level level, const char *topic, const char *format, ...) G_GNUC_PRINTF(4, 5);
+/* One line of valid text, in place of one that others wrote; takes it */
+char *make_printable(char *text);
 /* What to do about the last finding */
 void report_advise(Report *report, const char *format, ...) G_GNUC_PRINTF(2, 3);
 char *report_format(const Report *report, bool json);

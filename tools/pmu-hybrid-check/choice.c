@@ -186,6 +186,9 @@ Level advise_start(const Host *host, const Qemu *qemu, const CPUs *cpus, Advice 
 
 	*advice = (Advice){ };
 	level = advise(host, qemu, cpus, &choice, able, advice);
+	if (advice->reason) {
+		advice->reason = make_printable(advice->reason);
+	}
 	g_clear_error(&choice.error);
 	return level;
 }

@@ -42,7 +42,7 @@ void report_free(Report *report)
 }
 
 /* Names come from sysfs, processes and monitors: a line must stay one, and may not drive a terminal. */
-static char *make_printable(char *text)
+char *make_printable(char *text)
 {
 	char *valid = g_utf8_make_valid(text, -1);
 
