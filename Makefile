@@ -57,6 +57,7 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 
 .PHONY: deb
 deb: deps-check trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
+	packages/libvirt
 	packages/qemu
 	packages/linux
 

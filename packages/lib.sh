@@ -29,3 +29,15 @@ publish() {
 		step "$PACKAGES/${deb##*/}"
 	done
 }
+
+# publish_source FOLDER: its source packages take the place of older ones of these names
+publish_source() {
+	local dsc name
+	for dsc in "$1"/*.dsc; do
+		name=${dsc##*/}
+		name=${name%%_*}
+		rm -f "$PACKAGES/$name"_*.{dsc,tar.*}
+		(cd "$1" && mv "$name"_*.{dsc,tar.*} "$PACKAGES")
+		step "$PACKAGES/${dsc##*/}"
+	done
+}

@@ -17,7 +17,7 @@ list_with_shebang() {
 # Patches, upstream's own formats and a fuzzer's inputs have no room for one; JSON has no comments; the licence text is no program.
 find_without_spdx() {
 	local found
-	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' ':!tests/fuzz/corpus' ':!tests/fuzz/tool-corpus' ':!packages/debian/copyright' |
+	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' ':!tests/fuzz/corpus' ':!tests/fuzz/tool-corpus' ':!packages/*copyright' |
 		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
 	echo "$found"
 	[ -z "$found" ]

@@ -9,9 +9,7 @@ is the disk of guests/uefi, which measures and divides as Windows does.
     tests/full/packages.t story     what comes after, with packages that are built if need be
 """
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import host
 import tap
+from installed import Board, Failure, expect, run
 
 TOP = host.TOP
 PACKAGES = TOP / "build/packages"
@@ -47,68 +46,6 @@ LINE = r"^delta vcpu=.* cycles=[1-9]"
 TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) -prune -o -name '*pmu-hybrid*' -print"
 
 
-class Failure(AssertionError):
-    """A claim that does not hold."""
-
-
-def expect(pattern, text):
-    """Of the lines one has to match."""
-    if not re.search(pattern, text, re.M):
-        raise Failure(f"expected a line with {pattern!r}, got:\n{text}")
-    return text
-
-
-def run(*command, **kwargs):
-    """The output of a command of this machine, which has to succeed."""
-    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
-    if result.returncode:
-        raise Failure(f"{shlex.join(map(str, command))} ended with status {result.returncode}:\n{result.stdout}")
-    return result.stdout
-
-
-class Board:
-    """The Debian, on its disk; it can be started more than once."""
-
-    def __init__(self, disk, files):
-        self._disk, self._files, self._machine = disk, files, None
-
-    def boot(self, kernel=None):
-        """By the stock kernel, or by an image."""
-        self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"], files=self._files, system=self._disk,
-                                          image=kernel)
-        self._machine.start(600)
-
-    def run(self, script, status=0, timeout=1800):
-        """What it prints; the status it has to end with."""
-        command = [*map(str, self._machine.connection.command("-T")), f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
-        with tempfile.TemporaryFile("w+") as output:
-            found = self._machine.run(command, time.monotonic() + host.scale_timeout(timeout), "a step", stdin=subprocess.DEVNULL,
-                                      stdout=output)
-            output.seek(0)
-            text = output.read()
-        if found != status:
-            raise Failure(f"expected status {status}, got {found}:\n{script}\n{text}")
-        return text
-
-    def halt(self):
-        """As it is halted by a person."""
-        # once this session is over, as a shutdown begins with the end of sessions
-        self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
-        try:
-            self._machine.process.wait(host.scale_timeout(600))
-        except subprocess.TimeoutExpired as error:
-            raise Failure("the board did not power off") from error
-
-    def read(self, path, target):
-        """A file on its disk, while it is off."""
-        run("debugfs", "-R", f"dump {path} {target}", self._disk)
-
-    def stop(self):
-        """At once."""
-        if self._machine:
-            self._machine.stop()
-
-
 class Story:
     """The claims, in the order of the page."""
 
@@ -119,9 +56,10 @@ class Story:
         """the packages build"""
         config = run("testbed/build-kernel", "--config", "debian", cwd=TOP).splitlines()[-1]
         run("env", f"LINUX_CONFIG={config}", "packages/linux", cwd=TOP)
+        run("packages/libvirt", cwd=TOP)
         run("packages/qemu", cwd=TOP)
         self._debs = sorted(PACKAGES.glob("*.deb"))
-        expect(r"^3$", str(len(self._debs)))
+        expect(r"^4$", str(len(self._debs)))
 
     def lint(self):
         """lintian finds no fault with them"""

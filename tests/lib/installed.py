@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Debian as its installer leaves it, which testbed/debian has put on a disk, and what tests of packages expect of it."""
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+
+import host
+
+
+class Failure(AssertionError):
+    """A claim that does not hold."""
+
+
+def expect(pattern, text):
+    """Of the lines one has to match."""
+    if not re.search(pattern, text, re.M):
+        raise Failure(f"expected a line with {pattern!r}, got:\n{text}")
+    return text
+
+
+def run(*command, **kwargs):
+    """The output of a command of this machine, which has to succeed."""
+    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    if result.returncode:
+        raise Failure(f"{shlex.join(map(str, command))} ended with status {result.returncode}:\n{result.stdout}")
+    return result.stdout
+
+
+class Board:
+    """The Debian, on its disk; it can be started more than once."""
+
+    def __init__(self, disk, files):
+        self._disk, self._files, self._machine = disk, files, None
+
+    def boot(self, kernel=None):
+        """By the stock kernel, or by an image."""
+        self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"], files=self._files, system=self._disk,
+                                          image=kernel)
+        self._machine.start(600)
+
+    def run(self, script, status=0, timeout=1800):
+        """What it prints; the status it has to end with."""
+        command = [*map(str, self._machine.connection.command("-T")), f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
+        with tempfile.TemporaryFile("w+") as output:
+            found = self._machine.run(command, time.monotonic() + host.scale_timeout(timeout), "a step", stdin=subprocess.DEVNULL,
+                                      stdout=output)
+            output.seek(0)
+            text = output.read()
+        if found != status:
+            raise Failure(f"expected status {status}, got {found}:\n{script}\n{text}")
+        return text
+
+    def halt(self):
+        """As it is halted by a person."""
+        # once this session is over, as a shutdown begins with the end of sessions
+        self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
+        try:
+            self._machine.process.wait(host.scale_timeout(600))
+        except subprocess.TimeoutExpired as error:
+            raise Failure("the board did not power off") from error
+
+    def read(self, path, target):
+        """A file on its disk, while it is off."""
+        run("debugfs", "-R", f"dump {path} {target}", self._disk)
+
+    def stop(self):
+        """At once."""
+        if self._machine:
+            self._machine.stop()

@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Claim: libvirt-pmu-hybrid builds, from its own source package too; dpkg installs it into a toy root, where libvirt's list of Arm features
+# has pmu-hybrid from then on, whatever libvirt is upgraded to, and is the distribution's again when the package is gone.
+#
+# The libvirt there is a package of one file. Its list is that of the emulated host's Debian, or one that others have added names to.
+set -euo pipefail
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
+
+NAME=libvirt-pmu-hybrid
+LIST=usr/share/libvirt/cpu_map/arm_features.xml
+PATCH=("$TOP"/libvirt/patches/*.patch)
+
+# All that a list has; comments and empty lines are nobody's.
+list_features() {
+	sed -n "s|^ *<feature name='\(.*\)'/>$|\1|p" "$1"
+}
+
+# make_libvirt VERSION LIST
+make_libvirt() {
+	local root=$TMP/libvirt-$1
+	mkdir -p "$root/DEBIAN" "$root/${LIST%/*}"
+	cp "$2" "$root/$LIST"
+	printf '%s\n' 'Package: libvirt-common' "Version: $1" 'Architecture: all' 'Maintainer: toy <toy@packages.invalid>' \
+		'Description: toy' >"$root/DEBIAN/control"
+	dpkg-deb --build --root-owner-group "$root" "$TMP/libvirt-$1.deb" >/dev/null
+}
+
+# What a running systemd is asked for is written down; virtqemud is active, libvirtd is not.
+make_stand_ins() {
+	local name
+	mkdir "$TMP/bin"
+	for name in systemctl deb-systemd-invoke; do
+		printf '#!/bin/sh\necho "%s $*" >>"%s"\n' "$name" "$TMP/asked" >"$TMP/bin/$name"
+	done
+	# shellcheck disable=SC2016 # the stand-in's parameters
+	echo '[ "$3" = virtqemud.service ]' >>"$TMP/bin/systemctl"
+	printf '#!/bin/sh\necho "virt_use_usb --> off"\n' >"$TMP/bin/getsebool"
+	chmod +x "$TMP/bin"/*
+}
+
+toy_dpkg() {
+	PATH=$TMP/bin:$PATH fakeroot dpkg --root="$TMP/root" --force-script-chrootless,not-root,unsafe-io "$@" 2>&1
+}
+
+before_each() {
+	rm -rf "$TMP/root" "$TMP/asked"
+	mkdir -p "$TMP/root/var/lib/dpkg/info" "$TMP/root/var/lib/dpkg/updates" "$TMP/root/var/log" "$TMP/root/run/systemd/system"
+	touch "$TMP/root/var/lib/dpkg/status" "$TMP/root/var/lib/dpkg/available" "$TMP/asked"
+	toy_dpkg --install "$TMP/libvirt-1.deb"
+}
+
+# has_all OLD NEW: NEW is XML and has what OLD has, in the same order, and pmu-hybrid once
+has_all() {
+	python3 -c 'import sys, xml.etree.ElementTree as ET; ET.parse(sys.argv[1])' "$2"
+	diff <(list_features "$1" | grep -vx pmu-hybrid) <(list_features "$2" | grep -vx pmu-hybrid)
+	[ "$(list_features "$2" | grep -cx pmu-hybrid)" = 1 ]
+}
+
+# expect_list FILE: the toy's list has all of FILE, and all may read it
+expect_list() {
+	has_all "$1" "$TMP/root/$LIST"
+	[ "$(stat -c %a "$TMP/root/$LIST")" = 644 ]
+}
+
+restarts() {
+	grep -c '^deb-systemd-invoke restart virtqemud.service$' "$TMP/asked" || true
+}
+
+builds() {
+	"$TOP/packages/libvirt"
+	DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
+	[ -s "$DEB" ]
+}
+
+rebuilds() {
+	local source=$TMP/source
+	dpkg-source --extract "$BUILD/packages/$NAME"_*.dsc "$source"
+	(cd "$source" && dpkg-buildpackage --build=binary --no-check-builddeps --unsigned-changes)
+	cmp "$TMP/${DEB##*/}" "$DEB"
+}
+
+installs() {
+	toy_dpkg --install "$DEB"
+	expect_list "$TMP/list"
+	cmp "$TMP/root/$LIST.distrib" "$TMP/list"
+	grep -q '^/sys/bus/event_source/devices/ r,$' "$TMP/root/etc/apparmor.d/abstractions/libvirt-qemu.d/$NAME"
+}
+
+as_the_patch() {
+	cp "$TMP/list" "$TMP/arm_features.xml"
+	patch --quiet -d "$TMP" -p3 <"${PATCH[0]}"
+	toy_dpkg --install "$DEB"
+	diff "$TMP/arm_features.xml" <(grep -v ' made of arm_features.xml.distrib by the package ' "$TMP/root/$LIST")
+}
+
+upgraded() {
+	toy_dpkg --install "$DEB"
+	toy_dpkg --install "$TMP/libvirt-$1.deb"
+	expect_list "$TMP/$2"
+	cmp "$TMP/root/$LIST.distrib" "$TMP/$2"
+	[ "$(toy_dpkg --audit)" = "" ]
+}
+
+no_need_to_restart() {
+	toy_dpkg --install "$DEB"
+	[ "$(restarts)" = 1 ]
+	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
+	[ "$(restarts)" = 1 ]
+	toy_dpkg --install "$TMP/libvirt-2.deb"
+	[ "$(restarts)" = 2 ]
+	! grep -q 'restart libvirtd' "$TMP/asked"
+}
+
+unreadable() {
+	toy_dpkg --install "$DEB"
+	toy_dpkg --install "$TMP/libvirt-4.deb" >"$TMP/said"
+	cat "$TMP/said"
+	grep -q '^libvirt-pmu-hybrid: warning: .* does not end with one </cpus>, .* by <qemu:commandline>$' "$TMP/said"
+	cmp "$TMP/root/$LIST" "$TMP/unreadable"
+	toy_dpkg --install "$TMP/libvirt-1.deb"
+	expect_list "$TMP/list"
+}
+
+hints() {
+	toy_dpkg --install "$DEB" >"$TMP/said"
+	grep -q "setsebool -P virt_use_usb on" "$TMP/said"
+	sed -i 's/off/on/' "$TMP/bin/getsebool"
+	toy_dpkg --install "$DEB" >"$TMP/said"
+	! grep -q setsebool "$TMP/said"
+}
+
+# goes ACTION VERSION: all that is in the root is as if it had never been there
+goes() {
+	local before
+	toy_dpkg --install "$TMP/libvirt-$2.deb"
+	before=$(cd "$TMP/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
+	toy_dpkg --install "$TMP/libvirt-$2.deb"
+	toy_dpkg "$1" "$NAME"
+	[ "$1" != --remove ] || toy_dpkg --purge "$NAME"
+	diff <(echo "$before") <(cd "$TMP/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+	[ -z "$(dpkg-divert --root "$TMP/root" --list)" ]
+	[ -z "$(find "$TMP/root" -name '*pmu-hybrid*')" ]
+}
+
+# What dpkg asks for when a removal fails, and after one was cut off
+removal_fails() {
+	local list=$TMP/root/usr/share/$NAME/list
+	toy_dpkg --install "$DEB"
+	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$list" remove
+	cmp "$TMP/root/$LIST" "$TMP/list"
+	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$list" remove
+	cmp "$TMP/root/$LIST" "$TMP/list"
+	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$TMP/root/var/lib/dpkg/info/$NAME.postinst" abort-remove
+	expect_list "$TMP/list"
+}
+
+without_libvirt() {
+	toy_dpkg --install "$DEB"
+	toy_dpkg --purge --force-depends libvirt-common
+	[ ! -e "$TMP/root/$LIST" ]
+	toy_dpkg --purge "$NAME"
+	[ -z "$(find "$TMP/root" -path "$TMP/root/var" -prune -o -name '*arm_features*' -print)" ]
+}
+
+# patch_applies LIST: to one that has grown
+patch_applies() {
+	cp "$TMP/$1" "$TMP/arm_features.xml"
+	patch -d "$TMP" -p3 <"${PATCH[0]}"
+	has_all "$TMP/$1" "$TMP/arm_features.xml"
+}
+
+make_lists() {
+	debugfs -R "dump /$LIST $TMP/list" "$ARTIFACTS/rootfs.img" 2>/dev/null
+	[ -s "$TMP/list" ] || die "the emulated host's system has no /$LIST; run 'make host'"
+	# others' names: after the last one, before the first one
+	sed "s|^</cpus>|  <!-- Memory tagging -->\n  <feature name='mte'/>\n\n&|" "$TMP/list" >"$TMP/grown-end"
+	sed "s|^<cpus>|&\n\n  <!-- Debug -->\n  <feature name='pmu'/>\n  <feature name='kvm-steal-time'/>|" "$TMP/list" >"$TMP/grown-start"
+	sed "s|^</cpus>|  <feature name='pmu-hybrid'/>\n&|" "$TMP/list" >"$TMP/has-it"
+	sed "/^<\/cpus>/d" "$TMP/list" >"$TMP/unreadable"
+	make_libvirt 1 "$TMP/list"
+	make_libvirt 2 "$TMP/grown-end"
+	make_libvirt 3 "$TMP/has-it"
+	make_libvirt 4 "$TMP/unreadable"
+	make_libvirt 5 "$TMP/grown-start"
+}
+
+main() {
+	TMP=$(mktemp -d)
+	trap 'rm -rf "$TMP"' EXIT
+	need debugfs e2fsprogs
+	need fakeroot fakeroot
+	need patch patch
+	make_lists
+	make_stand_ins
+	check 'the package builds' builds
+	DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
+	check 'its source package builds the same, to the byte' rebuilds
+	check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" "$BUILD/packages/$NAME"_*.dsc
+	check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' installs
+	check 'the list is as the patch for libvirt makes it' as_the_patch
+	check 'an upgrade of libvirt whose list has grown at its end' upgraded 2 grown-end
+	check 'an upgrade of libvirt whose list has grown at its start' upgraded 5 grown-start
+	check 'an upgrade to a libvirt that knows pmu-hybrid' upgraded 3 has-it
+	check 'an upgrade to a list that is none is told of, and mended by the next one' unreadable
+	check 'the daemon that runs is restarted when the list has changed, and only then' no_need_to_restart
+	check 'with SELinux it says which boolean is off' hints
+	check 'removed and purged, it leaves nothing' goes --remove 1
+	check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2
+	check 'a removal that fails, or is done twice, keeps a list' removal_fails
+	check 'libvirt removed by force takes the list along' without_libvirt
+	check 'the patch applies to a list that has grown at its end' patch_applies grown-end
+	check 'the patch applies to a list that has grown at its start' patch_applies grown-start
+	finish
+}
+
+main
