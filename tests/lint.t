@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays below 300 lines a file.
+# Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays below 300 lines a file. Subjects of commits
+# are `area: imperative`, in at most 72 columns.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
 . "$TOP/tests/tap.sh"
 cd "$TOP"
+
+# Commits after this one have such a subject; older ones have what they have.
+SUBJECTS_SINCE=0f72b85
+AREAS='tests|testbed|bench|guests|linux|qemu|scripts|docs|demo|tool'
+# Nouns, articles and past tenses that began a subject before
+NO_IMPERATIVE='a|an|the|adds|added|fixes|fixed|makes|more|new|no|our|what|when|where|all|each|two'
 
 list_with_shebang() {
 	# awk's variables, not the shell's
@@ -27,6 +34,41 @@ find_long_shell() {
 	wc -l "$@" | awk '$2 != "total" && $1 >= 300 { print; found = 1 } END { exit found }'
 }
 
+# Reads lines "COMMIT SUBJECT", prints those with a fault.
+find_bad_subjects() {
+	local commit subject fault found=0 form="^($AREAS): [a-z]+ [^ ]" noun="^[a-z]+: ($NO_IMPERATIVE) "
+	while read -r commit subject; do
+		fault=
+		[ ${#subject} -le 72 ] || fault="${#subject} columns, the limit is 72"
+		[[ $subject =~ $form ]] || fault="not '$AREAS', a colon and an imperative in lower case"
+		[[ ! $subject =~ $noun ]] || fault="the first word after the area is no imperative"
+		[[ $subject != *. ]] || fault="a full stop at the end"
+		[ -z "$fault" ] || { echo "$commit $subject: $fault"; found=1; }
+	done
+	return "$found"
+}
+
+check_subjects() {
+	git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD || die "the history lacks commit $SUBJECTS_SINCE; fetch all of it (git fetch --unshallow)"
+	git log --no-merges --format='%h %s' "$SUBJECTS_SINCE.." >"$TMP/subjects"
+	find_bad_subjects <"$TMP/subjects"
+}
+
+BAD_SUBJECTS='1 book: name no known area
+2 tests: Begin with a capital letter
+3 tests: new test of a board
+4 tests: end with a full stop.
+5 tests,docs: name two areas
+6 tests: say so much in the first line of a message that it does not fit into it
+7 say nothing of the area'
+
+bad_subjects_are_found() {
+	local found
+	found=$(find_bad_subjects <<<"$BAD_SUBJECTS" || true)
+	echo "$found"
+	[ "$(cut -d ' ' -f 1 <<<"$found" | tr '\n' ' ')" = '1 2 3 4 5 6 7 ' ]
+}
+
 main() {
 	local -a shell python
 	TMP=$(mktemp -d)
@@ -40,6 +82,8 @@ main() {
 	check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
 	check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
 	check "each file has its SPDX line" find_without_spdx
+	check "commit subjects are 'area: imperative', at most 72 columns" check_subjects
+	check "bad commit subjects are found" bad_subjects_are_found
 	finish
 }
 
