@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU series can give is explained, and each
-command is run by a test, or marked as needing hardware. The page of the tests names the rows that there are."""
+command is run by a test, or marked as needing hardware. The page of the tests names the rows that there are. Pictures
+and tables of SoCs are what docs/renew.py makes of its data."""
 import re
 import subprocess
 import sys
 
 import tap
 from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, find_rows, read_table
+
+sys.path.append(str(DOCS))
+import renew  # noqa: E402  (of docs/, which is not on the path before)
 
 TESTING = DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
@@ -82,8 +86,8 @@ def read_rows():
 
 
 def wrong_layers(rows):
-    """Rows that no layer of the picture has, and words of the picture that no row has."""
-    words = [word for line in re.findall(r"^│.*│(.*)$", TESTING.read_text(), re.M) for word in line.split()]
+    """Rows that no layer of the table has, and words of the table that no row has."""
+    words = [word for _, _, names in renew.read_layers() for word in names]
     used = set()
     for row in rows:
         # the longest that fits: a name, or the beginning of one
@@ -112,7 +116,8 @@ def main():
     rows = read_rows()
     checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
     checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", unexplained()),
-               ("each command is run by a test", not_run()), ("the picture of the tests' layers has each row once", wrong_layers(rows)),
+               ("each command is run by a test", not_run()), ("the table of the tests' layers has each row once", wrong_layers(rows)),
+               ("pictures and the tables of SoCs are what docs/renew.py makes", renew.stale()),
                ("the page of the tests names rows that there are", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)
 
