@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells what -cpu host,pmu-hybrid=on can do on this host, and does for a VM; see man/pmu-hybrid-check.1. */
+/* Tells what -cpu host,pmu-hybrid=on can do on this host, and does for a VM; see pmu-hybrid-check.1. */
 #include <locale.h>
 #include "check.h"
 
