@@ -19,7 +19,7 @@ help: ## this list
 
 .PHONY: demo
 demo: all ## before and after on the emulated host, as a table, build/results/demo.json and demo.svg
-	$(STEP) 'demo' build/venv/bin/python tests/demo/demo.py
+	$(STEP) 'demo' build/venv/bin/python tests/demo/demo.py $(if $(DOCS),--docs)
 	@scripts/step --table
 
 .PHONY: bench

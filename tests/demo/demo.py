@@ -4,7 +4,7 @@
 
     tests/demo/demo.py                 all scenarios; leaves build/results/demo.json and demo.svg
     tests/demo/demo.py --only NAME...  some of them; prints only
-    tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md
+    tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md and the picture into docs/pictures
     tests/demo/demo.py --tap           as tests, one a scenario
     tests/demo/demo.py --calibrations  a move at each point of the loader's calibration; prints only, or as tests
 
@@ -295,7 +295,7 @@ def parse_arguments():
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
     which.add_argument("--calibrations", action="store_true", help="run those of the loader's calibration, which are tests only")
-    which.add_argument("--docs", action="store_true", help="put the table into docs/demo.md")
+    which.add_argument("--docs", action="store_true", help="put the table into docs/demo.md, the picture into docs/pictures")
     parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
     parser.add_argument("--real-time", action="store_true",
                         help="do not let instructions be the emulated host's clock: the load of this machine shows in the results")
@@ -330,6 +330,8 @@ def main():
     if options.docs:
         put_on_page("demo.md", f"```\n{text}```\n")
     drawn = bool(options.only or options.calibrations) or write_results(outcomes)
+    if options.docs and drawn:
+        write_atomically(TOP / "docs" / "pictures" / "demo.svg", (RESULTS / "demo.svg").read_text(encoding="utf-8"))
     return 1 if report_problems(outcomes) or not drawn else 0
 
 

@@ -26,6 +26,8 @@ LOADERS = (
     (table.LOADER_BEFORE, "before"),
     (table.LOADER_AFTER, "after"),
 )
+# No date: the same data gives the same file. One is committed, so it says its licence as each file does.
+METADATA = {"Date": None, "Rights": "SPDX-License-Identifier: GPL-2.0-or-later"}
 PANELS = (
     (table.BEFORE, "Before: stock kernel, -cpu host"),
     (table.AFTER, "After: patched kernel, -cpu host,pmu-hybrid=on"),
@@ -114,8 +116,8 @@ def draw_loader(axes, recording):
 
 def draw(recording, path):
     """Writes the picture."""
-    # The same data gives the same file.
-    pyplot.rcParams.update({"svg.hashsalt": "demo", "font.size": 10, "font.family": "DejaVu Sans"})
+    # The same data gives the same file, and words stay words.
+    pyplot.rcParams.update({"svg.hashsalt": "demo", "svg.fonttype": "none", "font.size": 10, "font.family": "DejaVu Sans"})
     names = sorted({name for scenario, _ in PANELS for name in recording[scenario]["pmus"]})
     colours = dict(zip(names, CLUSTER_COLOURS, strict=False))
     figure = pyplot.figure(figsize=(9, 7.2), layout="constrained")
@@ -132,7 +134,7 @@ def draw(recording, path):
     handles = [pyplot.Line2D([], [], color=LINE_COLOUR, label="rate of PMCCNTR_EL0")]
     handles += [Patch(color=colour, label=f"vCPU on CPUs of {name}") for name, colour in colours.items()]
     below.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
+    figure.savefig(path, metadata=METADATA if path.suffix == ".svg" else None, dpi=110)
 
 
 def main():
