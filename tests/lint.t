@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays below 300 lines a file. Subjects of commits
-# are `area: imperative`, in at most 72 columns.
+# are `area: imperative`, in at most 72 columns, and pages have one width.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -84,6 +84,7 @@ main() {
 	check "each file has its SPDX line" find_without_spdx
 	check "commit subjects are 'area: imperative', at most 72 columns" check_subjects
 	check "bad commit subjects are found" bad_subjects_are_found
+	check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check
 	finish
 }
 
