@@ -3,13 +3,15 @@
 import importlib.machinery
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 MARKS = ("<!-- SoCs -->\n", "<!-- end of SoCs -->\n")
 # Kind: heading, and what it means
 KINDS = {
-    "separate": ("One PMU for each kind of core", "A guest's counter stands still on the other kinds of core. Use the overlay or the pair."),
+    "separate": ("One PMU for each kind of core",
+                 "A guest's counter stands still on the other kinds of core. Use the overlay\nif all cores have the same number of event counters (the tool asks KVM), otherwise the pair."),
     "shared": ("Several PMUs that all claim every CPU", "Their nodes share one interrupt without partitions, so only the first PMU gets overflow "
                "interrupts.\nThe overlay gives all of them."),
     "one": ("One PMU for all cores", "Nothing to do: guests count on every CPU."),
@@ -33,17 +35,26 @@ def kind_of(cpus, pmus):
     return "shared" if all(listed == cpus[0] for listed in pmus.values()) else "separate"
 
 
+def read_example(boards):
+    """The node of an overlay for one of BOARDS, as the tests have it."""
+    text = (TOP / "tests" / "tool" / "overlays.expected").read_text(encoding="utf-8")
+    overlays = dict(re.findall(r"^=== (\S+):\n(.*?)(?=^===|\Z)", text, re.M | re.S))
+    board = next(name for name in boards if name in overlays)
+    node = re.search(r"^\t+pmu-all-cpus \{.*?\};\n", overlays[board], re.M | re.S)[0]
+    return f"For example, `pmu-hybrid-check --overlay` adds for {board}\n\n```\n{textwrap.dedent(node).expandtabs(4)}```\n\n"
+
+
 def make_table():
-    boards = {}
+    boards = {kind: {} for kind in KINDS}
     for name, (cpus, pmus, _) in sorted(read_boards().items()):
-        boards.setdefault(kind_of(cpus, pmus), []).append((name, pmus))
+        # as in device trees
+        boards[kind_of(cpus, pmus)][name.replace("-", ",", 1)] = pmus
     for kind, (heading, meaning) in KINDS.items():
-        yield f"### {heading}\n\n{meaning}\n\n"
-        yield "| SoC | PMUs: CPUs |\n|---|---|\n"
-        for name, pmus in boards.pop(kind):
-            vendor, _, soc = name.partition("-")
-            yield f"| {vendor} {soc} | {', '.join(f'`{pmu}`: {listed}' for pmu, listed in pmus.items()) or 'none'} |\n"
+        yield f"### {heading}\n\n{meaning}\n\n| SoC | PMUs: CPUs |\n|---|---|\n"
+        for name, pmus in boards[kind].items():
+            yield f"| `{name}` | {', '.join(f'`{pmu}`: {listed}' for pmu, listed in pmus.items()) or 'none'} |\n"
         yield "\n"
+    yield read_example(boards["none"])
 
 
 def put_on(page):
