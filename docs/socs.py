@@ -11,7 +11,8 @@ MARKS = ("<!-- SoCs -->\n", "<!-- end of SoCs -->\n")
 # Kind: heading, and what it means
 KINDS = {
     "separate": ("One PMU for each kind of core",
-                 "A guest's counter stands still on the other kinds of core. Use the overlay\nif all cores have the same number of event counters (the tool asks KVM), otherwise the pair."),
+                 "A guest's counter stands still on the other kinds of core. Use the overlay\n"
+                 "if all cores have the same number of event counters (the tool asks KVM), otherwise the pair."),
     "shared": ("Several PMUs that all claim every CPU", "Their nodes share one interrupt without partitions, so only the first PMU gets overflow "
                "interrupts.\nThe overlay gives all of them."),
     "one": ("One PMU for all cores", "Nothing to do: guests count on every CPU."),
