@@ -49,7 +49,6 @@ find_bad_subjects() {
 }
 
 check_subjects() {
-	git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD || die "the history lacks commit $SUBJECTS_SINCE; fetch all of it (git fetch --unshallow)"
 	git log --no-merges --format='%h %s' "$SUBJECTS_SINCE.." >"$TMP/subjects"
 	find_bad_subjects <"$TMP/subjects"
 }
@@ -71,6 +70,7 @@ bad_subjects_are_found() {
 
 main() {
 	local -a shell python
+	local name
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
@@ -82,7 +82,12 @@ main() {
 	check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
 	check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
 	check "each file has its SPDX line" find_without_spdx
-	check "commit subjects are 'area: imperative', at most 72 columns" check_subjects
+	name="commit subjects are 'area: imperative', at most 72 columns"
+	if git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null; then
+		check "$name" check_subjects
+	else
+		skip "$name" "the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
+	fi
 	check "bad commit subjects are found" bad_subjects_are_found
 	check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check
 	finish
