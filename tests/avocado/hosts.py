@@ -358,8 +358,10 @@ class HostTest(avocado.Test):
 
 
 def find_topology(pmus):
-    """The emulated host with so many PMUs."""
+    """The emulated host with so many PMUs, and nothing else that is special about them."""
     for name in testbed.TOPOLOGIES:
+        if name.startswith("unlike-"):
+            continue
         command = ["fdtget", "-l", ARTIFACTS / f"{name}.dtb", "/"]
         nodes = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         if sum(node.startswith("pmu") for node in nodes.split()) == pmus:

@@ -12,6 +12,9 @@
 #define TURNS		64
 /* At most so many instructions of a step are not counted */
 #define AROUND		20
+/* Steps on a CPU, and CPUs that are looked at */
+#define SHORT		8
+#define MAX_CPUS	64
 #define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
 static bool counts_at(const struct model *model, enum level level)
@@ -285,6 +288,51 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 		.pmcr = PMCR_E | PMCR_LC, .filter = filter, .enabled = PMU_CYCLE_BIT, .el2 = el2,
 		.value = vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0), .mdcr = stepper->model.mdcr,
 	};
+}
+
+uint64_t read_counter(struct stepper *stepper)
+{
+	return vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0);
+}
+
+bool stands_still(struct stepper *stepper, uint64_t cpus)
+{
+	bool ok = true;
+
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		uint64_t before, value;
+
+		if (!(cpus >> cpu & 1))
+			continue;
+		pin_to(1ULL << cpu);
+		before = read_counter(stepper);
+		for (int i = 0; i < SHORT; i++) {
+			value = do_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
+			if (value == before)
+				continue;
+			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu, (unsigned long long)before, (unsigned long long)value);
+			ok = false;
+			break;
+		}
+	}
+	return ok;
+}
+
+bool counts_on(struct stepper *stepper, uint64_t cpus)
+{
+	bool ok = true;
+
+	stepper->model.value = read_counter(stepper);
+	for (int cpu = 0; ok && cpu < MAX_CPUS; cpu++) {
+		if (!(cpus >> cpu & 1))
+			continue;
+		pin_to(1ULL << cpu);
+		for (int i = 0; ok && i < SHORT; i++)
+			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
+		if (!ok)
+			printf("# on CPU %d\n", cpu);
+	}
+	return ok;
 }
 
 void stepper_restart(struct stepper *stepper)

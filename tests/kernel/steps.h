@@ -58,6 +58,12 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 bool check_long_step(struct stepper *stepper, uint64_t cycles);
 /* True when userspace reads what the model says. */
 bool check_registers(struct stepper *stepper);
+/* True when the counter stands still during some steps on each of the CPUs. */
+bool stands_still(struct stepper *stepper, uint64_t cpus);
+/* True when the counter counts in steps on each of the CPUs. The model starts anew from what userspace reads. */
+bool counts_on(struct stepper *stepper, uint64_t cpus);
+/* The cycle counter, as userspace reads it */
+uint64_t read_counter(struct stepper *stepper);
 /* Writes a register from userspace, and in the model. */
 void write_register(struct stepper *stepper, uint64_t reg, uint64_t value);
 

@@ -9,19 +9,14 @@
  *
  *   taken all     all tests, under instruction counting
  */
-#include <linux/perf_event.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "steps.h"
 
-#define CPU_CYCLES	0x11
 /* More than a CPU has, as the test's own of them would be too many for the descriptors */
 #define MAX_COUNTERS	33
 #define MAX_CPUS	8
-#define STEPS		8
 #define ROUNDS		5
 /* Cycles to an overflow: some steps */
 #define SOON		600
@@ -29,29 +24,14 @@
 static int events[MAX_CPUS][MAX_COUNTERS];
 static int taken[MAX_CPUS];
 
-static int open_event(int type, int cpu)
-{
-	struct perf_event_attr attr = { .type = type, .size = sizeof(attr), .config = CPU_CYCLES, .pinned = 1 };
-	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-	if (fd < 0)
-		die("perf_event_open of type %d on CPU %d failed", type, cpu);
-	return fd;
-}
-
-/* perf says so by the end of the file */
-static bool has_counter(int fd)
-{
-	uint64_t count;
-
-	return read(fd, &count, sizeof(count)) == sizeof(count);
-}
-
-static void take_cpu(int type, int cpu)
+/* All that can count cycles */
+static void take_cpu(const struct host_pmu *pmu, int cpu)
 {
 	for (;;) {
-		int fd = open_event(type, cpu);
+		int fd = open_event(pmu, pmu->cycles, cpu);
 
+		if (fd < 0)
+			die("perf_event_open for %s on CPU %d failed", pmu->name, cpu);
 		if (!has_counter(fd)) {
 			close(fd);
 			break;
@@ -60,8 +40,8 @@ static void take_cpu(int type, int cpu)
 			die("CPU %d has no end of counters", cpu);
 		events[cpu][taken[cpu]++] = fd;
 	}
-	if (taken[cpu] < 2)
-		die("CPU %d had %d counters to take", cpu, taken[cpu]);
+	if (!taken[cpu])
+		die("CPU %d had no counter to take", cpu);
 }
 
 static void take(uint64_t cpus)
@@ -69,7 +49,7 @@ static void take(uint64_t cpus)
 	for (int i = 0; i < pmu_count; i++)
 		for (int cpu = 0; cpu < MAX_CPUS; cpu++)
 			if (cpus & pmus[i].cpus & 1ULL << cpu)
-				take_cpu(pmus[i].type, cpu);
+				take_cpu(&pmus[i], cpu);
 }
 
 static void release(uint64_t cpus)
@@ -88,53 +68,6 @@ static void create(struct stepper *stepper)
 {
 	pin_to(first_cpu(pmus[0].cpus));
 	stepper_create(stepper, PMU, BACKED_BY_FIXED);
-}
-
-static uint64_t read_counter(struct stepper *stepper)
-{
-	return vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0);
-}
-
-/* Some steps on each of the CPUs, and not a cycle is counted */
-static bool stands_still(struct stepper *stepper, uint64_t cpus)
-{
-	bool ok = true;
-
-	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
-		uint64_t before, value;
-
-		if (!(cpus >> cpu & 1))
-			continue;
-		pin_to(1ULL << cpu);
-		before = read_counter(stepper);
-		for (int i = 0; i < STEPS; i++) {
-			value = do_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
-			if (value == before)
-				continue;
-			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu, (unsigned long long)before, (unsigned long long)value);
-			ok = false;
-			break;
-		}
-	}
-	return ok;
-}
-
-/* The model goes on from what userspace reads, and the guest's first step is right */
-static bool counts_on(struct stepper *stepper, uint64_t cpus)
-{
-	bool ok = true;
-
-	stepper->model.value = read_counter(stepper);
-	for (int cpu = 0; ok && cpu < MAX_CPUS; cpu++) {
-		if (!(cpus >> cpu & 1))
-			continue;
-		pin_to(1ULL << cpu);
-		for (int i = 0; ok && i < STEPS; i++)
-			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
-		if (!ok)
-			printf("# on CPU %d\n", cpu);
-	}
-	return ok;
 }
 
 /* The vCPU is on one of the CPUs when they are taken; elsewhere it counts all the time */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -276,11 +278,31 @@ int host_pmus(struct host_pmu *pmus, int max)
 		if (!read_line(device->d_name, "type", line, sizeof(line)))
 			die("the PMU %s has no type", device->d_name);
 		pmu->type = atoi(line);
+		/* PMUv3's name for it, and that of others */
+		if ((!read_line(device->d_name, "events/cpu_cycles", line, sizeof(line)) &&
+		     !read_line(device->d_name, "events/cycles", line, sizeof(line))) || sscanf(line, "event=%x", &pmu->cycles) != 1)
+			die("the PMU %s names no event for cycles", device->d_name);
 		snprintf(pmu->name, sizeof(pmu->name), "%s", device->d_name);
 		count++;
 	}
 	closedir(devices);
 	return count;
+}
+
+int open_event(const struct host_pmu *pmu, unsigned int number, int cpu)
+{
+	struct perf_event_attr attr = { .type = pmu->type, .size = sizeof(attr), .config = number, .pinned = 1 };
+	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* perf says so by the end of the file */
+bool has_counter(int event)
+{
+	uint64_t count;
+
+	return read(event, &count, sizeof(count)) == sizeof(count);
 }
 
 void pin_thread_to(int tid, uint64_t cpus)

@@ -47,6 +47,7 @@
 #define REG_PMINTENSET_EL1	SYSREG(3, 0, 9, 14, 1)
 #define REG_PMCCNTR_EL0		SYSREG(3, 3, 9, 13, 0)
 #define REG_PMCCFILTR_EL0	SYSREG(3, 3, 14, 15, 7)
+#define REG_ID_AA64DFR0_EL1	SYSREG(3, 0, 0, 5, 0)
 #define REG_PMMIR_EL1		SYSREG(3, 0, 9, 14, 6)
 #define REG_MDCR_EL2		SYSREG(3, 4, 1, 1, 1)
 #define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
@@ -56,6 +57,7 @@
 #define PMCR_DP			(1 << 5)
 #define PMCR_LC			(1 << 6)
 #define PMCR_N(pmcr)		((pmcr) >> 11 & 0x1f)
+#define PMUVER(dfr0)		((dfr0) >> 8 & 0xf)
 #define PMU_CYCLE_BIT		(1U << 31)
 
 #define MAX_VCPUS		4
@@ -109,10 +111,16 @@ int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason);
 struct host_pmu {
 	char name[256];
 	int type;
+	/* Its number for cycles */
+	unsigned int cycles;
 	uint64_t cpus;
 };
 
 int host_pmus(struct host_pmu *pmus, int max);
+/* A pinned event of the host, with this number and on one CPU; or -errno */
+int open_event(const struct host_pmu *pmu, unsigned int number, int cpu);
+/* Did it get a hardware counter? */
+bool has_counter(int event);
 void pin_thread_to(int tid, uint64_t cpus);
 void pin_to(uint64_t cpus);
 
