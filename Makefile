@@ -97,6 +97,10 @@ kernel-patched: kernel-stock
 recreate: kernels ## the kernel without the series' last patch, for the bench and its test
 	$(STEP) 'kernel: recreate' testbed/build-kernel recreate
 
+.PHONY: unlike
+unlike: kernels ## the patched kernel with kinds of PMU that differ, for the tests
+	$(STEP) 'kernel: unlike' testbed/build-kernel unlike
+
 .PHONY: debug
 debug: kernels deps-check ## the patched kernel with debugging options, for the tests
 	$(STEP) 'kernel: debug' testbed/build-kernel debug

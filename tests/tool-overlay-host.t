@@ -73,6 +73,12 @@ refuses_different_numbers() {
 	awk '/event counters/ { exit $(NF - 3) + 0 != $NF + 1 }' "$TMP/err"
 }
 
+# refuses_unlike TOPOLOGY REASON: by what KVM says, without a shim
+refuses_unlike() {
+	fails_with "no overlay for this host: $2" \
+		"$TOP/testbed/run" --kernel unlike --topology "$1" --file "$TOOL" -- ./pmu-hybrid-check --overlay
+}
+
 says_what_it_could_not_ask() {
 	local status=0
 	on_host biglittle sh -c 'cp pmu-hybrid-check /tmp && setpriv --reuid=1000 --clear-groups /tmp/pmu-hybrid-check --overlay' >said 2>err ||
@@ -100,6 +106,9 @@ main() {
 	check "it leaves one of three" apply_overlay tricluster
 	check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere tricluster 6
 	check "different numbers of event counters" refuses_different_numbers
+	check "PMUs with different numbers of event counters" refuses_unlike unlike-counters \
+		"the kinds of core have different numbers of event counters, which one PMU cannot have: /pmu-little has 4, /pmu-big has 6"
+	check "PMUs that are not PMUv3" refuses_unlike unlike-alien "Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
 	check "a user who may not use KVM" says_what_it_could_not_ask
 	finish
 }

@@ -83,10 +83,10 @@ static const struct sequence sequences[] = {
 	{ "number of counters after it: only 0", PMU, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), SET_NR(31, -EINVAL), N_IS(0) } },
 	{ "number of counters after it; strict: only 0", STRICT, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), N_IS(0) } },
 	{ "number of counters after a vCPU ran: -EBUSY", PMU,
-	  { SET_NR(2, 0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
-	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, -EBUSY, 1 }, N_IS(2) } },
-	{ "number of counters after a filter", PMU, { SET_FILTER(0), SET_NR(2, 0), N_IS(2) } },
-	{ "number of counters before it is forgotten", PMU, { SET_NR(2, 0), N_IS(2), SET_FIXED(0), N_IS(0) } },
+	  { SET_NR(1, 0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
+	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, -EBUSY, 0 }, N_IS(1) } },
+	{ "number of counters after a filter", PMU, { SET_FILTER(0), SET_NR(1, 0), N_IS(1) } },
+	{ "number of counters before it is forgotten", PMU, { SET_NR(1, 0), N_IS(1), SET_FIXED(0), N_IS(0) } },
 	{ "number of counters before any choice; strict: -EINVAL", STRICT, { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
 	{ "PMCR_EL0.N cannot be written", PMU, { SET_FIXED(0), N_IS(0), { WRITE_N, 0, 4 }, N_IS(0), { WRITE_N, 0, 0 }, N_IS(0) } },
 	{ "PMCR_EL0.N cannot be written; strict", STRICT, { SET_FIXED(0), { WRITE_N, 0, 4 }, N_IS(0) } },
@@ -101,7 +101,7 @@ static const struct sequence sequences[] = {
 	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, N_IS(0),
 	    { RUN } } },
 	{ "unused: the default PMU and its counters are as before", PMU,
-	  { SET_PMU(0), SET_NR(2, 0), N_IS(2), SET_FILTER(0), SET_INIT(0), { RUN } } },
+	  { SET_PMU(0), SET_NR(1, 0), N_IS(1), SET_FILTER(0), SET_INIT(0), { RUN } } },
 };
 
 /* With EL2 for the guest, MDCR_EL2.HPMN tells how many counters EL1 has */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,8 @@
 #define STEPS		1000
 #define MANY_STEPS	10000
 #define SLEEPS		100
+/* Microseconds in which a step has long begun, which waits for idle CPUs before, and sleeps in the guest */
+#define SLEEP_BEGINS	20000
 /* CPUs that go away and come back take a while */
 #define HOTPLUGS	16
 
@@ -164,8 +167,10 @@ static void test_hotplug(void)
 /* A vCPU that sleeps in the guest's WFI, in a thread of its own */
 struct sleeper {
 	struct stepper stepper;
-	/* The thread, and the latest sleep that it began, woke up from, and may begin */
-	atomic_int tid, begun, over, next;
+	/* The thread, and the latest sleep that it began */
+	atomic_int tid, begun;
+	/* A sleep may begin, and is over */
+	sem_t next, over;
 	bool ok;
 };
 
@@ -177,11 +182,10 @@ static void *run_sleeper(void *argument)
 	sleeper->ok = check_step(&sleeper->stepper, OP_MASK, 0, AT_EL1);
 	sleeper->tid = gettid();
 	for (int i = 1; i <= SLEEPS; i++) {
-		while (sleeper->next < i)
-			usleep(100);
+		sem_wait(&sleeper->next);
 		sleeper->begun = i;
 		sleeper->ok &= check_step(&sleeper->stepper, OP_WFI, 0, AT_EL1);
-		sleeper->over = i;
+		sem_post(&sleeper->over);
 	}
 	return NULL;
 }
@@ -207,22 +211,25 @@ static void set_wake_line(const struct vm *vm, int level)
 		die("KVM_IRQ_LINE failed");
 }
 
+/* While the guest runs nothing here does: another CPU's instructions may be cycles to it. */
 static void test_sleep(void)
 {
-	struct sleeper sleeper = { .next = 1 };
+	struct sleeper sleeper = { .begun = 0 };
 	pthread_t thread;
 
+	if (sem_init(&sleeper.next, 0, 1) || sem_init(&sleeper.over, 0, 0))
+		die("making a semaphore failed");
 	if (pthread_create(&thread, NULL, run_sleeper, &sleeper))
 		die("starting a thread failed");
 	for (int i = 1; i <= SLEEPS; i++) {
-		while (sleeper.begun < i || !sleeps(sleeper.tid))
-			usleep(100);
+		do
+			usleep(SLEEP_BEGINS);
+		while (sleeper.begun < i || !sleeps(sleeper.tid));
 		pin_thread_to(sleeper.tid, every_pmu(i));
 		set_wake_line(&sleeper.stepper.vm, 1);
-		while (sleeper.over < i)
-			usleep(100);
+		sem_wait(&sleeper.over);
 		set_wake_line(&sleeper.stepper.vm, 0);
-		sleeper.next = i + 1;
+		sem_post(&sleeper.next);
 	}
 	pthread_join(thread, NULL);
 	finish(&sleeper.stepper, sleeper.ok, SLEEPS, "counts exactly when the vCPU is moved while it sleeps");

@@ -2,9 +2,12 @@
 /*
  * Claim: with fixed counters only, a guest's cycle counter counts to the cycle on each CPU that has a PMU, whatever kinds of PMU a host has.
  *
- * How it can tell: what the guest counts is compared with a model, see steps.h. The groups are for the topologies of testbed/ that are
- * called so:
+ * How it can tell: the host's perf, without KVM, shows that the PMUs are of the kind in question. What the guest counts is compared with a
+ * model, see steps.h. The groups are for the topologies of testbed/ that are called so, those marked * on the kernel "unlike":
  *
+ *   unlike alien *      PMUs that are not PMUv3 to KVM
+ *   unlike unmapped *   the negative control of that, with arm_pmuv3.map_events=0, where KVM takes them for PMUv3
+ *   unlike counters *   PMUs with different numbers of event counters
  *   unlike overlap      PMUs that claim the same CPUs
  *   unlike partial      CPUs without a PMU
  */
@@ -14,6 +17,13 @@
 
 #include "steps.h"
 
+/* Of PMUv3: events, and its first version as ID_AA64DFR0_EL1.PMUVer has it */
+#define SW_INCR		0x00
+#define CPU_CYCLES	0x11
+#define CHAIN		0x1e
+#define PMUVER_FIRST	1
+/* More than a PMU has */
+#define MAX_COUNTERS	33
 #define STEPS		8
 /* Cycles to an overflow: some steps */
 #define SOON		600
@@ -75,6 +85,140 @@ static void test_counts_by_each(void)
 		test_counts(BACKED_BY_DEFAULT, pmus[0].cpus, "by default on");
 		put_first(i);
 	}
+}
+
+static bool takes_number(const struct host_pmu *pmu, unsigned int number)
+{
+	int event = open_event(pmu, number, __builtin_ctzll(pmu->cpus));
+
+	if (event >= 0)
+		close(event);
+	else if (event != -ENOENT)
+		die("perf_event_open for %s failed with %d", pmu->name, event);
+	return event >= 0;
+}
+
+static void test_numbers(void)
+{
+	bool ok = true;
+
+	for (int i = 0; i < pmu_count; i++) {
+		ok &= equal("takes PMUv3's number", takes_number(&pmus[i], CPU_CYCLES), false);
+		for (int j = 0; j < pmu_count; j++)
+			ok &= equal("takes a number", takes_number(&pmus[i], pmus[j].cycles), i == j);
+	}
+	result(ok, "a PMU of the host takes its own number for cycles alone");
+}
+
+/* How many events of cycles fit on one of its CPUs */
+static int count_counters(const struct host_pmu *pmu)
+{
+	int events[MAX_COUNTERS], count = 0, counters;
+
+	do {
+		if (count == MAX_COUNTERS)
+			die("PMU %s has no end of counters", pmu->name);
+		events[count] = open_event(pmu, pmu->cycles, __builtin_ctzll(pmu->cpus));
+		if (events[count] < 0)
+			die("perf_event_open for %s failed", pmu->name);
+	} while (has_counter(events[count++]));
+	counters = count - 1;
+	while (count)
+		close(events[--count]);
+	printf("# PMU %s has %d counters for cycles, 0x%x\n", pmu->name, counters, pmu->cycles);
+	return counters;
+}
+
+static void test_tied(void)
+{
+	bool ok = true;
+
+	for (int i = 0; i < pmu_count; i++)
+		ok &= equal(pmus[i].name, count_counters(&pmus[i]), 1);
+	result(ok, "a PMU of the host has one counter for cycles");
+}
+
+static void test_identity(void)
+{
+	bool ok = true;
+
+	for (int i = 0; i < pmu_count; i++) {
+		struct vm vm;
+
+		put_first(i);
+		guest_create(&vm, PMU, BACKED_BY_PMU, guest_identify);
+		pin_to(pmus[0].cpus);
+		ok &= equal("PMUVer", PMUVER(vcpu_get_reg(&vm, 0, REG_ID_AA64DFR0_EL1)), PMUVER_FIRST);
+		ok &= equal("PMCR_EL0.N", PMCR_N(next_value(&vm)), 1);
+		ok &= equal("PMCEID0_EL0", next_value(&vm), 1 << SW_INCR | 1 << CPU_CYCLES | 1 << CHAIN);
+		vm_destroy(&vm);
+		put_first(i);
+		pin_to(all_cpus);
+	}
+	result(ok, "a guest of one PMU sees the first version of PMUv3, with one event counter");
+}
+
+static void test_alien(void)
+{
+	test_numbers();
+	test_tied();
+	test_identity();
+	test_counts_by_each();
+}
+
+static void test_unmapped_vm(enum backing backing, const char *name)
+{
+	bool ok = true;
+	struct vm vm;
+
+	pin_to(pmus[0].cpus);
+	counter_create(&vm, backing, PMCR_E | PMCR_LC, 0, LAP_TURNS);
+	for (int i = 0; i < 2 * __builtin_popcountll(all_cpus); i++) {
+		pin_to(every_cpu(i));
+		ok &= equal("the counter", next_value(&vm), 0);
+	}
+	vm_destroy(&vm);
+	pin_to(all_cpus);
+	result(ok, "without a map of events a guest's counter stands still everywhere, %s", name);
+}
+
+static void test_unmapped(void)
+{
+	test_numbers();
+	test_unmapped_vm(BACKED_BY_FIXED, "fixed counters");
+	test_unmapped_vm(BACKED_BY_DEFAULT, "default PMU");
+}
+
+static int set_counters(int pmu, unsigned int counters, uint64_t *n)
+{
+	struct vm vm;
+	int status;
+
+	vm_create(&vm);
+	vcpu_create(&vm, 0);
+	if (vcpu_init(&vm, 0, PMU) || vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[pmu].type))
+		die("PMU %s cannot be selected", pmus[pmu].name);
+	*n = PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0));
+	status = vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, &counters);
+	vm_destroy(&vm);
+	return status;
+}
+
+/* The cycle counter is one of those that count cycles. */
+static void test_counters(void)
+{
+	unsigned int counters[MAX_PMUS];
+	bool ok = true;
+	uint64_t n;
+
+	for (int i = 0; i < pmu_count; i++) {
+		counters[i] = count_counters(&pmus[i]) - 1;
+		ok &= equal("SET_NR_COUNTERS to all", set_counters(i, counters[i], &n), 0) && equal("PMCR_EL0.N", n, counters[i]);
+		ok &= equal("SET_NR_COUNTERS to one more", set_counters(i, counters[i] + 1, &n), -EINVAL);
+	}
+	result(counters[0] != counters[1], "two PMUs of the host have different numbers of event counters");
+	result(ok, "a guest of one PMU has as many event counters as that PMU");
+	test_counts_by_each();
 }
 
 static void test_overlap(void)
@@ -147,6 +291,9 @@ static void test_partial(void)
 }
 
 static const struct group groups[] = {
+	{ "alien", test_alien, 2 },
+	{ "unmapped", test_unmapped, 2 },
+	{ "counters", test_counters, 2 },
 	{ "overlap", test_overlap, 2 },
 	{ "partial", test_partial, 1 },
 	{ 0 }

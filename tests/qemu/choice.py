@@ -19,6 +19,7 @@ from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS,
 CGROUPS = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
 A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
+ALIEN_LITTLE, ALIEN_BIG = "vpmu_alien_little", "vpmu_alien_big"
 A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
 
 
@@ -34,6 +35,8 @@ class Row(NamedTuple):
     # The PMU that covers those of them that are online, for a kernel without the mode, and the others
     online_pmu: str = ""
     uncovered: str = ""
+    # Those of them that have no PMU, for which the start is refused
+    without: str = ""
     offline: str = ""
     # of the whole process, before QEMU starts
     cgroup: str = ""
@@ -91,6 +94,23 @@ ROWS = (
     Row("homogeneous", "threads apart", threads=("0", "3"), union="0,3", pmu=A72),
     Row("homogeneous", "cgroup on some CPUs", cgroup="0,2", union="0,2", pmu=A72),
     Row("homogeneous", "some CPUs offline", offline="2-3", union="0-3", pmu=A72),
+    Row("unlike-alien", "no affinity", union="0-3"),
+    Row("unlike-alien", "process on one PMU", taskset="0-1", union="0-1", pmu=ALIEN_LITTLE),
+    Row("unlike-alien", "threads apart on one PMU", threads=("2", "3"), union="2-3", pmu=ALIEN_BIG),
+    Row("unlike-alien", "one stray thread", threads=("2-3", "1"), union="1-3"),
+    Row("unlike-counters", "no affinity", union="0-3"),
+    Row("unlike-counters", "process on one PMU", taskset="0-1", union="0-1", pmu=A53),
+    # the lowest type of those that cover them
+    Row("unlike-overlap", "no affinity", union="0-3", pmu=A53),
+    Row("unlike-overlap", "process on some CPUs", taskset="2-3", union="2-3", pmu=A53),
+    Row("unlike-overlap", "threads apart", threads=("0", "3"), union="0,3", pmu=A53),
+    Row("unlike-overlap", "some CPUs offline", offline="2-3", union="0-3", pmu=A53),
+    # KVM makes no vCPU with a PMU on a CPU without one: the process begins on those that have one.
+    Row("unlike-partial", "process on the PMU", taskset="0-1", union="0-1", pmu=A53),
+    Row("unlike-partial", "threads apart on the PMU", taskset="0-1", threads=("0", "1"), union="0-1", pmu=A53),
+    Row("unlike-partial", "threads everywhere", taskset="0-1", threads=("0-3",), union="0-3", without="2-3"),
+    Row("unlike-partial", "one stray thread", taskset="0-1", threads=("0-1", "3"), union="0-1,3", without="3"),
+    Row("unlike-partial", "CPUs without a PMU offline", offline="2-3", union="0-3", online_pmu=A53, uncovered="2-3"),
 )
 
 
@@ -158,7 +178,7 @@ def test_choice(row):
         vm = start_vm(row, stack).connect()
         pin_threads(row, vm, stack)
         equal(vm.backends, "", "backend before the start")
-        expected = row.pmu or (FIXED if KERNEL == "patched" else row.online_pmu)
+        expected = "" if row.without else row.pmu or (FIXED if KERNEL == "patched" else row.online_pmu)
         if expected:
             backend = vm.cont().backends
             say(f"{row.name}: {backend}")
@@ -169,9 +189,22 @@ def test_choice(row):
             equal(warned, [row.uncovered] if expected == row.online_pmu else [], "offline CPUs that the log warns of")
             return
         refusal = vm.refusal()
-        match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, which no single PMU covers "
-                        f"(the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}; either pin"), refusal, "error")
+        reason = f"of which {row.without} have no PMU (the host has {pmu_list()}); pin" if row.without else \
+            f"which no single PMU covers (the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}; either pin"
+        match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, {reason}"), refusal, "error")
         equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
+
+
+@only_on("patched")
+@each_of({"all": ALL_CPUS, "one": SMALL_CPUS} if TOPOLOGY.startswith("unlike-") else {})
+def test_kinds(cpus):
+    """where PMUs are not alike a guest counts, too, wherever its vCPUs go of the CPUs that it was started for"""
+    with Vm(HYBRID, affinity=cpus) as vm:
+        vm.connect().cont()
+        for cpu in cpus:
+            vm.pin({cpu}, set(cpus) - {cpu})
+            vm.wait_for_deltas()
+        vm.passes()
 
 
 @only_on("patched")

@@ -21,7 +21,7 @@ QEMU, GUEST, TIMEOUT, KERNEL, TOPOLOGY = sys.argv[1], sys.argv[2], float(sys.arg
 HYBRID = "host,pmu-hybrid=on"
 PMUS = sorted(in_host.read_pmus().items(), key=lambda item: item[1])
 (SMALL, SMALL_CPUS), (BIG, BIG_CPUS) = PMUS[0], PMUS[-1]
-ALL_CPUS = sorted(cpu for _, cpus in PMUS for cpu in cpus)
+ALL_CPUS = sorted({cpu for _, cpus in PMUS for cpu in cpus})
 FIXED = "fixed-counters"
 ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
