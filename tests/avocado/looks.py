@@ -19,7 +19,8 @@ EVENT = "kvm/kvm_sys_access"
 FILTER = "(CRn == 9 && CRm >= 12 && CRm <= 14) || (CRn == 14 && CRm >= 8)"
 # KiB for each CPU. What comes when it is full is not recorded: the loader comes first.
 BUFFER = 4096
-ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: (?P<pc>[0-9a-f]+) (?P<register>\S+) "
+# Some kernels put Linux' own prefix before the register's name.
+ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: (?P<pc>[0-9a-f]+) (?:SYS_)?(?P<register>\S+) "
                     r"\([\d,]+\) (?P<direction>read|write)")
 
 

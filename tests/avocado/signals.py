@@ -110,12 +110,12 @@ def test_looks():
 def test_accesses():
     """the accesses of a VM's vCPUs are taken from a trace, those of other VMs are not"""
     trace = """# tracer: nop
- qemu-system-aar-123     [002] d..1.    12.345678: kvm_sys_access: PC: bc5a1f10 PMCR_EL0 (3,3,9,12,0) read
-       CPU 1/KVM-124     [000] d..1.    12.345679: kvm_sys_access: PC: bc5a1f14 PMCNTENCLR_EL0 (3,3,9,12,2) write
-       CPU 0/KVM-999     [000] d..1.    12.345680: kvm_sys_access: PC: 0 PMCR_EL0 (3,3,9,12,0) read
+ qemu-system-aar-108     [002] .....   647.656548: kvm_sys_access: PC: 40204318 SYS_PMCR_EL0 (3,3,9,12,0) read
+       CPU 1/KVM-109     [000] d..1.   647.656808: kvm_sys_access: PC: 40204320 PMCNTENCLR_EL0 (3,3,9,12,2) write
+       CPU 0/KVM-999     [000] d..1.   647.657082: kvm_sys_access: PC: 0 SYS_PMCR_EL0 (3,3,9,12,0) read
 """
-    wanted = ["vcpu=0 cpu=2 time=12.345678 pc=0xbc5a1f10 read PMCR_EL0", "vcpu=1 cpu=0 time=12.345679 pc=0xbc5a1f14 write PMCNTENCLR_EL0"]
-    got = list(looks.format_accesses(trace, [123, 124]))
+    wanted = ["vcpu=0 cpu=2 time=647.656548 pc=0x40204318 read PMCR_EL0", "vcpu=1 cpu=0 time=647.656808 pc=0x40204320 write PMCNTENCLR_EL0"]
+    got = list(looks.format_accesses(trace, [108, 109]))
     check(got == wanted, f"expected {wanted}, got {got}")
 
 
