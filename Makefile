@@ -61,6 +61,11 @@ deb: deps-check trees venv ## Debian packages for a board, in build/packages; th
 	packages/qemu
 	packages/linux
 
+.PHONY: deb-src
+deb-src: deps-check ## Debian source packages of pmu-hybrid-check and libvirt-pmu-hybrid, in build/packages
+	packages/libvirt
+	packages/source
+
 .PHONY: all
 all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do
 
