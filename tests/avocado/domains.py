@@ -162,13 +162,16 @@ class Libvirt:
 
 class Domain:
     """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or None; pinning: XML of <vcpu>
-    and of what is in <cputune>; words: LITTLE and big, and what to put in their place; disk: whether it has one, for snapshots."""
+    and of what is in <cputune>; words: LITTLE and big, and what to put in their place; disk: whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
 
-    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None, disk=False):
+    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None, disk=False, cpu=None):
         self.libvirt, self.host, self.test, self.name = libvirt, libvirt.host, libvirt.test, name
         self.console_path = f"{LOGS}/{name}-console.log"
         self.xml = find_example("domain")
         self._ask(ask)
+        if cpu is not None:
+            self.xml.remove(self.xml.find("cpu"))
+            self.xml.append(cpu)
         self._pin(pinning, words or {})
         self._set("name", name)
         self._set("os/kernel", libvirt.kernel)

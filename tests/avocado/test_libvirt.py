@@ -5,6 +5,7 @@ Why it matters: libvirt, which most users have, pins vCPUs after they were made;
 """
 import contextlib
 import re
+import xml.etree.ElementTree as ET
 
 from domains import OTHER_QEMU, PAGE, Domain, DomainTest, read_pinnings
 from hosts import TEST_TIMEOUT, TOP, WAIT, CommandFailed, EmulatedHost, poll, scaled
@@ -141,6 +142,21 @@ class Asking(DomainTest):
                     libvirt.restart()
                 self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
                 domain.check_alive()
+
+    def test_modes(self):
+        """
+        Each <cpu> of docs/recipes.md leads to the fixed counters
+
+        :avocado: tags=core
+        """
+        page = (TOP / "docs" / "recipes.md").read_text(encoding="utf-8")
+        elements = [ET.fromstring(text) for text in re.findall(r"^```xml\n(<cpu .*?)^```$", page, re.M | re.S)]
+        self.check_equal([element.get("mode") for element in elements], ["maximum", "custom"], "modes in docs/recipes.md")
+        with self.libvirt(mode=True) as libvirt:
+            for element in elements:
+                with libvirt.domain(element.get("mode"), cpu=element) as domain:
+                    self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), f"{domain.name}: backend")
+                    domain.check_alive()
 
     def test_other_qemu(self):
         """A QEMU without the series: either way is refused, and a domain that does not ask starts"""

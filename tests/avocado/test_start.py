@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run; without it all is as it was."""
+import re
+
+from hosts import TOP
 from qemu.qmp import ExecuteError
 from vms import FIXED, MOVER, WINLIKE, VmTest
 
 FILES = [WINLIKE, MOVER]
+# Program, where, setting, QEMU's CPU options
+RECIPE = re.compile(r"^\| ([^|`]+) \| [^|]+ \| `[^|]*pmu-hybrid=on[^|]*` \| `([^|`]+)` \|$", re.M)
+
+
+def read_recipes():
+    """Program: QEMU's CPU options, of each row of the page's table."""
+    text = (TOP / "docs" / "recipes.md").read_text(encoding="utf-8")
+    recipes = {program: options.split() for program, options in RECIPE.findall(text)}
+    if len(recipes) != text.count("pmu-hybrid=on` |\n"):
+        raise AssertionError(f"docs/recipes.md: its table has rows of another form than {RECIPE.pattern}; understood: {list(recipes)}")
+    return recipes
 
 
 class Start(VmTest):
@@ -22,6 +36,22 @@ class Start(VmTest):
             before = len(vm.console)
             vm.wait_for_console("delta vcpu=0", after=before)
             vm.wait_for_console("delta vcpu=1", after=before)
+
+    def test_recipes(self):
+        """
+        The CPU options of each program in docs/recipes.md: fixed counters, and the guest lives on both clusters
+
+        :avocado: tags=core
+        """
+        with self.host(pmus=2, mode=True, files=FILES) as host:
+            for number, (program, options) in enumerate(read_recipes().items()):
+                self.log.info("%s", program)
+                with self.vm(host, *options, cpu=None, kernel=WINLIKE, append="seconds=0", name=f"recipe{number}") as vm:
+                    self.check_equal(vm.cont().backends, [FIXED, FIXED], f"{program}: backends")
+                    for cpus in host.clusters:
+                        vm.pin(cpus)
+                        before = len(vm.console)
+                        vm.wait_for_console("delta vcpu=1", after=before)
 
     def test_one_pmu(self):
         """
