@@ -114,6 +114,7 @@ main() {
 		[ -e "$PROJECT/build/artifacts/Image-patched" ] || die "no kernel of the base $BASE; run 'make linux-bases'"
 		"check_$1"
 	done
+	[ "$COUNT" -gt 0 ] || die "'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
 	finish
 }
 
