@@ -56,12 +56,12 @@ copies_files() {
 	EOF
 }
 
-# has_pmus TOPOLOGY "NAME CPUS, ..." [OPTION]...
+# has_pmus TOPOLOGY "NAME CPUS, ..." [OPTION]...: KVM makes no vCPU with a PMU on a CPU that has none, and CPU 0 has one
 has_pmus() {
 	local topology=$1 wanted=$2
 	shift 2
 	run --topology "$topology" --file "$TMP/testbed-kvm" "$@" -- \
-		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; ~/testbed-kvm' >"$TMP/stdout"
+		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; taskset -c 0 ~/testbed-kvm' >"$TMP/stdout"
 	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/stdout" | sed 's/,/, /g')" "PMUs and KVM"
 }
 
