@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Claim: on a Debian just installed, one apt-get install of libvirt-pmu-hybrid lets a domain ask for pmu-hybrid by the plain feature, also
+after an upgrade of libvirt; purged, it leaves libvirt as it was.
+
+The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud: a service of that name sleeps in its place.
+"""
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import host
+import tap
+from installed import Board, Failure, expect, run
+
+TOP = host.TOP
+# apt of the board has these and what they need
+LIBVIRT = ("libvirt-daemon-system", "libvirt-clients")
+PAGE = (TOP / "docs/libvirt.md").read_text()
+EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
+LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
+UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
+OTHERS = "  <feature name='of-others'/>\n</cpus>"
+# Whichever is tried is to run: libvirtd ends by itself when it has had nothing to do for two minutes.
+SERVICES = """
+mkdir -p /etc/systemd/system/libvirtd.service.d
+printf '[Service]\\nEnvironment=LIBVIRTD_ARGS=\\n' >/etc/systemd/system/libvirtd.service.d/stay.conf
+printf '[Service]\\nExecStart=/bin/sleep infinity\\n' >/etc/systemd/system/virtqemud.service
+systemctl daemon-reload
+systemctl restart libvirtd virtqemud
+"""
+BACKEND = "virsh qemu-monitor-command winlike --hmp 'qom-get /machine/unattached/device[0] pmu-backend'"
+APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
+# Each start of a service has one of its own
+INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud"
+TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name '*pmu-hybrid*' -print"
+
+
+class Story:
+    """The claims, in order."""
+
+    def __init__(self, folder):
+        self._folder, self._board, self._deb, self._started = folder, None, None, None
+
+    def domain(self):
+        """The page's example, with the emulator where packages have it."""
+        xml = re.search(r"^```xml\n(<domain .*?)^```$", PAGE, re.M | re.S).group(1)
+        xml, count = re.subn("<emulator>.*</emulator>", f"<emulator>{EMULATOR}</emulator>", xml)
+        expect("^1$", str(count))
+        path = self._folder / "winlike.xml"
+        path.write_text(xml)
+        return path
+
+    def newer_libvirt(self, disk):
+        """A folder with packages of a higher version, whose list has grown by a name."""
+        archive, folder = self._folder / "archive", self._folder / "newer"
+        archive.mkdir()
+        folder.mkdir()
+        run("debugfs", "-R", f"rdump /srv/archive {archive}", disk)
+        for deb in archive.glob("archive/libvirt*.deb"):
+            tree = self._folder / "tree"
+            run("dpkg-deb", "--raw-extract", deb, tree)
+            control = tree / "DEBIAN/control"
+            version = run("dpkg-deb", "--field", deb, "Version").strip()
+            control.write_text(control.read_text().replace(version, f"{version}+vpmu1"))
+            if (features := tree / LIST[1:]).exists():
+                features.write_text(features.read_text().replace("</cpus>", OTHERS))
+            run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
+            shutil.rmtree(tree)
+        if not list(folder.glob("libvirt-common_*.deb")):
+            raise Failure(f"no libvirt-common among {sorted(archive.glob('archive/*'))}")
+        return folder
+
+    def prepare(self):
+        """the package builds, and a Debian with libvirt boots"""
+        run("packages/libvirt", cwd=TOP)
+        self._deb, = (TOP / "build/packages").glob("libvirt-pmu-hybrid_*_all.deb")
+        run("testbed/debian", *LIBVIRT, cwd=TOP)
+        disk = self._folder / "board.img"
+        run("cp", "--sparse=always", host.ARTIFACTS / "debian.img", disk)
+        qemu = self._folder / "qemu"
+        shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
+        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(), host.ARTIFACTS / "guests/winlike.bin"])
+        self._board.boot(host.ARTIFACTS / "Image-patched")
+        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(LIBVIRT)}; install -m 755 qemu {EMULATOR}; "
+                        f"install -m 644 winlike.bin /var/lib/libvirt/images; {SERVICES}")
+
+    def refused(self):
+        """libvirt's own list does not have the feature"""
+        self._board.run("virsh define winlike.xml")
+        expect(UNKNOWN, self._board.run("virsh start winlike", status=1))
+        self._started = self._board.run(INVOCATIONS).split()
+
+    def restarted(self):
+        """Both daemons have been since the last call."""
+        before, self._started = self._started, self._board.run(INVOCATIONS).split()
+        if len(self._started) != 2 or set(before) & set(self._started):
+            raise Failure(f"expected two daemons that were restarted, got {before} and then {self._started}")
+
+    def install(self):
+        """one apt-get install, and the domain starts with the fixed counters"""
+        print(self._board.run(f"set -e; {APT} install ./{self._deb.name}"))
+        self.restarted()
+        self._board.run("virsh start winlike")
+        expect("fixed-counters", self._board.run(BACKEND))
+
+    def upgrade(self):
+        """an upgrade of libvirt keeps it, beside a new name, and the domain runs on"""
+        pid = self._board.run("cat /run/libvirt/qemu/winlike.pid")
+        print(self._board.run(f"set -e; {APT} install $(for deb in newer/*.deb; do name=${{deb##*/}}; ! dpkg -s ${{name%%_*}} >/dev/null 2>&1 "
+                              "|| echo ./$deb; done)"))
+        expect(r"\+vpmu1$", self._board.run("dpkg-query -W libvirt-common"))
+        output = self._board.run(f"cat {LIST}")
+        expect("^  <feature name='of-others'/>$", output)
+        expect("^  <feature name='pmu-hybrid'/>$", output)
+        self.restarted()
+        if (now := self._board.run("cat /run/libvirt/qemu/winlike.pid")) != pid:
+            raise Failure(f"another QEMU runs: {pid} before, {now} now")
+        expect("^running$", self._board.run("virsh domstate winlike"))
+        self._board.run("set -e; virsh destroy winlike; virsh start winlike")
+        expect("fixed-counters", self._board.run(BACKEND))
+
+    def purge(self):
+        """purged, it leaves libvirt's own list, and nothing else"""
+        self._board.run("virsh destroy winlike")
+        print(self._board.run(f"set -e; {APT} purge libvirt-pmu-hybrid"))
+        self.restarted()
+        expect(UNKNOWN, self._board.run("virsh start winlike", status=1))
+        output = self._board.run(f"set -e; dpkg --verify libvirt-common; dpkg-divert --list '*arm_features*'; ls {LIST}.* 2>/dev/null || true")
+        if output.strip():
+            raise Failure(f"libvirt's files differ:\n{output}")
+        if (output := self._board.run(TRACES).split()) != [EMULATOR]:
+            raise Failure(f"left on the board: {output}")
+
+    def stop(self):
+        """The end, however it came."""
+        if self._board:
+            self._board.stop()
+
+
+def main():
+    if sys.argv[1:]:
+        sys.exit("libvirt-package.t: error: it takes no arguments")
+    with tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
+        story = Story(Path(folder))
+        chapters = [story.prepare, story.refused, story.install, story.upgrade, story.purge]
+        host.handle_signals()
+        try:
+            return tap.run((tap.Test(chapter.__doc__, chapter) for chapter in chapters), in_order=True)
+        finally:
+            story.stop()
+
+
+if __name__ == "__main__":
+    shutil.which("debugfs") or sys.exit("libvirt-package.t: error: debugfs not found; run 'make deps' as root")
+    sys.exit(main())
