@@ -5,6 +5,7 @@ after an upgrade of libvirt; purged, it leaves libvirt as it was.
 
 The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud: a service of that name sleeps in its place.
 """
+import hashlib
 import re
 import shutil
 import sys
@@ -66,7 +67,10 @@ class Story:
             version = run("dpkg-deb", "--field", deb, "Version").strip()
             control.write_text(control.read_text().replace(version, f"{version}+vpmu1"))
             if (features := tree / LIST[1:]).exists():
+                before = hashlib.md5(features.read_bytes()).hexdigest()
                 features.write_text(features.read_text().replace("</cpus>", OTHERS))
+                sums = tree / "DEBIAN/md5sums"
+                sums.write_text(sums.read_text().replace(before, hashlib.md5(features.read_bytes()).hexdigest()))
             run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
             shutil.rmtree(tree)
         if not list(folder.glob("libvirt-common_*.deb")):
