@@ -15,6 +15,15 @@
 #define ICC_PMR_EL1	s3_0_c4_c6_0
 #define ICC_IGRPEN1_EL1	s3_0_c12_c12_7
 
+/* ID_AA64PFR0_EL1.GIC: the system registers of the CPU interface */
+#define PFR0_GIC_SHIFT	24
+#define PFR0_GIC_MASK	0xf
+
+bool gic_is_there(void)
+{
+	return read_sysreg(id_aa64pfr0_el1) >> PFR0_GIC_SHIFT & PFR0_GIC_MASK;
+}
+
 static uint64_t redistributor(void)
 {
 	return GICR + vcpu_index() * GICR_STRIDE;

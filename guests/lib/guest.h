@@ -83,6 +83,8 @@ extern char code_thread[];			/* spins; the value is the cycles that it read itse
 /* gic.c: private interrupts of this vCPU, as a mask. They stay masked in PSTATE: WFI ends by them, and they can be asked for. */
 #define INTID_TIMER	27			/* CNTV */
 void gic_enable(uint32_t interrupts);
+/* False where the VM has no GICv3: the functions around this are not for it. */
+bool gic_is_there(void);
 bool gic_is_pending(unsigned int interrupt);
 
 /* exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report of what it did not expect. */

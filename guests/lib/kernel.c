@@ -10,13 +10,17 @@
 #define CNTV_CTL_ENABLE		1
 #define CNTV_CTL_ISTATUS	4
 
+/* Without a GICv3 no interrupt would end the WFI. */
 static void idle(void)
 {
+	const bool waits = gic_is_there();
+
 	write_sysreg(us_to_ticks(IDLE_US), cntv_tval_el0);
 	write_sysreg(CNTV_CTL_ENABLE, cntv_ctl_el0);
 	isb();
 	while (!(read_sysreg(cntv_ctl_el0) & CNTV_CTL_ISTATUS))
-		asm volatile("wfi");
+		if (waits)
+			asm volatile("wfi");
 	write_sysreg(0, cntv_ctl_el0);
 	isb();
 }
@@ -39,7 +43,8 @@ void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void))
 
 	write_sysreg(vectors_of_run, vbar_el1);
 	write_sysreg(read_sysreg(cntkctl_el1) | CNTKCTL_EL0VCTEN, cntkctl_el1);
-	gic_enable(1 << INTID_TIMER);
+	if (gic_is_there())
+		gic_enable(1 << INTID_TIMER);
 	check_pmu();
 	enable_cycle_counter();
 	write_sysreg(user, pmuserenr_el0);
