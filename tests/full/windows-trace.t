@@ -24,9 +24,11 @@ read PMCCNTR_EL0"
 
 # The loader's accesses are those of the first vCPU alone, and others come after them.
 traces() {
-	local file
-	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p "kernel=${KERNEL:-apparmor}" -p trace=on
-	file=$(find "$BUILD/results/avocado/latest/test-results/" -follow -name pmu-accesses.txt | head -n 1)
+	local file folder=$BUILD/results/windows-trace
+	# "latest" may be another row's job
+	rm -rf "$folder"
+	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p "kernel=${KERNEL:-apparmor}" -p trace=on --job-results-dir "$folder"
+	file=$(find "$folder" -name pmu-accesses.txt)
 	head -n 20 "$file"
 	! grep -vxE 'vcpu=[0-3] cpu=[0-3] time=[0-9.]+ pc=0x[0-9a-f]+ (read|write) PM[A-Z0-9_]+' "$file" || return
 	diff <(echo "$LOADER") <(head -n 10 "$file" | cut -d ' ' -f 5-)
