@@ -5,9 +5,11 @@
  * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides by the result without a look at it;
  * and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
  *
- * How it can tell: first the boot vCPU calibrates as the loader does, see lib/calibrate.c. Then each vCPU charges threads with cycles, as the
- * kernel does, see lib/kernel.c; it is told how often with none. Last, stricter than Windows is known to be, each vCPU takes the delta of PMCCNTR_EL0 over interval after interval and divides by it. A delta of zero is STOP, a counter that goes
- * back is FAIL. The guest does not sleep in that, so a counter that runs cannot have stood still for an interval.
+ * How it can tell, in three phases:
+ *  - The boot vCPU calibrates as the loader does, see lib/calibrate.c.
+ *  - Each vCPU charges threads with cycles as the kernel does, see lib/kernel.c, and prints how many threads got none.
+ *  - Each vCPU measures intervals, and divides by the cycles of each. This is stricter than Windows is known to be. An interval without
+ *    cycles is STOP, a counter that goes back is FAIL. The guest does not sleep, so a counter that runs counts in each interval.
  */
 #include "guest.h"
 
