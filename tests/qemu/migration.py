@@ -135,11 +135,11 @@ def test_migrate_mismatch():
 SUBSECTION, LAYOUT = b"cpu/pmu-hybrid", ">IBB64s"
 ONE_PMU_BACKEND = 1
 EDITS = {
-    "more counters": ({"counters": 9}, f"backed by {SMALL} with 9 event counters, and {SMALL} has 6 here"),
-    "fewer counters": ({"counters": 0}, f"backed by {SMALL} with 0 event counters, and {SMALL} has 6 here"),
+    "more counters": ({"counters": 9}, f"backed by {SMALL} with 9 event counters, and here {SMALL} has 6"),
+    "fewer counters": ({"counters": 0}, f"backed by {SMALL} with 0 event counters, and here {SMALL} has 6"),
     "no such backend": ({"backend": 3}, "invalid PMU backend 3"),
     "a name without end": ({"name": b"x" * 64}, "invalid PMU backend 1"),
-    "vCPUs that disagree": ({"counters": 5, "vcpus": (1,)}, f"with 5 event counters, and {SMALL} has 6 here"),
+    "vCPUs that disagree": ({"counters": 5, "vcpus": (1,)}, f"with 5 event counters, and here {SMALL} has 6"),
 }
 
 

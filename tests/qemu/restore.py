@@ -120,7 +120,7 @@ def test_saved_again():
 
 @only_on("stock")
 def test_no_such_pmu():
-    """on a host without a PMU of that name the choice stays open until the threads are pinned"""
+    """on a host without a PMU of that name the load succeeds, and the start asks for the threads to be pinned"""
     with saved(pin=SMALL_CPUS) as path, event_sources({"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}):
         vm = Vm(extra=["-incoming", f"file:{path}"])
         with vm:

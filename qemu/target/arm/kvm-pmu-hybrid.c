@@ -48,8 +48,6 @@ static struct {
     ArmPMUBackend backend;
     char *name;
     uint8_t nr_counters;
-    /* KVM has its registers, but not yet a PMU with as many counters */
-    bool is_open;
 } loaded;
 
 /* What KVM has been told; a PMU can be changed for another up to INIT. */
@@ -198,13 +196,6 @@ static bool init_vcpu_pmus(Error **errp)
             return false;
         }
         told.has_initialized = true;
-        /* It came when KVM may have had fewer counters. */
-        if (loaded.is_open &&
-            !write_list_to_kvmstate(cpu, KVM_PUT_RUNTIME_STATE)) {
-            error_setg(errp, "Cannot write the registers of vCPU %d after "
-                       "the choice of its PMU", cs->cpu_index);
-            return false;
-        }
         /* The values depend on the PMU; none of the old ones may survive. */
         if (!write_kvmstate_to_list(cpu)) {
             error_setg(errp, "Cannot read the registers of vCPU %d after the "
@@ -370,7 +361,7 @@ static bool check_nr_counters(uint8_t wanted, const char *wanted_name,
 {
     if (nr_counters != wanted) {
         error_setg(errp, "The guest's PMU was backed by %s with %u event "
-                   "counters, and %s has %u here", wanted_name, wanted, name,
+                   "counters, and here %s has %u", wanted_name, wanted, name,
                    nr_counters);
         return false;
     }
@@ -480,54 +471,51 @@ static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
                              choice.nr_counters, errp);
 }
 
-static const ArmHostPMU *find_pmu(const GPtrArray *pmus, const char *name)
-{
-    for (guint i = 0; i < pmus->len; i++) {
-        const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
-
-        if (g_str_equal(pmu->name, name)) {
-            return pmu;
-        }
-    }
-    return NULL;
-}
-
 /*
- * The vCPU threads may be pinned later, so the PMU that covers them now is a
- * guess, and so is the one that the guest had. Either will do here if it has
- * as many counters. Without either the registers wait in QEMU.
+ * Tells KVM a PMU with as many counters as the guest had, so that KVM keeps
+ * all bits of its registers. The vCPU threads may be pinned after the load, so
+ * that is a guess until the start. If one PMU covers the threads already, only
+ * that one or the one of the guest's name will do.
  */
 static bool follow_host_pmu(ARMCPU *cpu, Error **errp)
 {
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
+    g_autoptr(GString) found = g_string_new(NULL);
     g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
     const char *name = (char *)cpu->kvm_pmu_name;
-    ArmHostPMUChoice guesses[2] = { };
-    uint8_t nr_counters;
+    ArmHostPMUChoice guess;
 
     if (!pmus || !read_cpus(cpus, errp)) {
         return false;
     }
-    arm_host_pmus_choose_one(pmus, cpus, &guesses[0]);
-    guesses[1].pmu = find_pmu(pmus, name);
-    loaded.is_open = !guesses[0].pmu && !guesses[1].pmu;
-    if (loaded.is_open) {
-        return true;
+    if (!pmus->len) {
+        return arm_host_pmus_choose(pmus, cpus, false, &guess, errp);
     }
-    for (int i = 0; i < ARRAY_SIZE(guesses); i++) {
-        if (!guesses[i].pmu) {
+    arm_host_pmus_choose_one(pmus, cpus, &guess);
+    for (guint i = 0; i < pmus->len; i++) {
+        const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
+        const ArmHostPMUChoice made = {
+            .backend = ARM_PMU_BACKEND_HOST_PMU,
+            .pmu = pmu,
+            .is_default = guess.is_default,
+        };
+        uint8_t nr_counters;
+
+        if (guess.pmu && pmu != guess.pmu && !g_str_equal(pmu->name, name)) {
             continue;
         }
-        if (!tell_kvm(&guesses[i], errp) ||
-            !read_nr_counters(&nr_counters, errp)) {
+        if (!tell_kvm(&made, errp) || !read_nr_counters(&nr_counters, errp)) {
             return false;
         }
         if (nr_counters == cpu->kvm_pmu_nr_counters) {
             return true;
         }
+        g_string_append_printf(found, "%s%s has %u", found->len ? ", " : "",
+                               pmu->name, nr_counters);
     }
-    return check_nr_counters(cpu->kvm_pmu_nr_counters, name, told.name,
-                             nr_counters, errp);
+    error_setg(errp, "The guest's PMU was backed by %s with %u event counters, "
+               "and here %s", name, cpu->kvm_pmu_nr_counters, found->str);
+    return false;
 }
 
 static bool follow_fixed_counters(Error **errp)
