@@ -9,12 +9,9 @@ import hashlib
 import re
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import host
-import tap
-from installed import Board, Failure, expect, run
+from installed import Board, Failure, Story, expect, run
 
 TOP = host.TOP
 # apt of the board has these and what they need
@@ -39,11 +36,12 @@ INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud
 TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name '*pmu-hybrid*' -print"
 
 
-class Story:
+class LibvirtPackage(Story):
     """The claims, in order."""
 
     def __init__(self, folder):
-        self._folder, self._board, self._deb, self._started = folder, None, None, None
+        super().__init__(folder)
+        self._deb, self._started = None, None
 
     def domain(self):
         """The page's example, with the emulator where packages have it."""
@@ -138,25 +136,8 @@ class Story:
         if (output := self._board.run(TRACES).split()) != [EMULATOR]:
             raise Failure(f"left on the board: {output}")
 
-    def stop(self):
-        """The end, however it came."""
-        if self._board:
-            self._board.stop()
-
-
-def main():
-    if sys.argv[1:]:
-        sys.exit("libvirt-package.t: error: it takes no arguments")
-    with tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
-        story = Story(Path(folder))
-        chapters = [story.prepare, story.refused, story.install, story.upgrade, story.purge]
-        host.handle_signals()
-        try:
-            return tap.run((tap.Test(chapter.__doc__, chapter) for chapter in chapters), in_order=True)
-        finally:
-            story.stop()
-
 
 if __name__ == "__main__":
-    shutil.which("debugfs") or sys.exit("libvirt-package.t: error: debugfs not found; run 'make deps' as root")
-    sys.exit(main())
+    if sys.argv[1:]:
+        sys.exit("libvirt-package.t: error: it takes no arguments")
+    sys.exit(LibvirtPackage.tell(("prepare", "refused", "install", "upgrade", "purge")))

@@ -2,11 +2,15 @@
 """A Debian as its installer leaves it, which testbed/debian has put on a disk, and what tests of packages expect of it."""
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import host
+import tap
 
 
 class Failure(AssertionError):
@@ -69,3 +73,29 @@ class Board:
         """At once."""
         if self._machine:
             self._machine.stop()
+
+
+class Story:
+    """Claims about a board, each a method with the claim as its docstring."""
+
+    def __init__(self, folder):
+        self._folder, self._board = folder, None
+
+    @classmethod
+    def tell(cls, chapters):
+        """Tests these methods in order, up to the first that fails; returns the exit status."""
+        if not shutil.which("debugfs"):
+            sys.exit(f"{Path(sys.argv[0]).name}: error: debugfs not found; run 'make deps' as root")
+        with tempfile.TemporaryDirectory(dir=host.TOP / "build") as folder:
+            story = cls(Path(folder))
+            host.handle_signals()
+            try:
+                return tap.run((tap.Test(chapter.__doc__, chapter) for chapter in (getattr(story, name) for name in chapters)),
+                               in_order=True)
+            finally:
+                story.stop()
+
+    def stop(self):
+        """The end, however it came."""
+        if self._board:
+            self._board.stop()
