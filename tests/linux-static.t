@@ -47,14 +47,14 @@ read_kernel_doc() {
 	cd "$1" && tools/docs/kernel-doc -none -Wall "${DOCUMENTED[@]}" 2>&1
 }
 
-# With C=2 coccicheck takes one file.
+# With C=2 coccicheck takes one file. It uses one CPU, so the files are checked beside each other.
 coccicheck() {
-	local object
 	cd "$1"
-	for object in "${OBJECTS[@]}"; do
-		C=2 MODE=report srctree=. objtree=. LINUXINCLUDE='-I./arch/arm64/include -I./include' \
-			scripts/coccicheck "${object%.o}.c" 2>&1
-	done
+	rm -rf "$TMP/coccicheck"
+	mkdir "$TMP/coccicheck"
+	printf '%s\n' "${OBJECTS[@]%.o}" | C=2 MODE=report srctree=. objtree=. LINUXINCLUDE='-I./arch/arm64/include -I./include' \
+		xargs -P "$(nproc)" -I @ sh -c "scripts/coccicheck @.c >'$TMP/coccicheck/'\$(basename @) 2>&1" || return
+	cat "$TMP/coccicheck"/*
 }
 
 # adds_nothing CHECK: it has nothing to say of the series' tree that it does not say of the pristine one, wherever the lines are
