@@ -16,7 +16,7 @@ TIMEOUT=$(scale_timeout 300)
 DISK=(-device "virtio-blk-pci,drive=disk")
 PASSES='PASS: [0-9]+ intervals, none without cycles'
 
-#name | parameters | last line, as a regular expression | first words of the lines before it | CPU, number of vCPUs
+#name | parameters | last line, as a regular expression | first words of the lines before it | CPU, number of vCPUs, options of the machine
 CASES="
 passes on 4 vCPUs|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|max 4
 passes on a Cortex-A72|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|cortex-a72 1
@@ -26,12 +26,21 @@ stops in the loader by a counter that stands still|fault=loader|STOP: divide by 
 lives with a wrong clock by a counter that stops between the stalls|fault=clock seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|max 2
 stops as kernel by a counter that stands still|fault=still every=10|STOP: divide by zero vcpu=1 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1|acpi loader winlike kernel READY delta|max 2
 fails as kernel by a counter that goes back|fault=back every=10|FAIL: PMCCNTR_EL0 went back vcpu=1 .*|acpi loader winlike kernel READY delta|max 2
-fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,switches,reboots,fault||max 1
+fails without DBG2|acpi=no_dbg2|FAIL: the firmware has no ACPI table DBG2||max 2
+fails without GTDT|acpi=no_gtdt|FAIL: the firmware has no ACPI table GTDT||max 2
+fails without a MADT|acpi=no_madt|FAIL: the firmware has no ACPI table APIC||max 2
+fails by a MADT without a CPU|acpi=no_cpu|FAIL: the MADT has no enabled GICC||max 2
+fails by a MADT that does not lead on|acpi=length|FAIL: a structure of the MADT has length 0||max 2
+fails by a first GICC that is not of the boot CPU|acpi=order|FAIL: the first GICC of the MADT has MPIDR 0x[0-9a-f]*1, the boot CPU has 0x[0-9a-f]*0||max 2
+fails by a PMU without an interrupt|acpi=no_interrupt|FAIL: GICC 0 of the MADT has PMU interrupt 0; Windows expects 23||max 2
+fails by a last CPU with another PMU interrupt|acpi=last_interrupt|FAIL: GICC 3 of the MADT has PMU interrupt 24; Windows expects 23||max 4
+fails without ACPI||FAIL: the firmware has no ACPI tables; start the VM with ACPI||max 2 acpi=off
+fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,switches,reboots,fault,acpi||max 1
 "
 
-# boot CPU VCPUS: what the guest prints; nothing is written to image or variables
+# boot CPU VCPUS [OPTION]: what the guest prints; nothing is written to image or variables
 boot() {
-	exec timeout "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
+	exec timeout "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" -cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
 		-drive "if=pflash,format=raw,readonly=on,file=$GUEST/AAVMF_CODE.fd" \
 		-drive "if=pflash,format=raw,snapshot=on,file=$GUEST/AAVMF_VARS.fd" \
 		-drive "if=none,id=disk,format=raw,snapshot=on,file=$IMAGE" "${DISK[@]}" </dev/null 2>&1
@@ -74,9 +83,9 @@ check_lines() {
 }
 
 check_end() {
-	local parameters=$1 expected=$2 before=$3 cpu=$4 vcpus=$5
+	local parameters=$1 expected=$2 before=$3 cpu=$4 vcpus=$5 option=${6-}
 	[ -z "$parameters" ] || set_parameters "$parameters"
-	(boot "$cpu" "$vcpus") >"$TMP/console" || echo "QEMU ended with status $?"
+	(boot "$cpu" "$vcpus" "$option") >"$TMP/console" || echo "QEMU ended with status $?"
 	tail -n 5 "$TMP/console"
 	guest_lines <"$TMP/console" >"$TMP/lines"
 	echo "expected before the last line: $before; and as last line: $expected"
@@ -117,7 +126,7 @@ check_reproducible() {
 }
 
 main() {
-	local name parameters expected before machine cpu vcpus
+	local name parameters expected before machine cpu vcpus option
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
@@ -125,8 +134,8 @@ main() {
 	IMAGE=$GUEST/winlike.img
 	while IFS='|' read -r name parameters expected before machine; do
 		[ -n "$name" ] || continue
-		read -r cpu vcpus <<<"$machine"
-		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus"
+		read -r cpu vcpus option <<<"$machine"
+		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" "$option"
 	done <<<"$CASES"
 	check "goes on for ever without parameters" check_for_ever
 	check "boots from a USB disk" check_usb

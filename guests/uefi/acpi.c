@@ -182,3 +182,44 @@ uint32_t acpi_check(void)
 		fail("the MADT has no enabled GICC");
 	return PMU_INTERRUPT;
 }
+
+static void hide_table(const char *signature)
+{
+	memcpy(((struct header *)need_table(signature))->Signature, "none", sizeof("none") - 1);
+}
+
+static void swap_cpus(struct gicc *one, struct gicc *other)
+{
+	uint64_t mpidr = one->MPIDR;
+
+	one->MPIDR = other->MPIDR;
+	other->MPIDR = mpidr;
+}
+
+/* In the firmware's own tables. */
+void acpi_spoil(enum acpi_fault fault)
+{
+	struct gicc *cpus[2] = { NULL }, *cpu;
+	unsigned int count = 0;
+	size_t offset = 0;
+
+	while ((cpu = (struct gicc *)next_cpu(&offset))) {
+		/* the first, and the last so far */
+		cpus[!!count++] = cpu;
+		if (fault == ACPI_NO_CPU)
+			cpu->Flags &= ~GICC_ENABLED;
+	}
+	if (count < ARRAY_SIZE(cpus))
+		fail("acpi= needs more than one vCPU, the MADT has %u", count);
+	switch (fault) {
+	case ACPI_NO_DBG2: hide_table("DBG2"); break;
+	case ACPI_NO_GTDT: hide_table("GTDT"); break;
+	case ACPI_NO_MADT: hide_table("APIC"); break;
+	case ACPI_LENGTH: cpus[0]->Length = 0; break;
+	case ACPI_ORDER: swap_cpus(cpus[0], cpus[1]); break;
+	case ACPI_NO_INTERRUPT: cpus[0]->PerformanceInterruptGSIV = 0; break;
+	case ACPI_LAST_INTERRUPT: cpus[1]->PerformanceInterruptGSIV = PMU_INTERRUPT + 1; break;
+	case ACPI_NO_CPU:
+	case ACPI_SOUND: break;
+	}
+}

@@ -20,4 +20,10 @@ void write_reboots(uint64_t count);
 /* acpi.c: ends with FAIL where the tables are not as Windows needs them; the interrupt of the CPUs' PMUs */
 uint32_t acpi_check(void);
 
+/* acpi.c: makes the tables so that acpi_check() has to find it; ACPI_SOUND leaves them as they are. */
+enum acpi_fault {
+	ACPI_SOUND, ACPI_NO_DBG2, ACPI_NO_GTDT, ACPI_NO_MADT, ACPI_NO_CPU, ACPI_LENGTH, ACPI_ORDER, ACPI_NO_INTERRUPT, ACPI_LAST_INTERRUPT,
+};
+void acpi_spoil(enum acpi_fault fault);
+
 #endif

@@ -20,7 +20,12 @@ enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK, FAU
 
 static const char *const faults[] = { "none", "loader", "clock", "still", "back", "hang", NULL };
 
-enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT };
+/* Words of enum acpi_fault */
+static const char *const acpi_faults[] = {
+	"sound", "no_dbg2", "no_gtdt", "no_madt", "no_cpu", "length", "order", "no_interrupt", "last_interrupt", NULL,
+};
+
+enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT, ACPI };
 
 static struct param params[] = {
 	[SECONDS] = { .name = "seconds", .value = 0, .min = 0, .max = 86400 },
@@ -29,6 +34,7 @@ static struct param params[] = {
 	[SWITCHES] = { .name = "switches", .value = 20, .min = 2, .max = 1000000 },
 	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
 	[FAULT] = { .name = "fault", .value = FAULT_NONE, .words = faults },
+	[ACPI] = { .name = "acpi", .value = ACPI_SOUND, .words = acpi_faults },
 };
 
 static uint64_t interval;
@@ -78,6 +84,8 @@ void loader_main(void)
 	interval = interval_ticks(params[INTERVAL_US].value);
 	check_pmu();
 	choose_reboot();
+	if (params[ACPI].value != ACPI_SOUND)
+		acpi_spoil(params[ACPI].value);
 	print("acpi pmu_interrupt=%u", acpi_check());
 	calibrate_loader("firmware", firmware_stall);
 }
