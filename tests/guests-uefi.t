@@ -35,7 +35,8 @@ fails by a first GICC that is not of the boot CPU|acpi=order|FAIL: the first GIC
 fails by a PMU without an interrupt|acpi=no_interrupt|FAIL: GICC 0 of the MADT has PMU interrupt 0; Windows expects 23||max 2
 fails by a last CPU with another PMU interrupt|acpi=last_interrupt|FAIL: GICC 3 of the MADT has PMU interrupt 24; Windows expects 23||max 4
 fails without ACPI||FAIL: the firmware has no ACPI tables; start the VM with ACPI||max 2 acpi=off
-fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,switches,reboots,fault,acpi||max 1
+fails by a service without a network card|listen=22|FAIL: the firmware has no TCP; it needs a network card, .*|acpi loader|max 2
+fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of seconds,interval_us,every,switches,reboots,fault,acpi,listen||max 1
 "
 
 # boot CPU VCPUS [OPTION]: what the guest prints; nothing is written to image or variables

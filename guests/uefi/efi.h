@@ -10,8 +10,11 @@
 
 typedef uint64_t EFI_STATUS;
 typedef void *EFI_HANDLE;
+typedef void *EFI_EVENT;
 
 #define EFI_SUCCESS		0
+#define EFI_NOT_READY		0x8000000000000006ULL
+#define EFI_NO_MAPPING		0x8000000000000011ULL
 
 typedef struct {
 	uint32_t data1;
@@ -25,12 +28,16 @@ typedef struct {
 	uint32_t revision, header_size, crc32, reserved;
 } EFI_TABLE_HEADER;
 
+#define EFI_ALL_HANDLES		0
 /* 4.4; 7.2, 7.3, 7.4, 7.5 */
 typedef struct {
 	EFI_TABLE_HEADER hdr;
 	void *task_priority_and_memory_allocation[4];
 	EFI_STATUS (*GetMemoryMap)(uint64_t *size, void *map, uint64_t *key, uint64_t *descriptor_size, uint32_t *descriptor_version);
-	void *memory_pool_events_and_timers[8];
+	void *memory_pool[2];
+	EFI_STATUS (*CreateEvent)(uint32_t type, uint64_t level, void *notify, void *context, EFI_EVENT *event);
+	void *timers_and_events[4];
+	EFI_STATUS (*CheckEvent)(EFI_EVENT event);
 	void *install_protocol[3];
 	EFI_STATUS (*HandleProtocol)(EFI_HANDLE handle, const EFI_GUID *protocol, void **interface);
 	void *reserved_and_lookup[5];
@@ -38,6 +45,11 @@ typedef struct {
 	EFI_STATUS (*ExitBootServices)(EFI_HANDLE image, uint64_t key);
 	void *get_next_monotonic_count;
 	EFI_STATUS (*Stall)(uint64_t microseconds);
+	EFI_STATUS (*SetWatchdogTimer)(uint64_t seconds, uint64_t code, uint64_t size, const uint16_t *data);
+	EFI_STATUS (*ConnectController)(EFI_HANDLE controller, EFI_HANDLE *drivers, void *remaining, uint8_t recursive);
+	void *controllers_and_protocols[5];
+	EFI_STATUS (*LocateHandleBuffer)(int type, const EFI_GUID *protocol, void *key, uint64_t *count, EFI_HANDLE **handles);
+	EFI_STATUS (*LocateProtocol)(const EFI_GUID *protocol, void *registration, void **interface);
 } EFI_BOOT_SERVICES;
 
 /* 4.5; 8.2 */
@@ -103,6 +115,71 @@ typedef struct EFI_SIMPLE_FILE_SYSTEM_PROTOCOL EFI_SIMPLE_FILE_SYSTEM_PROTOCOL;
 struct EFI_SIMPLE_FILE_SYSTEM_PROTOCOL {
 	uint64_t revision;
 	EFI_STATUS (*OpenVolume)(EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *self, EFI_FILE_PROTOCOL **root);
+};
+
+/* 11.6 */
+typedef struct EFI_SERVICE_BINDING_PROTOCOL EFI_SERVICE_BINDING_PROTOCOL;
+struct EFI_SERVICE_BINDING_PROTOCOL {
+	EFI_STATUS (*CreateChild)(EFI_SERVICE_BINDING_PROTOCOL *self, EFI_HANDLE *child);
+	EFI_STATUS (*DestroyChild)(EFI_SERVICE_BINDING_PROTOCOL *self, EFI_HANDLE child);
+};
+
+/* 28.1 */
+#define EFI_TCP4_SERVICE_BINDING_PROTOCOL_GUID \
+	{ 0x00720665, 0x67eb, 0x4a99, { 0xba, 0xf7, 0xd3, 0xc3, 0x3a, 0x1c, 0x7c, 0xc9 } }
+#define EFI_TCP4_PROTOCOL_GUID \
+	{ 0x65530bc7, 0xa359, 0x410f, { 0xb0, 0x10, 0x5a, 0xad, 0xc7, 0xec, 0x2b, 0x62 } }
+typedef struct {
+	uint8_t TypeOfService, TimeToLive;
+	struct {
+		uint8_t UseDefaultAddress, StationAddress[4], SubnetMask[4];
+		uint16_t StationPort;
+		uint8_t RemoteAddress[4];
+		uint16_t RemotePort;
+		uint8_t ActiveFlag;
+	} AccessPoint;
+	void *ControlOption;
+} EFI_TCP4_CONFIG_DATA;
+/* To be sent, where Push comes first, or received, where Urgent does */
+typedef struct {
+	uint8_t Flags[2];
+	uint32_t DataLength, FragmentCount;
+	struct {
+		uint32_t FragmentLength;
+		void *FragmentBuffer;
+	} FragmentTable[1];
+} EFI_TCP4_DATA;
+/* Three kinds of token, of which each call takes its own */
+typedef struct {
+	EFI_EVENT Event;
+	EFI_STATUS Status;
+	union {
+		EFI_HANDLE NewChildHandle;
+		EFI_TCP4_DATA *Data;
+		uint8_t AbortOnClose;
+	};
+} EFI_TCP4_TOKEN;
+typedef struct EFI_TCP4_PROTOCOL EFI_TCP4_PROTOCOL;
+struct EFI_TCP4_PROTOCOL {
+	void *get_mode_data;
+	EFI_STATUS (*Configure)(EFI_TCP4_PROTOCOL *self, const EFI_TCP4_CONFIG_DATA *data);
+	void *routes_and_connect[2];
+	EFI_STATUS (*Accept)(EFI_TCP4_PROTOCOL *self, EFI_TCP4_TOKEN *token);
+	EFI_STATUS (*Transmit)(EFI_TCP4_PROTOCOL *self, EFI_TCP4_TOKEN *token);
+	EFI_STATUS (*Receive)(EFI_TCP4_PROTOCOL *self, EFI_TCP4_TOKEN *token);
+	EFI_STATUS (*Close)(EFI_TCP4_PROTOCOL *self, EFI_TCP4_TOKEN *token);
+	void *cancel;
+	EFI_STATUS (*Poll)(EFI_TCP4_PROTOCOL *self);
+};
+
+/* 28.5 */
+#define EFI_IP4_CONFIG2_PROTOCOL_GUID \
+	{ 0x5b446ed1, 0xe30b, 0x4faa, { 0x87, 0x1a, 0x36, 0x54, 0xec, 0xa3, 0x60, 0x80 } }
+#define IP4_CONFIG2_DATA_TYPE_POLICY	1
+#define IP4_CONFIG2_POLICY_DHCP		1
+typedef struct EFI_IP4_CONFIG2_PROTOCOL EFI_IP4_CONFIG2_PROTOCOL;
+struct EFI_IP4_CONFIG2_PROTOCOL {
+	EFI_STATUS (*SetData)(EFI_IP4_CONFIG2_PROTOCOL *self, int type, uint64_t size, const void *data);
 };
 
 /* 4.6.1 */

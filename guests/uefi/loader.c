@@ -2,7 +2,6 @@
 /* From the firmware's call to where the firmware is gone: parameters, tables, then a kernel's own page table, stack and vectors. */
 #include <string.h>
 
-#include "efi.h"
 #include "uefi.h"
 
 #define PARAMETERS	u"\\EFI\\BOOT\\winlike.txt"
@@ -136,7 +135,7 @@ EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
 		fail("the firmware runs at EL2, where the counter would have to be set up in another way; give the VM no EL2");
 	runtime = system->RuntimeServices;
 	boot_services_stall = system->BootServices->Stall;
-	loader_main();
+	loader_main(system->BootServices);
 	exit_boot_services(system, handle);
 	clean_image(image);
 	start_kernel(rsdp);

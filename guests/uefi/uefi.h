@@ -3,10 +3,11 @@
 #ifndef UEFI_H
 #define UEFI_H
 
+#include "efi.h"
 #include "internal.h"
 
 /* winlike.c: what is done before ExitBootServices; then comes guest_main() */
-void loader_main(void);
+void loader_main(const EFI_BOOT_SERVICES *services);
 
 /* loader.c: called by start.S when the firmware's translation is off */
 void start_kernel(const void *rsdp) NORETURN;
@@ -16,6 +17,9 @@ void firmware_stall(uint64_t us);
 /* loader.c: a number that a reset leaves as it is, in a variable of the firmware; 0 until set. There until ExitBootServices. */
 uint64_t read_reboots(void);
 void write_reboots(uint64_t count);
+
+/* listen.c: answers on a TCP port for ever, by the firmware's services */
+void listen(const EFI_BOOT_SERVICES *services, uint16_t port) NORETURN;
 
 /* acpi.c: ends with FAIL where the tables are not as Windows needs them; the interrupt of the CPUs' PMUs */
 uint32_t acpi_check(void);

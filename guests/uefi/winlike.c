@@ -25,7 +25,7 @@ static const char *const acpi_faults[] = {
 	"sound", "no_dbg2", "no_gtdt", "no_madt", "no_cpu", "length", "order", "no_interrupt", "last_interrupt", NULL,
 };
 
-enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT, ACPI };
+enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT, ACPI, LISTEN };
 
 static struct param params[] = {
 	[SECONDS] = { .name = "seconds", .value = 0, .min = 0, .max = 86400 },
@@ -35,6 +35,7 @@ static struct param params[] = {
 	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
 	[FAULT] = { .name = "fault", .value = FAULT_NONE, .words = faults },
 	[ACPI] = { .name = "acpi", .value = ACPI_SOUND, .words = acpi_faults },
+	[LISTEN] = { .name = "listen", .value = 0, .min = 0, .max = UINT16_MAX },
 };
 
 static uint64_t interval;
@@ -78,7 +79,7 @@ static void choose_reboot(void)
 	write_reboots(reboot_number);
 }
 
-void loader_main(void)
+void loader_main(const EFI_BOOT_SERVICES *services)
 {
 	read_params(params, ARRAY_SIZE(params));
 	interval = interval_ticks(params[INTERVAL_US].value);
@@ -88,6 +89,8 @@ void loader_main(void)
 		acpi_spoil(params[ACPI].value);
 	print("acpi pmu_interrupt=%u", acpi_check());
 	calibrate_loader("firmware", firmware_stall);
+	if (params[LISTEN].value)
+		listen(services, params[LISTEN].value);
 }
 
 /* After the line that says that all vCPUs are up. */
