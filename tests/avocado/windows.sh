@@ -15,6 +15,29 @@ windows() {
 on_ours() {
 	local expected=$1
 	shift
-	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p memory=512 -p ready=serial:READY \
-		-p moves=200 "$@"
+	on_default_signal "$expected" -p ready=serial:READY "$@"
+}
+
+# on_default_signal EXPECTED ARGUMENT...: the same, and how Windows tells that it is up is what the test has for it
+on_default_signal() {
+	local expected=$1
+	shift
+	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p memory=512 -p moves=200 "$@"
+}
+
+# on_network EXPECTED ARGUMENT...: the same by the QEMU of the emulated host's Debian, as ours has no network of its own (slirp). It has no
+# pmu-hybrid either: the guest stays on one CPU until it is up.
+on_network() {
+	local expected=$1
+	shift
+	printf '%s\n' '#!/bin/sh' 'exec taskset -c 0 /usr/bin/qemu-system-aarch64 "$@"' >"$TMP/qemu-of-debian"
+	chmod +x "$TMP/qemu-of-debian"
+	on_default_signal "$expected" -p "qemu=$TMP/qemu-of-debian" -p cpu=host "$@"
+}
+
+# make_image PARAMETERS: a copy of the image with such parameters, as IMAGE
+make_image() {
+	IMAGE=$TMP/windows.img
+	cp --sparse=always "$ARTIFACTS/guests-uefi/winlike.img" "$IMAGE"
+	"$TOP/guests/uefi/set-parameters" "$IMAGE" "$1"
 }
