@@ -10,9 +10,13 @@
  *   unlike counters *   PMUs with different numbers of event counters
  *   unlike overlap      PMUs that claim the same CPUs
  *   unlike partial      CPUs without a PMU
+ *   unlike versions *   CPUs that differ in the version of their PMU, where KVM has no PMU for guests
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/klog.h>
 #include <unistd.h>
 
 #include "steps.h"
@@ -27,6 +31,9 @@
 #define STEPS		8
 /* Cycles to an overflow: some steps */
 #define SOON		600
+/* Of syslog(2); more than the kernel keeps */
+#define READ_ALL	3
+#define LOG_SIZE	(1 << 20)
 
 static uint64_t first_cpu(uint64_t cpus)
 {
@@ -38,6 +45,20 @@ static bool equal(const char *what, uint64_t got, uint64_t expected)
 	if (got != expected)
 		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected, (unsigned long long)got);
 	return got == expected;
+}
+
+/* How often the text is in the kernel's log */
+static int count_messages(const char *text)
+{
+	static char log[LOG_SIZE];
+	int length = klogctl(READ_ALL, log, sizeof(log) - 1), count = 0;
+
+	if (length < 0)
+		die("the kernel's log cannot be read");
+	log[length] = 0;
+	for (const char *at = log; (at = strstr(at, text)); at += strlen(text))
+		count++;
+	return count;
 }
 
 /* BACKED_BY_PMU is by the first */
@@ -281,13 +302,45 @@ static void test_programmed_elsewhere(uint64_t elsewhere)
 static void test_partial(void)
 {
 	uint64_t elsewhere = ((1ULL << sysconf(_SC_NPROCESSORS_ONLN)) - 1) & ~all_cpus;
+	const char *said = " has no PMU, guest counters stand still on it";
+	char warning[128];
+	bool ok;
 
 	if (!elsewhere)
 		die("each CPU of this host has a PMU");
 	test_counts(BACKED_BY_FIXED, all_cpus, "with fixed counters only");
+	ok = equal("warnings before", count_messages(said), 0);
 	test_stands_still(elsewhere);
 	test_programmed_elsewhere(elsewhere);
+	snprintf(warning, sizeof(warning), "CPU%d%s; keep vCPUs off it", __builtin_ctzll(elsewhere), said);
+	ok &= equal("warnings", count_messages(said), 1) & equal("that name the CPU and what to do", count_messages(warning), 1);
+	result(ok, "one warning names the first CPU without a PMU that a vCPU ran on");
 	test_init_elsewhere(elsewhere);
+}
+
+static int has_capability(int capability)
+{
+	return ioctl(kvm_fd(), KVM_CHECK_EXTENSION, capability);
+}
+
+static void test_versions(void)
+{
+	const char *warning = "no PMU for guests, the CPUs differ in ID_AA64DFR0_EL1.PMUVer; boot with those of one version (nr_cpus=)";
+	struct vm vm;
+	bool ok;
+
+	for (int i = 0; i < pmu_count; i++)
+		count_counters(&pmus[i]);
+	vm_create(&vm);
+	vcpu_create(&vm, 0);
+	ok = equal("KVM_CAP_ARM_PMU_V3", has_capability(KVM_CAP_ARM_PMU_V3), 0);
+	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", has_capability(KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
+	ok &= equal("KVM_ARM_VCPU_INIT with a PMU", vcpu_init(&vm, 0, PMU), -EINVAL);
+	ok &= equal("KVM_ARM_VCPU_INIT without", vcpu_init(&vm, 0, 0), 0);
+	ok &= equal("fixed counters", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), -ENODEV);
+	vm_destroy(&vm);
+	result(ok, "no guest has a PMU where the CPUs differ in PMUVer, although the host has");
+	result(equal("warnings", count_messages(warning), 1), "one warning says why guests have no PMU, and what helps");
 }
 
 static const struct group groups[] = {
@@ -296,6 +349,7 @@ static const struct group groups[] = {
 	{ "counters", test_counters, 2 },
 	{ "overlap", test_overlap, 2 },
 	{ "partial", test_partial, 1 },
+	{ "versions", test_versions, 2 },
 	{ 0 }
 };
 
