@@ -194,6 +194,7 @@ def test_cont():
         vm.connect()
         refused(vm, ATTRIBUTE)
         refused(vm, ATTRIBUTE)
+        match(ATTRIBUTE, vm.human("cont"), "what HMP's cont prints")
         starts(vm, BIG, BIG_CPUS)
         vm.passes()
 
@@ -208,3 +209,32 @@ def test_preconfig():
         equal(vm.status, "prelaunch", "run state")
         starts(vm, BIG, BIG_CPUS)
         vm.passes()
+
+
+def failed_job(vm):
+    """A block job that has met an error and waits for "cont"."""
+    nodes = {
+        "source": {"driver": "blkdebug", "image": {"driver": "null-co", "size": 1 << 20},
+                   "inject-error": [{"event": "none", "iotype": "read", "errno": 5, "once": True}]},
+        "target": {"driver": "null-co", "size": 1 << 20},
+    }
+    for name, options in nodes.items():
+        vm.qmp.command("blockdev-add", **{"node-name": name}, **options)
+    vm.qmp.command("blockdev-backup", **{"job-id": "job", "device": "source", "target": "target", "sync": "full", "on-source-error": "stop"})
+    vm.wait_until("the job's error", lambda: job_status(vm) == "failed")
+
+
+def job_status(vm):
+    """How the job's last I/O went."""
+    return vm.qmp.command("query-block-jobs")[0]["io-status"]
+
+
+@only_on("stock")
+def test_io_status():
+    """a refused cont forgets no I/O errors; one that starts the VM does"""
+    with Vm() as vm:
+        failed_job(vm.connect())
+        match(ATTRIBUTE, vm.refusal(), "error")
+        equal(job_status(vm), "failed", "I/O status after the refusal")
+        starts(vm, BIG, BIG_CPUS)
+        equal(job_status(vm), "ok", "I/O status after the start")
