@@ -12,6 +12,8 @@ from refusal import TYPE, event_sources
 from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on
 
 SPAN = "pmu-hybrid: The guest has the event counters of one PMU, but the vCPU threads may run on .* which no single PMU covers"
+# Trace event of each attempt at a choice
+CHOOSE = "kvm_arm_pmu_hybrid_choose"
 
 
 def disk(path):
@@ -132,11 +134,12 @@ def test_no_such_pmu():
 @only_on("stock")
 def test_loadvm_without_pause():
     """-loadvm without -S ends with status 1 and the reason, asks once, and the snapshot is still there for threads that are pinned"""
-    with snapshot_of(SMALL_CPUS) as path:
-        options = {"paused": False, "extra": [*disk(path), "-loadvm", "one"]}
+    with snapshot_of(SMALL_CPUS) as path, tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
+        options = {"paused": False, "extra": [*disk(path), "-loadvm", "one", "-trace", CHOOSE, "-D", log.name]}
         with Vm(**options) as vm:
             vm.exits(SPAN)
             equal(vm.stderr.count("pmu-hybrid:"), 1, "messages")
+            equal(log.read().count(CHOOSE), 1, "choices")
         with Vm(affinity=BIG_CPUS, **options) as vm:
             equal(vm.connect().backends, BIG, "backend")
             passes_on(vm)
