@@ -85,6 +85,16 @@ def test_command_line_fixed(options):
 
 
 @only_on("stock")
+@each_of({"-cpu host": ("host", "max-arm-cpu"), "-cpu max": ("max", "host-arm-cpu")})
+def test_global_of_other_type(row):
+    """a -global for the other of the two CPU types has no effect and no warning, as documented: there is no choice"""
+    cpu, typename = row
+    with Vm(cpu, affinity=SMALL_CPUS, extra=["-global", f"{typename}.pmu-hybrid=on"]) as vm:
+        equal(vm.connect().cont().backends, "", "backend")
+        equal(vm.stderr, "", "stderr")
+
+
+@only_on("stock")
 @each_of({
     "GICv2 in the kernel": ("virt,gic-version=2", "KVM does not support GICv2 emulation"),
     "kernel-irqchip=split": ("virt,kernel-irqchip=split", "split is not supported"),
