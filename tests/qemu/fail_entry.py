@@ -4,10 +4,11 @@
 What fails without the handler: nothing is said, and the vCPU thread calls KVM_RUN again and again.
 """
 
+import contextlib
 import hashlib
 
-from choice import offline
-from vm import BIG_CPUS, SMALL, SMALL_CPUS, Vm, cpu_list, equal, match, only_on
+from choice import CGROUPS, cgroup, offline, write
+from vm import ALL_CPUS, BIG_CPUS, SMALL, SMALL_CPUS, Vm, cpu_list, equal, match, only_on
 
 # Of the monitor, while a vCPU must not run
 QUESTIONS = 100
@@ -95,6 +96,23 @@ def test_online_later():
         with offline([last]):
             expect_pause(vm)
         vm.pin(SMALL_CPUS)
+        vm.cont().passes()
+
+
+@only_on("stock")
+def test_cpuset_widened():
+    """a cpuset that was within the PMU and is widened pauses the VM once a vCPU gets off the PMU; narrowed again, the guest goes on"""
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(cgroup(f"{CGROUPS}/vm", cpu_list(SMALL_CPUS)))
+        vm = stack.enter_context(Vm())
+        write(f"{path}/cgroup.procs", str(vm.process.pid))
+        equal(vm.connect().cont().backends, SMALL, "backend")
+        vm.wait_for_deltas()
+        vm.qmp.forget_events()
+        for cpus in ALL_CPUS, BIG_CPUS:
+            write(f"{path}/cpuset.cpus", cpu_list(cpus))
+        expect_pause(vm)
+        write(f"{path}/cpuset.cpus", cpu_list(SMALL_CPUS))
         vm.cont().passes()
 
 
