@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from in_host import parse_cpu_list
 from migration import passes_on
-from vm import ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
+from vm import ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, SMALL_CPUS, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
 
 SOURCE, STREAM = os.environ["MIGRATION_SOURCE"], os.environ["MIGRATION_STREAM"]
 A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
@@ -89,9 +89,12 @@ def ask_source(wanted):
 
 
 def refuses_start(vm, pattern):
-    """With the reason, and the VM goes on once its threads are pinned."""
+    """With the reason, also where the threads are pinned to a PMU with fewer counters; with them on another one the VM goes on."""
     status = vm.status
     match(pattern, vm.refusal(), "error")
+    if TOPOLOGY == "unlike-counters":
+        vm.pin(SMALL_CPUS)
+        match(re.escape(FEWER.text), vm.refusal(), "error")
     equal((vm.status, vm.backends), (status, ""), "state after the refusal")
     vm.pin(BIG_CPUS)
     equal(vm.cont().backends, BIG, "backend")
