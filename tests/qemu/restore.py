@@ -5,11 +5,13 @@ What pinning can mend is judged when the VM starts, and the state is never lost.
 """
 
 import contextlib
+import re
+import struct
 import tempfile
 
 from migration import add_disk, ended, passes_on, save, saved, send, snapshot, snapshot_of
 from refusal import TYPE, event_sources
-from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on
+from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, TOPOLOGY, Vm, cpu_list, each_of, equal, match, only_on
 
 SPAN = "pmu-hybrid: The guest has the event counters of one PMU, but the vCPU threads may run on .* which no single PMU covers"
 # Trace event of each attempt at a choice
@@ -168,3 +170,51 @@ def test_job():
         vm.pin(BIG_CPUS)
         equal(vm.cont().backends, BIG, "backend")
         passes_on(vm)
+
+
+# Enables the cycle counter and six event counters, then reads for ever which are enabled, and counts that.
+ENABLES_ALL = (
+    0xd28007e0,     # mov x0, #0x3f
+    0xf2b00000,     # movk x0, #0x8000, lsl #16
+    0xd51b9c20,     # msr pmcntenset_el0, x0
+    0xd53b9c34,     # mrs x20, pmcntenset_el0
+    0x910006b5,     # add x21, x21, #1
+    0x17fffffe,     # b . - 8
+)
+ALL_ENABLED = 0x8000003f
+
+
+def look(vm):
+    """What that guest has read last, and how often it has. QEMU fetches all registers from KVM for it."""
+    text = vm.human("info registers")
+    return tuple(int(re.search(f"X{number}=([0-9a-f]+)", text)[1], 16) for number in (20, 21))
+
+
+def keeps_all(vm):
+    """The guest runs, reads anew, and all counters are still enabled."""
+    equal(vm.cont().backends, BIG, "backend")
+    before = look(vm)[1]
+    vm.wait_until("a guest that reads", lambda: look(vm)[1] > before + 1)
+    equal(hex(look(vm)[0]), hex(ALL_ENABLED), "enabled counters")
+
+
+@only_on("patched")
+@each_of({"all": ()} if TOPOLOGY == "unlike-counters" else {})
+def test_fewer_counters(*_):
+    """a cont that was refused for a PMU with fewer counters takes none from the guest, though its registers are looked at then"""
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"kernel": f"{folder}/guest", "vcpus": 1}
+        with open(options["kernel"], "wb") as file:
+            file.write(struct.pack(f"<{len(ENABLES_ALL)}I", *ENABLES_ALL))
+        with Vm(**options) as vm:
+            vm.connect().pin(BIG_CPUS)
+            keeps_all(vm)
+            save(vm, f"{folder}/state")
+        with Vm(extra=["-incoming", f"file:{folder}/state"], **options) as vm:
+            vm.connect()
+            equal(ended(vm), ("completed", ""), "migration")
+            vm.pin(SMALL_CPUS)
+            match("with 6 event counters, and here .* has 4", vm.refusal(), "error")
+            look(vm)
+            vm.pin(BIG_CPUS)
+            keeps_all(vm)

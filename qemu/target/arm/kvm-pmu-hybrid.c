@@ -48,6 +48,8 @@ static struct {
     ArmPMUBackend backend;
     char *name;
     uint8_t nr_counters;
+    /* Of a PMU of this host with as many */
+    uint32_t type;
 } loaded;
 
 /* What KVM has been told; a PMU can be changed for another up to INIT. */
@@ -368,6 +370,25 @@ static bool check_nr_counters(uint8_t wanted, const char *wanted_name,
     return true;
 }
 
+/*
+ * KVM leaves out of the registers what counters have that its PMU lacks. So
+ * it must not be left with one that has fewer than the guest: the next to
+ * read the registers, for a monitor command or to save the VM, would lose it.
+ */
+static void tell_loaded_again(const GPtrArray *pmus)
+{
+    for (guint i = 0; i < pmus->len; i++) {
+        const ArmHostPMUChoice made = {
+            .backend = ARM_PMU_BACKEND_HOST_PMU,
+            .pmu = g_ptr_array_index(pmus, i),
+        };
+
+        if (made.pmu->type == loaded.type) {
+            tell_kvm(&made, NULL);
+        }
+    }
+}
+
 static void report_choice(const ArmHostPMUChoice *made,
                           const ArmHostCPUs *cpus)
 {
@@ -403,6 +424,7 @@ static bool make_choice(Error **errp)
     if (loaded.backend != ARM_PMU_BACKEND_NONE &&
         !check_nr_counters(loaded.nr_counters, loaded.name, told.name,
                            nr_counters, errp)) {
+        tell_loaded_again(pmus);
         return false;
     }
     if (!init_vcpu_pmus(errp)) {
@@ -508,6 +530,7 @@ static bool follow_host_pmu(ARMCPU *cpu, Error **errp)
             return false;
         }
         if (nr_counters == cpu->kvm_pmu_nr_counters) {
+            loaded.type = pmu->type;
             return true;
         }
         g_string_append_printf(found, "%s%s has %u", found->len ? ", " : "",
