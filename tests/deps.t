@@ -29,10 +29,10 @@ cumulative() {
 
 # What only some tests need is a large part of the download.
 demo_is_small() {
-	if grep -xE 'clang|lld|sparse|python3-sphinx|shellcheck|lintian|coccinelle|ocaml-nox|libgtk-3-dev' "$TMP/demo"; then
+	if grep -xE 'clang|lld|sparse|python3-sphinx|shellcheck|lintian|coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev' "$TMP/demo"; then
 		return 1
 	fi
-	if grep -xE 'coccinelle|ocaml-nox|libgtk-3-dev' "$TMP/check"; then
+	if grep -xE 'coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev' "$TMP/check"; then
 		return 1
 	fi
 	grep -qx coccinelle "$TMP/full"

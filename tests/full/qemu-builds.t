@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: each commit of the QEMU series builds without a warning where others build it: for arm64 with KVM and TCG, and for this machine
 # with TCG alone (64- and 32-bit Arm, user emulation), with gcc and with clang. each-commit.t has the build that the tests run.
-# gtk: the window compiles, too. For macOS nothing is compiled: ui/cocoa.m is read by reviewers alone.
+# windows and gtk: the objects of what the series changes compile for Windows, where Debian has too little to link them, and with GTK.
+# For macOS nothing is compiled: ui/cocoa.m is read by reviewers alone.
 # A warning is an error in these builds. The first one of each flavour shows that upstream has none.
 #
 #   tests/full/qemu-builds.t FLAVOUR...     see scripts/build-qemu
