@@ -94,10 +94,24 @@ needs() {
 	run_ends 2 'run: error: make sun failed, which rows to be run need; see above' --build
 }
 
+# Neither strace nor LeakSanitizer works in a program that strace runs.
+traced_by_themselves() {
+	local program
+	cd "$TOP"
+	grep -lE 'build-tool["] --native|fsanitize[=]|toy-ledger[.]sh"' tests/*.t >"$TMP/programs"
+	[ "$(wc -l <"$TMP/programs")" -gt 5 ]
+	while read -r program; do
+		awk -F ' *[|] *' -v program="$program" '!/^[#\t]/ && index($5 " ", program " ") && $2 !~ /untraced/ { print $1 ": " program " cannot be traced" }' \
+			tests/table
+	done <"$TMP/programs" | tee "$TMP/traced"
+	[ ! -s "$TMP/traced" ]
+}
+
 check 'a wrong row is an error, as is a program without a row' wrong_table
 check 'the list has what rows claim, or their programs' claims
 check 'ONLY and arguments select rows' selection
 check 'a row of the full set runs by name only' full
 check 'arguments and environment are the row'"'"'s' arguments
 check 'what selected rows need is made first' needs
+check 'rows of tests/table that cannot be traced are marked' traced_by_themselves
 finish

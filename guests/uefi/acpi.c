@@ -196,7 +196,7 @@ static void swap_cpus(struct gicc *one, struct gicc *other)
 	other->MPIDR = mpidr;
 }
 
-/* In the firmware's own tables. */
+/* Changes the firmware's own tables, for tests of acpi_check(). */
 void acpi_spoil(enum acpi_fault fault)
 {
 	struct gicc *cpus[2] = { NULL }, *cpu;

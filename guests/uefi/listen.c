@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A service of the guest on the network, for who waits until Windows answers there: by the firmware's TCP/IP, on the first network card,
- * with an address by DHCP as Windows has it. Each connection is closed after the answer.
+ * The guest answers on a TCP port, as Windows does once it is up. It uses the firmware's TCP/IP and the first network card, and gets its
+ * address by DHCP. It closes each connection after the answer.
  */
 #include "uefi.h"
 
-/* Of OpenSSH, which speaks first; others do when they were spoken to */
+/* An SSH server speaks first; on other ports the guest waits for the client. */
 #define SSH_PORT	22
 #define PAUSE_US	100000
 
@@ -26,7 +26,7 @@ static void *need_service(const EFI_BOOT_SERVICES *services, EFI_GUID guid, cons
 	return interface;
 }
 
-/* The firmware gives drivers to what it boots from only. */
+/* The firmware has started only the drivers that it boots from. */
 static void connect_all(const EFI_BOOT_SERVICES *services)
 {
 	EFI_HANDLE *handles;
@@ -37,7 +37,7 @@ static void connect_all(const EFI_BOOT_SERVICES *services)
 		services->ConnectController(handles[i], NULL, NULL, true);
 }
 
-/* DHCP takes its time: until then there is no address to be configured with. */
+/* Configure() fails until DHCP has given an address. */
 static void configure(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *listener, uint16_t port)
 {
 	static const uint32_t policy = IP4_CONFIG2_POLICY_DHCP;
@@ -53,7 +53,7 @@ static void configure(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *list
 	need(status, "Configure");
 }
 
-/* Until the call that was given the token is done; its status, or that with which it could not begin. */
+/* Waits for the end of the call that has the token; returns its status, or the error with which it did not begin. */
 static EFI_STATUS finish(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *tcp, EFI_TCP4_TOKEN *token, EFI_STATUS begun)
 {
 	if (begun != EFI_SUCCESS)
@@ -72,7 +72,7 @@ static EFI_STATUS transfer(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL 
 	return finish(services, client, token, call(client, token));
 }
 
-/* A client that is gone meanwhile gets no answer. */
+/* If the client has gone meanwhile, the errors of these calls do not matter. */
 static void answer(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *client, EFI_TCP4_TOKEN *token, bool speaks_first)
 {
 	char question[64];

@@ -97,8 +97,8 @@ class Tcp:
 
     @staticmethod
     def options(test):
-        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm. Nothing boots by the card, and not each host
-        has its boot ROM."""
+        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm. The card has no boot ROM:
+        nothing boots from it, and some hosts lack the file."""
         return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device", "virtio-net-pci,netdev=net,romfile="]
 
     def answers(self):

@@ -18,15 +18,15 @@ on_ours() {
 	on_default_signal "$expected" -p ready=serial:READY "$@"
 }
 
-# on_default_signal EXPECTED ARGUMENT...: the same, and how Windows tells that it is up is what the test has for it
+# on_default_signal EXPECTED ARGUMENT...: the same with the test's default sign that Windows is up
 on_default_signal() {
 	local expected=$1
 	shift
 	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p memory=512 -p moves=200 "$@"
 }
 
-# on_network EXPECTED ARGUMENT...: the same by the QEMU of the emulated host's Debian, as ours has no network of its own (slirp). It has no
-# pmu-hybrid either: the guest stays on one CPU until it is up.
+# on_network EXPECTED ARGUMENT...: the same with the QEMU of the emulated host's Debian, as ours has no user network (slirp). Debian's has
+# no pmu-hybrid, so the guest stays on one CPU until it is up.
 on_network() {
 	local expected=$1
 	shift

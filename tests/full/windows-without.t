@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: without pmu-hybrid the Windows test fails as Windows does, on either kernel: the cycle counter stands still. And of a guest that hangs it
-# says so, and where. A guest that answers on a port is known from one that is up and does not.
+# says so, and where. The test tells a guest that answers on a port from one that does not.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"

@@ -273,10 +273,10 @@ def raises(pattern, function, *args, **kwargs):
         raise AssertionError(f"expected an error like /{pattern}/, got none")
 
 
-def only_on(kernel):
-    """The test makes sense on this kernel only, or has nothing to do with the kernel and is run once, on the stock one."""
+def only_on(kernel, topology=TOPOLOGY):
+    """The test makes sense on this kernel and topology only, or has nothing to do with the kernel and is run once, on the stock one."""
     def mark(function):
-        function.kernel = kernel
+        function.kernel = kernel if topology == TOPOLOGY else None
         return function
     return mark
 

@@ -371,9 +371,9 @@ static bool check_nr_counters(uint8_t wanted, const char *wanted_name,
 }
 
 /*
- * KVM leaves out of the registers what counters have that its PMU lacks. So
- * it must not be left with one that has fewer than the guest: the next to
- * read the registers, for a monitor command or to save the VM, would lose it.
+ * While KVM has a PMU with fewer counters than the guest had, the registers
+ * that it returns lack the bits of the other counters. QEMU would write them
+ * back so after a monitor command, and save them so.
  */
 static void tell_loaded_again(const GPtrArray *pmus)
 {
