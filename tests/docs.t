@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU series can give is explained, and each
-command is run by a test, or marked as needing hardware. The page of the tests names the rows that there are. Pictures
-and tables of SoCs are what docs/renew.py makes of its data."""
+block of shell is valid, and run by a row of the tests or marked as needing hardware. The page of the tests names the rows that there are.
+Pictures and tables of SoCs are what docs/renew.py makes of its data."""
 import re
 import subprocess
 import sys
 
 import tap
-from pages import COMMANDS, DOCS, PAGES, RUNNER, TOP, commands, find_rows, read_table
+from pages import DOCS, HARDWARE, PAGES, SHELL, TOP, find_blocks
 
 sys.path.append(str(DOCS))
 import renew  # noqa: E402  (of docs/, which is not on the path before)
@@ -17,6 +17,10 @@ TESTING = DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
 ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
+COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ )*(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+|(?:tests|scripts|testbed)/\S+) ", re.M)
+# The word for readers, who do not see the fence
+NEEDS_HARDWARE = "(hw)"
+INDENTED = re.compile(r"(?<=\n\n)(?: {4}| {7})\S.*")
 # Numbers and names; the pages have examples of them
 FORMAT = re.compile(r"%[a-z]+|[0-9]+")
 
@@ -60,23 +64,28 @@ def unexplained():
 
 def not_in_index():
     index = (DOCS / "README.md").read_text()
-    return [page.name for page in PAGES[1:] if page.name != "README.md" and f"({page.name})" not in index]
+    return [page.name for page in PAGES if page.parent == DOCS and page.name != "README.md" and f"({page.name})" not in index]
 
 
-def not_run():
-    """Commands that no test runs, and rows without a command."""
-    table, used = read_table(), set()
+def wrong_block(block, rows):
+    """What is wrong with a block of code, if anything."""
+    if block.language != SHELL:
+        return "a command, in a block that is not ```sh" if COMMAND.search(block.text) else None
+    if (block.row == HARDWARE) != (NEEDS_HARDWARE in block.paragraph):
+        return f"marked either by its fence or by {NEEDS_HARDWARE} before it, not by both"
+    if block.row != HARDWARE and block.row not in rows:
+        return f"'{block.row}' is no row of tests/table"
+    result = subprocess.run(["bash", "-n"], input=block.text, stderr=subprocess.PIPE, text=True, check=False)
+    return result.stderr.strip() or None
+
+
+def wrong_blocks(rows):
+    """Blocks that are no good, and code that is in none."""
     for page in PAGES:
-        for command in commands(page):
-            rows = find_rows(table, page, command)
-            used |= set(rows)
-            if not rows:
-                yield f"{page.name}: {command}"
-    for beginning, (test, text) in table.items():
-        if beginning not in used:
-            yield f"{COMMANDS.name}: no page has '{beginning}'"
-        elif test != RUNNER and (not test.exists() or text not in test.read_text()):
-            yield f"{COMMANDS.name}: {test.relative_to(TOP)} does not have '{text}', in place of '{beginning}'"
+        for block in find_blocks(page):
+            if fault := wrong_block(block, rows):
+                yield f"{block}: {fault}"
+        yield from (f"{page.name}: indented code; put it between fences: {code.strip()}" for code in INDENTED.findall(page.read_text()))
 
 
 def read_rows():
@@ -116,7 +125,7 @@ def main():
     rows = read_rows()
     checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
     checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", unexplained()),
-               ("each command is run by a test", not_run()), ("the table of the tests' layers has each row once", wrong_layers(rows)),
+               ("each block of shell is valid, and run by a row", wrong_blocks(rows)), ("the table of the tests' layers has each row once", wrong_layers(rows)),
                ("pictures and the tables of SoCs are what docs/renew.py makes", renew.stale()),
                ("the page of the tests names rows that there are", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)

@@ -240,7 +240,7 @@ class Domain:
     @property
     def backend(self):
         """As the page says how to ask for it."""
-        command = re.search(r"^virsh qemu-monitor-command NAME --hmp '(.*)'$", PAGE, re.M)[1]
+        command = re.search(r"^virsh qemu-monitor-command winlike --hmp '(.*)'$", PAGE, re.M)[1]
         return self.virsh("qemu-monitor-command", "--hmp", command).strip().strip('"')
 
     @property

@@ -7,8 +7,9 @@ import contextlib
 import re
 import xml.etree.ElementTree as ET
 
-from domains import OTHER_QEMU, PAGE, Domain, DomainTest, read_pinnings
+from domains import OTHER_QEMU, Domain, DomainTest, read_pinnings
 from hosts import TEST_TIMEOUT, TOP, WAIT, CommandFailed, EmulatedHost, poll, scaled
+from pages import find_scripts
 from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
@@ -326,16 +327,14 @@ class Migration(DomainTest):
 class AppArmor(DomainTest):
     """libvirt's profiles, enforced; and the page's own commands."""
 
-    def install_rule(self, host):
-        """For domains."""
-        source, target = re.search(r"^install -D -m 644 (libvirt/\S+) (\S+)$", PAGE, re.M).groups()
-        host.run("install", "-D", "-m", "644", "/dev/stdin", target, stdin=(TOP / source).read_text())
+    # for domains, and of the daemon
+    RULE, DAEMON = find_scripts("avocado/libvirt-others")
 
-    def extend_daemon(self, host):
-        """Its profile."""
-        source, target = re.search(r"^cat (libvirt/\S+) >>(\S+)$", PAGE, re.M).groups()
-        host.run("sh", "-ec", 'mkdir -p "$(dirname "$1")" && cat >>"$1" && apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd', "sh",
-                 target, stdin=(TOP / source).read_text())
+    def follow(self, host, block):
+        """Where our files are"""
+        for path in (TOP / "libvirt/apparmor").iterdir():
+            host.run("install", "-D", "-m", "644", "/dev/stdin", path.relative_to(TOP), stdin=path.read_text())
+        host.run("bash", "-ec", block.text)
 
     def test_enforced(self):
         """Without our rules QEMU cannot be executed, then not read what PMUs there are; with them all is as without AppArmor"""
@@ -345,7 +344,7 @@ class AppArmor(DomainTest):
             text = Domain(libvirt, f"{libvirt.prefix}-early").text
             self.check_told(f"cannot execute binary {libvirt.emulator}: Permission denied",
                             libvirt.refusal("define", "/dev/stdin", stdin=text))
-            self.extend_daemon(libvirt.host)
+            self.follow(libvirt.host, self.DAEMON)
             # which the domains' profiles do not allow either; Debian's path they do
             libvirt.host.run("cp", libvirt.emulator, OTHER_QEMU)
             with libvirt.domain("usr", emulator=OTHER_QEMU) as domain:
@@ -353,7 +352,7 @@ class AppArmor(DomainTest):
                 self.check_told("pmu-hybrid: Cannot read the host's PMUs: Error opening directory", message)
                 # what is between them depends on the locale: quotes
                 self.check_told("Permission denied", message)
-            self.install_rule(libvirt.host)
+            self.follow(libvirt.host, self.RULE)
             with libvirt.domain("local") as domain:
                 self.check_equal(domain.start().backend, FIXED, "backend")
                 label = libvirt.host.run("cat", f"/proc/{domain.pid}/attr/current").strip("\0\n")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: in a fresh clone the commands of README.md work, with nothing before them. Downloads and compiler results may come from the
-# cache.
+# Claim: in a fresh clone the commands of README.md work, with nothing before them, and those of other pages after them. Downloads and
+# compiler results may come from the cache.
 #
 #   tests/full/fresh.t demo|series     the commands about the demo, or those about the series
 set -euo pipefail
@@ -15,28 +15,24 @@ trap 'rm -rf "$TMP"' EXIT
 CLONE=$TMP/clone
 git clone -q "$TOP" "$CLONE"
 
+# What a person would have told git
+export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=you@localhost
+
+# follow ROW PAGE: what ROW runs of the page, from top to bottom
+follow() {
+	python3 "$CLONE/tests/lib/pages.py" "$1" "$2" >"$TMP/script"
+	grep -q . "$TMP/script"
+	(cd "$CLONE" && bash -ex "$TMP/script")
+}
+
+# Where a page runs tests, some stand for all.
 demo() {
-	make -C "$CLONE" demo
+	ONLY='^(docs|demo-judge)$' follow fresh/demo README.md
 	[ -s "$CLONE/build/results/demo.json" ] && [ -s "$CLONE/build/results/demo.svg" ]
 }
 
-picked_tests() {
-	make -C "$CLONE" check ONLY='^(docs|demo-judge)$'
-}
-
-# As somebody does who has a pristine release, and nothing of ours.
-mailed_series() {
-	make -C "$CLONE" series
-	for name in linux qemu; do
-		git -C "$CLONE/build/$name" worktree add -q --detach "$TMP/$name" base
-		(cd "$TMP/$name" && git -c user.name=you -c user.email=you@localhost am -q "$CLONE/build/series/$name"/*.patch)
-		git -C "$TMP/$name" diff --quiet series
-	done
-}
-
-tool() {
-	make -C "$CLONE" tool
-	[ -x "$CLONE/build/artifacts/pmu-hybrid-check" ]
+kept_verdicts() {
+	ONLY='^(docs|demo-judge)$' follow fresh/demo docs/testing.md
 }
 
 help() {
@@ -44,15 +40,38 @@ help() {
 	grep -q '^make check ' "$TMP/help"
 }
 
+# The releases are there, and nothing of ours is in them.
+mailed_series() {
+	local name
+	make -C "$CLONE" trees
+	for name in linux-$LINUX_VERSION qemu-$QEMU_VERSION; do
+		git -C "$CLONE/build/${name%-*}" worktree add -q --detach "$TMP/$name" base
+	done
+	follow fresh/series README.md
+	for name in linux-$LINUX_VERSION qemu-$QEMU_VERSION; do
+		git -C "$TMP/$name" diff --quiet series
+	done
+}
+
+# The editor puts a line below the first one.
+changed_series() {
+	EDITOR='sed -i 1a/*edited*/' follow fresh/series docs/series.md
+	git -C "$CLONE" show --format= --name-only HEAD >"$TMP/changed"
+	cat "$TMP/changed"
+	[ "$(wc -l <"$TMP/changed")" = 2 ]
+	grep -q '^linux/patches/.*-Add-a-predicate' "$TMP/changed"
+	grep -qxF '+/*edited*/' "$CLONE"/build/series/linux/*.patch
+}
+
 case ${1-} in
 demo)
-	check 'make demo' demo
-	check 'make check, with some of its tests' picked_tests
+	check 'README.md: demo and tests' demo
+	check 'testing.md: verdicts that are kept' kept_verdicts
 	check 'make help' help
 	;;
 series)
-	check 'make series, and git am on pristine trees' mailed_series
-	check 'make tool' tool
+	check 'README.md: the series, and git am on pristine trees' mailed_series
+	check 'series.md: a changed patch, and a changed new file' changed_series
 	;;
 *) die "which commands? usage: fresh.t demo|series" ;;
 esac

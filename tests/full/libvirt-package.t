@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: on a Debian just installed, one apt-get install of libvirt-pmu-hybrid lets a domain ask for pmu-hybrid by the plain feature, also
-after an upgrade of libvirt; purged, it leaves libvirt as it was.
+after an upgrade of libvirt; purged, it leaves libvirt as it was. The patch of libvirt's list does as well. The commands are those of
+docs/libvirt.md.
 
 The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud: a service of that name sleeps in its place.
 """
@@ -12,11 +13,13 @@ import sys
 
 import host
 from installed import Board, Failure, Story, expect, run
+from pages import DOCS, find_scripts
 
 TOP = host.TOP
 # apt of the board has these and what they need
-LIBVIRT = ("libvirt-daemon-system", "libvirt-clients")
-PAGE = (TOP / "docs/libvirt.md").read_text()
+NEEDED = ("libvirt-daemon-system", "libvirt-clients", "patch")
+PAGE = DOCS / "libvirt.md"
+INSTALL, PATCH, ASK, RESUME = (block.text for block in find_scripts("packages/libvirt-debian", [PAGE]))
 EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
 LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
@@ -29,8 +32,9 @@ printf '[Service]\\nExecStart=/bin/sleep infinity\\n' >/etc/systemd/system/virtq
 systemctl daemon-reload
 systemctl restart libvirtd virtqemud
 """
-BACKEND = "virsh qemu-monitor-command winlike --hmp 'qom-get /machine/unattached/device[0] pmu-backend'"
 APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
+# To the CPUs of one PMU, from its next start on
+PINNED = "for vcpu in 0 1; do virsh vcpupin winlike $vcpu 2-3 --config; done"
 # Each start of a service has one of its own
 INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud"
 TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name '*pmu-hybrid*' -print"
@@ -45,7 +49,7 @@ class LibvirtPackage(Story):
 
     def domain(self):
         """The page's example, with the emulator where packages have it."""
-        xml = re.search(r"^```xml\n(<domain .*?)^```$", PAGE, re.M | re.S).group(1)
+        xml = re.search(r"^```xml\n(<domain .*?)^```$", PAGE.read_text(), re.M | re.S).group(1)
         xml, count = re.subn("<emulator>.*</emulator>", f"<emulator>{EMULATOR}</emulator>", xml)
         expect("^1$", str(count))
         path = self._folder / "winlike.xml"
@@ -79,14 +83,14 @@ class LibvirtPackage(Story):
         """the package builds, and a Debian with libvirt boots"""
         run("packages/libvirt", cwd=TOP)
         self._deb, = (TOP / "build/packages").glob("libvirt-pmu-hybrid_*_all.deb")
-        run("testbed/debian", *LIBVIRT, cwd=TOP)
+        run("testbed/debian", *NEEDED, cwd=TOP)
         disk = self._folder / "board.img"
         run("cp", "--sparse=always", host.ARTIFACTS / "debian.img", disk)
         qemu = self._folder / "qemu"
         shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
-        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(), host.ARTIFACTS / "guests/winlike.bin"])
+        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(), TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])
         self._board.boot(host.ARTIFACTS / "Image-patched")
-        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(LIBVIRT)}; install -m 755 qemu {EMULATOR}; "
+        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; install -m 755 qemu {EMULATOR}; "
                         f"install -m 644 winlike.bin /var/lib/libvirt/images; {SERVICES}")
 
     def refused(self):
@@ -103,10 +107,10 @@ class LibvirtPackage(Story):
 
     def install(self):
         """one apt-get install, and the domain starts with the fixed counters"""
-        print(self._board.run(f"set -e; {APT} install ./{self._deb.name}"))
+        print(self._board.run(f"set -e; export DEBIAN_FRONTEND=noninteractive; {INSTALL}"))
         self.restarted()
         self._board.run("virsh start winlike")
-        expect("fixed-counters", self._board.run(BACKEND))
+        expect("fixed-counters", self._board.run(ASK))
 
     def upgrade(self):
         """an upgrade of libvirt keeps it, beside a new name, and the domain runs on"""
@@ -122,7 +126,7 @@ class LibvirtPackage(Story):
             raise Failure(f"another QEMU runs: {pid} before, {now} now")
         expect("^running$", self._board.run("virsh domstate winlike"))
         self._board.run("set -e; virsh destroy winlike; virsh start winlike")
-        expect("fixed-counters", self._board.run(BACKEND))
+        expect("fixed-counters", self._board.run(ASK))
 
     def purge(self):
         """purged, it leaves libvirt's own list, and nothing else"""
@@ -136,8 +140,22 @@ class LibvirtPackage(Story):
         if (output := self._board.run(TRACES).split()) != [EMULATOR]:
             raise Failure(f"left on the board: {output}")
 
+    def patch(self):
+        """the patch, without the package, does as well"""
+        print(self._board.run(f"set -e; {PATCH}"))
+        self._board.run("virsh start winlike")
+        expect("fixed-counters", self._board.run(ASK))
+
+    def resume(self):
+        """a domain that was paused off its PMU is pinned back and runs on"""
+        self._board.run(f"set -e; virsh destroy winlike; {PINNED}; virsh start winlike")
+        expect("armv8_cortex_a72", self._board.run(ASK))
+        self._board.run("virsh vcpupin winlike 0 0; until virsh domstate winlike | grep -qx paused; do sleep 0.2; done")
+        self._board.run(f"set -e; {RESUME}")
+        expect("^running$", self._board.run("virsh domstate winlike"))
+
 
 if __name__ == "__main__":
     if sys.argv[1:]:
         sys.exit("libvirt-package.t: error: it takes no arguments")
-    sys.exit(LibvirtPackage.tell(("prepare", "refused", "install", "upgrade", "purge")))
+    sys.exit(LibvirtPackage.tell(("prepare", "refused", "install", "upgrade", "purge", "patch", "resume")))

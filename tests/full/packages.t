@@ -8,18 +8,20 @@ is the disk of guests/uefi, which measures and divides as Windows does.
     tests/full/packages.t build     the packages, and what lintian finds
     tests/full/packages.t story     what comes after, with packages that are built if need be
 """
+import os
 import re
 import sys
 import time
 
 import host
 from installed import Board, Failure, Story, expect, run
+from pages import DOCS, find_scripts
 
 TOP = host.TOP
 PACKAGES = TOP / "build/packages"
-PAGE = (TOP / "docs/quickstart.md").read_text()
-STEPS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
-INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
+PAGES = [DOCS / "quickstart.md"]
+BUILD, = (block.text for block in find_scripts("packages/build", PAGES))
+INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = (block.text for block in find_scripts("packages/story", PAGES))
 DISK = "/var/lib/libvirt/images/windows.raw"
 # Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
 VM = f"disk={DISK} memory=512 boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no"
@@ -52,9 +54,7 @@ class QuickStart(Story):
     def build(self):
         """the packages build"""
         config = run("testbed/build-kernel", "--config", "debian", cwd=TOP).splitlines()[-1]
-        run("env", f"LINUX_CONFIG={config}", "packages/linux", cwd=TOP)
-        run("packages/libvirt", cwd=TOP)
-        run("packages/qemu", cwd=TOP)
+        run("bash", "-ec", BUILD, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
         self._debs = sorted(PACKAGES.glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
 

@@ -61,9 +61,9 @@ stands_still() {
 }
 
 counts_everywhere() {
-	dtc -q -@ -I dts -O dtb -o one-pmu.dtbo one-pmu.dts
-	fdtoverlay -i "$ARTIFACTS/biglittle.dtb" -o one-pmu.dtb one-pmu.dtbo
-	VPMU_TREE=$TMP/one-pmu.dtb on_debian "$1"
+	cp "$ARTIFACTS/biglittle.dtb" OLD.dtb
+	bash -ec "$(python3 "$TOP/tests/lib/pages.py" tool/overlay-debian docs/overlay.md)"
+	VPMU_TREE=$TMP/NEW.dtb on_debian "$1"
 	grep -qxF 'ok       pmu      armv8_pmuv3 on CPUs 0-3' on-stderr
 	[ "$(grep -c '^both vCPUs counted on CPU ' on-stderr)" = 5 ]
 }
