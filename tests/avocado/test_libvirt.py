@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 from domains import OTHER_QEMU, Domain, DomainTest, read_pinnings
 from hosts import TEST_TIMEOUT, TOP, WAIT, CommandFailed, EmulatedHost, poll, scaled
-from pages import find_scripts
+from pages import DOCS, find_scripts
 from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
@@ -328,7 +328,7 @@ class AppArmor(DomainTest):
     """libvirt's profiles, enforced; and the page's own commands."""
 
     # for domains, and of the daemon
-    RULE, DAEMON = find_scripts("avocado/libvirt-others")
+    RULE, DAEMON = find_scripts("avocado/libvirt-others", [DOCS / "libvirt.md"])
 
     def follow(self, host, block):
         """Where our files are"""
