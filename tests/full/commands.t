@@ -32,11 +32,11 @@ def run(*command):
 
 
 def run_on_machine(text):
-    run("bash", "-ec", text)
+    run("bash", "-eo", "pipefail", "-c", text)
 
 
 def run_on_host(text):
-    run("testbed/run", *(word for file in FILES for word in ("--file", file)), "--", "bash", "-ec", f"{HOST}{text}")
+    run("testbed/run", *(word for file in FILES for word in ("--file", file)), "--", "bash", "-eo", "pipefail", "-c", f"{HOST}{text}")
 
 
 PLACES = {"machine": run_on_machine, "host": run_on_host}
