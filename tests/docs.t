@@ -20,6 +20,7 @@ ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^
 COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ )*(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+|(?:tests|scripts|testbed)/\S+) ", re.M)
 # The word for readers, who do not see the fence
 NEEDS_HARDWARE = "(hw)"
+# Code without fences, at the margin or in a numbered list
 INDENTED = re.compile(r"(?<=\n\n)(?: {4}| {7})\S.*")
 # Numbers and names; the pages have examples of them
 FORMAT = re.compile(r"%[a-z]+|[0-9]+")

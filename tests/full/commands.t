@@ -6,7 +6,6 @@
     tests/full/commands.t host       those that are run on a host with our kernel, QEMU and tool, as root; the monitor of
                                      a VM there is vm.qmp
 """
-import os
 import subprocess
 import sys
 
@@ -24,9 +23,8 @@ qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -sm
 
 def run(*command):
     """Fails with what it printed last."""
-    path = f"{TOP / 'build/venv/bin'}:{os.environ['PATH']}"
     result = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            check=False, errors="replace", env={**os.environ, "PATH": path})
+                            check=False, errors="replace")
     if result.returncode:
         raise AssertionError("\n".join([f"status {result.returncode}", *result.stdout.splitlines()[-30:]]))
 
