@@ -103,6 +103,52 @@ below_build() {
 	runs 0 '3 of 3 done: complete' artifact
 }
 
+# Nothing is built of them. A pattern of tests/table takes slashes, too.
+pages_below_build() {
+	echo 'build/sun = sources/*' >"$P/tests/table"
+	mkdir -p "$P/build/sun" "$P/sources/deep"
+	touch "$P/build/sun/object" "$P/sources/a" "$P/sources/deep/README.md"
+	passes one "cat $P/build/sun/object"
+	runs 0 '1 of 1 done: complete' one
+	echo 2 >"$P/sources/deep/README.md"
+	touch "$P/sources/deep/more.md"
+	runs 0 '1 of 1 done: complete'
+	touch "$P/sources/deep/b"
+	runs 0 '1 of 1 done: complete' one
+}
+
+# Compilers look for settings in each folder above.
+missing_below_build() {
+	mkdir -p "$P/build"
+	passes one "cat $P/build/toolchain || true"
+	runs 0 '1 of 1 done: complete' one
+	echo 1 >"$P/data"
+	runs 0 '1 of 1 done: complete'
+	echo 1 >"$P/build/toolchain"
+	runs 0 '1 of 1 done: complete' one
+}
+
+commits() {
+	passes lists "git -C $P ls-files >/dev/null"
+	passes reads "git -C $P log -1 >/dev/null"
+	runs 0 '2 of 2 done: complete' lists reads
+	echo 1 >"$P/data"
+	runs 0 '2 of 2 done: complete' lists
+	git -C "$P" add data
+	commit "$P"
+	runs 0 '2 of 2 done: complete' reads
+	echo 2 >"$P/data"
+	commit "$P"
+	runs 0 '2 of 2 done: complete' reads
+	# Without a branch HEAD is the commit, and that is all that somebody may have read.
+	git -C "$P" checkout -q --detach
+	echo '# more' >>"$P/tests/lists.t"
+	runs 0 '2 of 2 done: complete' lists
+	echo 3 >"$P/data"
+	commit "$P"
+	runs 0 '2 of 2 done: complete' lists reads
+}
+
 trees() {
 	echo 'build/linux build/linux-* = build/linux' >"$P/tests/table"
 	git init -q "$P/build/linux"
@@ -147,6 +193,9 @@ check 'so it is when a file is there that it looked for, or in a folder that it 
 check 'what cannot be traced depends on all files but the pages' untraced
 check 'so does each row where strace does not work' without_strace
 check 'what is below build/ stands for what it is made of' below_build
+check 'but for pages' pages_below_build
+check 'what is not there is no part of it' missing_below_build
+check 'who lists the files depends on their names, who reads the history on the commit' commits
 check 'a tree stands for its contents, committed or not' trees
 check 'so it does when a change leaves sizes and times as they were' trees_in_a_moment
 finish

@@ -24,8 +24,10 @@ VERDICTS = CACHE / "verdicts"
 # Of a row; so that going back to another branch finds them.
 KEPT = 10
 ABSENT = "absent"
-# All of the project but its pages, the commit that is checked out, the packages of this machine, and the row itself.
-EVERYTHING, COMMIT, MACHINE, ROW = "*", ".git", "(packages)", "(row)"
+# All of the project but its pages, the commit that is checked out, the names of all files, the packages of this machine, and the row itself.
+EVERYTHING, COMMIT, NAMES, MACHINE, ROW = "*", ".git", "(names)", "(packages)", "(row)"
+# In .git, what does not tell the commit: git reads the index to list files, the others always.
+WITHOUT_COMMIT = {"index": [NAMES], "HEAD": [], "config": [], "info/exclude": []}
 TREES = ("build/linux", "build/qemu")
 PAGE = ".md"
 ARTIFACTS = "build/artifacts/"
@@ -71,6 +73,8 @@ class Contents:
     def _find(self, word):
         if word == COMMIT:
             return sha256(b"".join(line for line in run("git", "ls-tree", "-r", "HEAD").splitlines() if not line.endswith(PAGE.encode())))
+        if word == NAMES:
+            return sha256("\0".join(sorted(self.files)).encode())
         if word == MACHINE:
             return sha256(run("dpkg-query", "-W", "-f", "${Package} ${Version}\n"))
         if word.endswith("/"):
@@ -86,10 +90,8 @@ class Contents:
         return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def match(self, pattern):
-        """The files that it stands for."""
-        if pattern == EVERYTHING:
-            return [path for path in self.files if not path.endswith(PAGE)]
-        return fnmatch.filter(self.files, pattern)
+        """The files that it stands for: nothing is built of pages."""
+        return [path for path in fnmatch.filter(self.files, pattern) if not path.endswith(PAGE)]
 
     def has_folder(self, folder):
         """Whether it is one of the project, or of what it built."""
@@ -162,12 +164,17 @@ class Ledger:
             path = f"{bytecode[1]}{bytecode[2]}.py"
         first, _, rest = path.partition("/")
         if first == ".git":
-            return [COMMIT]
+            return WITHOUT_COMMIT.get(rest, [COMMIT]) if self._on_branch() else [COMMIT]
         if first == "build":
             return self._words_below_build(path, rest)
         if path in self.contents.files or (not os.path.lexists(TOP / path) and not first.startswith(".")):
             return [path]
         return []
+
+    @staticmethod
+    def _on_branch():
+        """Else HEAD is the commit."""
+        return (TOP / ".git/HEAD").read_text(encoding="utf-8").startswith("ref:")
 
     def _words_of_folder(self, path):
         folder = os.path.join(path, "")
@@ -181,6 +188,8 @@ class Ledger:
         if path.startswith(ARTIFACTS):
             return [path]
         place = f"build/{rest.split('/')[0]}"
+        if path == place and not os.path.lexists(TOP / path):
+            return [path]
         for pattern, words in self._made_of.items():
             if fnmatch.fnmatchcase(place, pattern):
                 return words
