@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each of their commits builds on its own.
 # Linux also without KVM and without a PMU driver (HW_PERF_EVENTS), for which the series has other code; QEMU's other
-# configurations are qemu-builds.t.
+# configurations are qemu-builds.t. The kernels have little beyond what the series changes.
 #
-#   tests/full/each-commit.t linux patched|no-kvm|no-pmu...
+#   tests/full/each-commit.t linux kvm|no-kvm|no-pmu...
 #   tests/full/each-commit.t qemu
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
@@ -22,6 +22,16 @@ add_kernel() {
 	echo "$name - $name.config" >>"$SCRATCH/testbed/kernels"
 }
 
+# has_objects KERNEL: the kernel with KVM is made of each file that the commit changes
+has_objects() {
+	local tree=$SCRATCH/build/linux file
+	[ "$1" = kvm ] || return 0
+	git -C "$tree" diff --name-only HEAD^ -- '*.c' ':!tools' >"$TMP/changed"
+	while read -r file; do
+		[ -e "$tree/obj-$1/${file%.c}.o" ] || { echo "$file is not compiled for the kernel '$1'"; return 1; }
+	done <"$TMP/changed"
+}
+
 apply_and_build() {
 	local name=$1 patch=$2 kernel
 	apply_patch "$name" "$patch"
@@ -29,6 +39,7 @@ apply_and_build() {
 	linux)
 		for kernel in "${KERNELS[@]}"; do
 			"$SCRATCH/testbed/build-kernel" "$kernel"
+			has_objects "$kernel"
 		done
 		;;
 	qemu) "$SCRATCH/scripts/build-qemu" ;;
@@ -43,14 +54,15 @@ main() {
 	case $name-${#KERNELS[@]} in
 	linux-[1-3])
 		for kernel in "${KERNELS[@]}"; do
-			[[ $kernel =~ ^(patched|no-kvm|no-pmu)$ ]] || die "there is no kernel '$kernel'; give patched, no-kvm, no-pmu"
+			[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] || die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
 		done
 		prepare_scratch linux testbed
+		add_kernel kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y VIRTUALIZATION=y KVM=y
 		add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
 		add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
 		;;
 	qemu-0) prepare_scratch qemu ;;
-	*) die "which series, and which kernels of Linux? usage: each-commit.t linux patched|no-kvm|no-pmu..., each-commit.t qemu" ;;
+	*) die "which series, and which kernels of Linux? usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu" ;;
 	esac
 	prepare_clone "$name"
 	for patch in "${PATCHES[@]}"; do
