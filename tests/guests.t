@@ -65,7 +65,7 @@ start_guest() {
 	local guest=$1 bootargs=$2 machine cpu smp
 	read -r machine cpu smp <<<"$3"
 	shift 3
-	exec timeout "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
+	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
 		-display none "${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$guest.bin" -append "$bootargs" "$@" </dev/null 2>&1
 }
 
@@ -147,7 +147,7 @@ check_hold() {
 	local name="winlike holds where it is told to until something is typed" line output='' wanted
 	mkfifo "$TMP/typed"
 	exec 4<>"$TMP/typed"
-	exec 3< <(exec timeout "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max -smp 1 -m 256 -nodefaults -display none \
+	exec 3< <(exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max -smp 1 -m 256 -nodefaults -display none \
 		-serial stdio -kernel "$ARTIFACTS/guests/winlike.bin" -append "until=loader at=between" <&4)
 	while read -r -u 3 line; do
 		line=${line%$'\r'}
