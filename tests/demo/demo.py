@@ -272,7 +272,7 @@ def report_problems(outcomes):
     for outcome in bad:
         print(f"demo.py: error: {outcome.scenario.name}: {'; '.join(outcome.problems())}\n"
               f"    QEMU said: {outcome.diagnosis() or 'nothing'}\n"
-              f"    logs: build/logs/; again: tests/demo/demo.py --only {outcome.scenario.name}", file=sys.stderr)
+              f"    logs: build/logs/; again: build/venv/bin/python tests/demo/demo.py --only {outcome.scenario.name}", file=sys.stderr)
     return bool(bad)
 
 
