@@ -62,9 +62,10 @@ deb: deps-check trees venv ## Debian packages for a board, in build/packages; th
 	packages/linux
 
 .PHONY: deb-src
-deb-src: deps-check ## Debian source packages of pmu-hybrid-check and libvirt-pmu-hybrid, in build/packages
+deb-src: deps-check trees ## Debian source packages of QEMU, pmu-hybrid-check and libvirt-pmu-hybrid, in build/packages
 	packages/libvirt
 	packages/source
+	packages/qemu-source
 
 .PHONY: all
 all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do

@@ -18,6 +18,43 @@ find_date() {
 	git -C "$TOP" log -1 --format="$1"
 }
 
+# write_changelog SOURCE VERSION [WHAT]: the entry of today's commit
+write_changelog() {
+	cat <<-EOF
+		$1 ($2) unstable; urgency=medium
+
+		  * ${3:+$3; }$(find_date %h) of the project.
+
+		 -- $DEBFULLNAME <$DEBEMAIL>  $(find_date %aD)
+	EOF
+}
+
+# write_control SOURCE PACKAGE: the control file of a source of its own; what the package is, packages/debian says
+write_control() {
+	sed "s/@MAINTAINER@/$DEBFULLNAME <$DEBEMAIL>/" "$TOP/packages/$1/control"
+	echo
+	awk -v RS= -v name="$2" '$0 ~ "^Package: " name "\n"' "$TOP/packages/debian/control"
+}
+
+# build_package FOLDER LOG ARG...: by dpkg-buildpackage
+build_package() {
+	local folder=$1 log=$2
+	shift 2
+	need dh debhelper
+	(cd "$folder" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage --no-check-builddeps --unsigned-source --unsigned-changes \
+		--no-pre-clean "$@") >"$log" 2>&1 || {
+		tail -n 15 "$log" >&2
+		die "dpkg-buildpackage failed; the whole output is in $log"
+	}
+}
+
+# lock NAME: one at a time; released when the program ends
+lock() {
+	mkdir -p "$BUILD/lock" "$BUILD/logs"
+	exec 9>"$BUILD/lock/packages-$1"
+	flock 9
+}
+
 # publish FOLDER: its packages take the place of older ones of these names
 publish() {
 	local deb name
