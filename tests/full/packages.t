@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 import host
 from installed import Board, Failure, Story, expect, run
@@ -76,6 +77,13 @@ class QuickStart(Story):
     def lint(self):
         """lintian finds no fault with them"""
         run("packages/lint", *self._debs, cwd=TOP)
+
+    def boards(self):
+        """the kernel for boards has Debian's configuration with a third less of modules"""
+        debian, boards = (Path(run("packages/linux", "--config", cwd=TOP, env={**os.environ, "LINUX_CONFIG": name}).splitlines()[-1])
+                          .read_text(encoding="utf-8").count("=m\n") for name in ("", "boards"))
+        if not 1000 < boards < debian * 2 / 3:
+            raise Failure(f"expected less than two thirds of {debian} modules, got {boards}")
 
     def prepare(self):
         """a Debian just installed boots, with the stock kernel"""
@@ -167,7 +175,7 @@ class QuickStart(Story):
         self._board.run("qemu-system-aarch64 --version")
 
 
-PARTS = {"build": ("build", "lint"),
+PARTS = {"build": ("build", "lint", "boards"),
          "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look", "start", "verify", "confined", "windows", "move", "remove")}
 
 
