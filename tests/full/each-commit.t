@@ -61,7 +61,7 @@ main() {
 		add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
 		add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
 		;;
-	qemu-0) prepare_scratch qemu ;;
+	qemu-0) prepare_scratch qemu testbed ;;
 	*) die "which series, and which kernels of Linux? usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu" ;;
 	esac
 	prepare_clone "$name"

@@ -49,7 +49,7 @@ main() {
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	for base in "$TOP"/qemu/bases/*/; do
 		base=$(basename "$base")
-		prepare_scratch qemu
+		prepare_scratch qemu testbed
 		check "$base: the series is well-formed" well_formed "$base"
 		check "$base: builds for arm64" "$SCRATCH/scripts/build-qemu"
 		check "$base: unit tests" unit_tests
