@@ -50,7 +50,7 @@ qemu-system-aarch64-pmu-hybrid -M virt -S -display none -qmp stdio \\
     -drive if=none,id=disk,file=windows.qcow2 -device qemu-xhci -device usb-storage,drive=disk \\
     -chardev socket,id=tpm,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm -device tpm-tis-device,tpmdev=tpm <commands | tee answers
 grep -q '"type": "emulator"' answers
-timeout 60 sh -c 'while pgrep -f "dir=[w]indows-tpm"; do sleep 1; done'
+timeout 60 sh -c 'while pgrep -xf "swtpm socket .*/windows-tpm .*"; do sleep 1; done'
 rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
 """
 # What the guest says in three seconds
