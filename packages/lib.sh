@@ -13,7 +13,7 @@ find_revision() {
 		die "a package's version counts the commits of $TOP, which is no git repository; clone it"
 }
 
-# The same commit gives the same package, to the byte.
+# The same commit gives the same package, to the byte. When it was committed, not written: a rebase makes these two dates.
 find_date() {
 	git -C "$TOP" log -1 --format="$1"
 }
@@ -25,7 +25,7 @@ write_changelog() {
 
 		  * ${3:+$3; }$(find_date %h) of the project.
 
-		 -- $DEBFULLNAME <$DEBEMAIL>  $(find_date %aD)
+		 -- $DEBFULLNAME <$DEBEMAIL>  $(find_date %cD)
 	EOF
 }
 
