@@ -187,15 +187,30 @@ write_at_once() {
 	touch -d @1000000000 "$2/file"
 }
 
+# Its .git is a file that names the repository.
+worktree() {
+	mv "$P" "$TMP/repository"
+	git -C "$TMP/repository" worktree add -q --detach "$P"
+	cp -r "$TMP/repository"/{.gitignore,build,scripts,testbed,tests,upstream.conf} "$P"
+	passes lists "git -C $P ls-files >/dev/null"
+	runs 0 '1 of 1 done: complete' lists
+	runs 0 '1 of 1 done: complete'
+	git -C "$P" add .gitignore
+	commit "$P"
+	runs 0 '1 of 1 done: complete' lists
+	rm -rf "$TMP/repository"
+}
+
 check 'a row is run again when a file changed that it opened, and no other row is' opened_files
 check 'so it is when a module changed of which Python read the bytecode' modules
 check 'so it is when a file is there that it looked for, or in a folder that it listed' missing_and_added_files
 check 'what cannot be traced depends on all files but the pages' untraced
 check 'so does each row where strace does not work' without_strace
 check 'what is below build/ stands for what it is made of' below_build
-check 'but for pages' pages_below_build
-check 'what is not there is no part of it' missing_below_build
-check 'who lists the files depends on their names, who reads the history on the commit' commits
+check 'pages are no sources of what is below build/' pages_below_build
+check 'a file that is missing below build/ stands for itself' missing_below_build
+check 'a row that lists the files depends on their names, one that reads the history on the commit' commits
+check 'in a work tree of git it depends on the commit' worktree
 check 'a tree stands for its contents, committed or not' trees
 check 'so it does when a change leaves sizes and times as they were' trees_in_a_moment
 finish

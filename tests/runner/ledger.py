@@ -164,7 +164,7 @@ class Ledger:
             path = f"{bytecode[1]}{bytecode[2]}.py"
         first, _, rest = path.partition("/")
         if first == ".git":
-            return WITHOUT_COMMIT.get(rest, [COMMIT]) if self._on_branch() else [COMMIT]
+            return WITHOUT_COMMIT[rest] if rest in WITHOUT_COMMIT and self._on_branch() else [COMMIT]
         if first == "build":
             return self._words_below_build(path, rest)
         if path in self.contents.files or (not os.path.lexists(TOP / path) and not first.startswith(".")):
