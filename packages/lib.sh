@@ -13,7 +13,7 @@ find_revision() {
 		die "a package's version counts the commits of $TOP, which is no git repository; clone it"
 }
 
-# The same commit gives the same package, to the byte. When it was committed, not written: a rebase makes these two dates.
+# The same commit gives the same package, to the byte. Dates are those of the commit: after a rebase the author's are others.
 find_date() {
 	git -C "$TOP" log -1 --format="$1"
 }

@@ -79,7 +79,7 @@ class QuickStart(Story):
         run("packages/lint", *self._debs, cwd=TOP)
 
     def boards(self):
-        """the kernel for boards has Debian's configuration with a third less of modules"""
+        """the kernel for boards has Debian's configuration with a third of the modules left out"""
         debian, boards = (Path(run("packages/linux", "--config", cwd=TOP, env={**os.environ, "LINUX_CONFIG": name}).splitlines()[-1])
                           .read_text(encoding="utf-8").count("=m\n") for name in ("", "boards"))
         if not 1000 < boards < debian * 2 / 3:
