@@ -41,18 +41,12 @@ build_package() {
 	local folder=$1 log=$2
 	shift 2
 	need dh debhelper
+	mkdir -p "$BUILD/logs"
 	(cd "$folder" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage --no-check-builddeps --unsigned-source --unsigned-changes \
 		--no-pre-clean "$@") >"$log" 2>&1 || {
 		tail -n 15 "$log" >&2
 		die "dpkg-buildpackage failed; the whole output is in $log"
 	}
-}
-
-# lock NAME: one at a time; released when the program ends
-lock() {
-	mkdir -p "$BUILD/lock" "$BUILD/logs"
-	exec 9>"$BUILD/lock/packages-$1"
-	flock 9
 }
 
 # publish FOLDER: its packages take the place of older ones of these names

@@ -63,14 +63,13 @@ mend_folder() {
 
 # The folder is only read and written under this lock.
 lock_folder() {
-	exec 9>"$(tgit rev-parse --path-format=absolute --git-path series.lock)"
-	flock 9
+	lock "$(tgit rev-parse --path-format=absolute --git-path series.lock)"
 	LOCKED=1
 	mend_folder
 }
 
 unlock_folder() {
-	exec 9>&-
+	exec {LOCK}>&-
 	LOCKED=
 }
 

@@ -36,12 +36,14 @@ need() {
 	command -v "$1" >/dev/null || die "$1 not found; install the package $2 (or run 'make deps' as root)"
 }
 
-# locked NAME CMD...: runs CMD alone among all users of NAME, so that two make runs can share one build/
-locked() {
-	local name=$1
-	shift
+# lock NAME: waits until no other program has NAME, so that two make runs can share one build/; until this shell and what it has started
+# ends, or descriptor LOCK is closed. NAME may be a path.
+lock() {
+	local file=$BUILD/lock/$1
+	[[ $1 != /* ]] || file=$1
 	mkdir -p "$BUILD/lock"
-	flock "$BUILD/lock/$name" "$@"
+	exec {LOCK}>"$file"
+	flock "$LOCK"
 }
 
 # scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds, from 1
