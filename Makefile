@@ -23,7 +23,7 @@ demo: all ## before and after on the emulated host, as a table, build/results/de
 	@scripts/step --table
 
 .PHONY: bench
-bench: all recreate ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
+bench: all one-event ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
 	build/venv/bin/python bench/bench.py $(if $(DOCS),--docs)
 
 .PHONY: check
@@ -41,7 +41,7 @@ ledger: venv ## what check-full found: each test, its verdict for the contents o
 	@tests/run --ledger
 
 .PHONY: check-host
-check-host: deps-check all debian debian-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
+check-host: deps-check all linux-guest linux-guest-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
 	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
 	build/venv/bin/python tests/avocado/board.py '$(HOST)'
 
@@ -99,9 +99,9 @@ kernel-stock: $(STAMPS)/series-linux
 kernel-patched: kernel-stock
 	$(STEP) 'kernel: patched' testbed/build-kernel patched
 
-.PHONY: recreate
-recreate: kernels ## the kernel without the series' last patch, for the bench and its test
-	$(STEP) 'kernel: recreate' testbed/build-kernel recreate
+.PHONY: one-event
+one-event: kernels ## the kernel without the series' last patch, for the bench and its test
+	$(STEP) 'kernel: one-event' testbed/build-kernel one-event
 
 .PHONY: unlike
 unlike: kernels ## the patched kernel with kinds of PMU that differ, for the tests
@@ -151,13 +151,13 @@ host: deps-demo ## emulator, root file system and device trees of the emulated h
 guests: $(STAMPS)/series-linux ## bare-metal guests
 	$(STEP) 'guests' make -s -C guests
 
-.PHONY: debian
-debian: deps-check ## Debian's kernel and perf as a guest, for its test
-	$(STEP) 'Debian guest' guests/debian/build
+.PHONY: linux-guest
+linux-guest: deps-check ## Debian's kernel and perf as a guest, for its test
+	$(STEP) 'Debian guest' guests/linux/build
 
-.PHONY: debian-newer
-debian-newer: debian ## kernels of newer Debian releases for that guest
-	$(STEP) 'newer Debian guests' guests/debian/build --newer
+.PHONY: linux-guest-newer
+linux-guest-newer: linux-guest ## kernels of newer Debian releases for that guest
+	$(STEP) 'newer Debian guests' guests/linux/build --newer
 
 .PHONY: uefi
 uefi: deps-check guests ## UEFI firmware, and the disk of the UEFI guest

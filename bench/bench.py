@@ -119,7 +119,7 @@ def print_tap(figures, changed):
                   any("_cross_pmu_overhead_insn " in line for line in missed)))
     tests.append(("without the last patch no cycle is lost either", figures[f"{table.DROPPED}_lost_cycles"] == 0))
     tests.append(("each name of bench.json ends with its unit",
-                  all(re.fullmatch("[a-z0-9_]+_(insn|cycles|bytes)", name) for name in figures)))
+                  all(re.fullmatch("[a-z0-9_-]+_(insn|cycles|bytes)", name) for name in figures)))
     tests.append(("a host measures the same again, to the instruction, while this machine is busy", not changed))
 
     def check(passed):

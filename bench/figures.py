@@ -4,7 +4,7 @@
 What a host printed is a dictionary of numbers; a kernel has one for each topology. Figures are differences of medians.
 """
 
-BASE, SERIES, DROPPED = "stock", "patched", "recreate"
+BASE, SERIES, DROPPED = "stock", "patched", "one-event"
 KERNELS = (BASE, SERIES, DROPPED)
 # Hosts with 1, 2 and 3 PMUs; the one in the middle is what figures are of that name no number of PMUs.
 TOPOLOGIES = ("homogeneous", "biglittle", "tricluster")

@@ -22,11 +22,11 @@ PROGRAMS='
 	full random all COUNT=500
 	full restore all
 	full restore nested --append kvm-arm.mode=nested
-	full unused all
+	full unchanged all
 	full view all
 	full wrap all
 	full moves many --topology tricluster
-	full counting unused --kernel stock
+	full counting default_pmu --kernel stock
 '
 
 # run_program NAME ARGUMENT...: leaves TMP/NAME, what it printed, and TMP/NAME.log, the console's lines

@@ -14,7 +14,7 @@ RELEASE=$LINUX_VERSION-pmu-hybrid
 
 builds() {
 	local config
-	config=$("$TOP/testbed/build-kernel" --config debian)
+	config=$("$TOP/testbed/build-kernel" --config board)
 	LINUX_CONFIG=$config "$TOP/packages/linux"
 }
 

@@ -2,7 +2,7 @@
 """Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU that they are given.
 
 `perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU
-off and on. The guest is that of guests/debian; the test linux-guest counts exactly, with one of the kernels.
+off and on. The guest is that of guests/linux; the test linux-guest counts exactly, with one of the kernels.
 """
 import itertools
 import re
@@ -10,7 +10,7 @@ import re
 from hosts import ARTIFACTS, poll, scaled
 from vms import FIXED, MOVER, VmTest
 
-DEBIAN, NEWER, UEFI = ARTIFACTS / "guests-debian", ARTIFACTS / "guests-debian-newer", ARTIFACTS / "guests-uefi"
+DEBIAN, NEWER, UEFI = ARTIFACTS / "guests-linux", ARTIFACTS / "guests-linux-newer", ARTIFACTS / "guests-uefi"
 INITRD = DEBIAN / "initrd"
 OLD, STABLE, NEW = DEBIAN / "vmlinuz", NEWER / "vmlinuz-trixie", NEWER / "vmlinuz-trixie-backports"
 FIRMWARE = [UEFI / "AAVMF_CODE.fd", UEFI / "AAVMF_VARS.fd"]

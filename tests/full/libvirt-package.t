@@ -83,9 +83,9 @@ class LibvirtPackage(Story):
         """the package builds, and a Debian with libvirt boots"""
         run("packages/libvirt", cwd=TOP)
         self._deb, = (TOP / "build/packages").glob("libvirt-pmu-hybrid_*_all.deb")
-        run("testbed/debian", *NEEDED, cwd=TOP)
+        run("testbed/board", *NEEDED, cwd=TOP)
         disk = self._folder / "board.img"
-        run("cp", "--sparse=always", host.ARTIFACTS / "debian.img", disk)
+        run("cp", "--sparse=always", host.ARTIFACTS / "board.img", disk)
         qemu = self._folder / "qemu"
         shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
         self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(), TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])

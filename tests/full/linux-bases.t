@@ -12,7 +12,7 @@ set -euo pipefail
 . "$TOP/tests/tap.sh"
 
 # Without the series
-STOCK_PROGRAMS=('attributes missing' 'counting unused')
+STOCK_PROGRAMS=('attributes missing' 'counting default_pmu')
 
 # list_programs: PROGRAM GROUP [OPTION OF testbed/run]..., of each core row of tests/table that runs one on our kernel
 list_programs() {

@@ -69,7 +69,7 @@ class QuickStart(Story):
 
     def build(self):
         """the packages build"""
-        config = run("testbed/build-kernel", "--config", "debian", cwd=TOP).splitlines()[-1]
+        config = run("testbed/build-kernel", "--config", "board", cwd=TOP).splitlines()[-1]
         run("bash", "-ec", BUILD, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
         self._debs = sorted(PACKAGES.glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
@@ -88,9 +88,9 @@ class QuickStart(Story):
     def prepare(self):
         """a Debian just installed boots, with the stock kernel"""
         wanted = re.search(r"^apt-get install -y (lib.*)$", INSTALL, re.M).group(1).split()
-        run("testbed/debian", *self._debs, *wanted, cwd=TOP)
+        run("testbed/board", *self._debs, *wanted, cwd=TOP)
         disk = self._folder / "board.img"
-        run("cp", "--sparse=always", host.ARTIFACTS / "debian.img", disk)
+        run("cp", "--sparse=always", host.ARTIFACTS / "board.img", disk)
         self._board = Board(disk, [*self._debs, host.ARTIFACTS / "guests-uefi/winlike.img"])
         self._board.boot()
         expect("^13", self._board.run("cat /etc/debian_version"))

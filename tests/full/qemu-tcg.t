@@ -14,7 +14,7 @@ main() {
 	export VPMU_QEMU
 	check 'machines, stock kernel' "$TOP/tests/qemu/boot" stock biglittle machines
 	check 'machines, kernel with the mode' "$TOP/tests/qemu/boot" patched biglittle machines
-	check 'the functional test, no test skipped' "$TOP/tests/qemu/functional" patched/biglittle/
+	check 'the functional test, no test skipped' "$TOP/tests/qemu/functional-test" patched/biglittle/
 	finish
 }
 

@@ -38,7 +38,7 @@ take_libraries() {
 make_host() {
 	HOST=$TMP/debian-host
 	mkdir -p "$HOST/lib"
-	(cd "$HOST" && cpio --quiet --extract --to-stdout bin/busybox <"$ARTIFACTS/guests-debian/initrd" >busybox)
+	(cd "$HOST" && cpio --quiet --extract --to-stdout bin/busybox <"$ARTIFACTS/guests-linux/initrd" >busybox)
 	cp "$ARTIFACTS/pmu-hybrid-check" "$ARTIFACTS/guests/winlike.bin" "$TOP"/tests/tool/{moves,calibrates,on-debian} "$HOST"
 	take /usr/bin/qemu-system-aarch64 "$HOST/qemu-system-aarch64"
 	take_libraries "$HOST/qemu-system-aarch64"
@@ -92,11 +92,11 @@ main() {
 	need cpio cpio
 	cd "$TMP"
 	make_host
-	kernel=$ARTIFACTS/guests-debian/vmlinuz
+	kernel=$ARTIFACTS/guests-linux/vmlinuz
 	try_kernel "$GUEST_SUITE" "$kernel" calibrates 'the clock is right'
 	check "kernel of $GUEST_SUITE: user mode of a guest cannot always read the counter" user_mode_traps "$kernel"
 	for suite in $GUEST_NEWER_SUITES; do
-		try_kernel "$suite" "$ARTIFACTS/guests-debian-newer/vmlinuz-$suite" moves 'both vCPUs counted'
+		try_kernel "$suite" "$ARTIFACTS/guests-linux-newer/vmlinuz-$suite" moves 'both vCPUs counted'
 	done
 	finish
 }

@@ -100,7 +100,7 @@ static const struct sequence sequences[] = {
 	{ "initialising a vCPU again changes nothing", PMU,
 	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, N_IS(0),
 	    { RUN } } },
-	{ "unused: the default PMU and its counters are as before", PMU,
+	{ "without the mode: the default PMU and its counters are as before", PMU,
 	  { SET_PMU(0), SET_NR(1, 0), N_IS(1), SET_FILTER(0), SET_INIT(0), { RUN } } },
 };
 

@@ -7,8 +7,8 @@
  * How it can tell: what the guest executes is a lower bound. The thread that moves the vCPU makes the counter get ahead of that, as an
  * instruction of any CPU is a cycle; what passes of the system counter is an upper bound.
  *
- *   counting all      all tests, on a kernel that has the mode, in the exact host
- *   counting unused   VMs without the mode, on any kernel
+ *   counting all            all tests, on a kernel that has the mode, in the exact host
+ *   counting default_pmu    VMs without the mode, on any kernel
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -111,7 +111,7 @@ static void test_default_pmu(void)
 	pin_to(all_cpus);
 	printf("# default PMU: a lap is %llu cycles on its CPUs, expected 0 on others, got %llu\n", (unsigned long long)length,
 	       (unsigned long long)(second - first));
-	result(length >= 2 * LAP_TURNS && length <= 2 * LAP_TURNS + LAP_OVERHEAD && first == second, "unused: the default PMU counts on its CPUs, and stands still elsewhere");
+	result(length >= 2 * LAP_TURNS && length <= 2 * LAP_TURNS + LAP_OVERHEAD && first == second, "without the mode: the default PMU counts on its CPUs, and stands still elsewhere");
 }
 
 static void test_set_pmu(void)
@@ -129,10 +129,10 @@ static void test_set_pmu(void)
 	vm_destroy(&vm);
 	pin_to(all_cpus);
 	printf("# SET_PMU: expected KVM exit %d elsewhere, got %u with offset %d\n", KVM_EXIT_FAIL_ENTRY, reason, offset);
-	result(reason == KVM_EXIT_FAIL_ENTRY, "unused: after SET_PMU a vCPU does not run on other CPUs");
+	result(reason == KVM_EXIT_FAIL_ENTRY, "without the mode: after SET_PMU a vCPU does not run on other CPUs");
 }
 
-static void test_unused(void)
+static void test_without_mode(void)
 {
 	test_default_pmu();
 	test_set_pmu();
@@ -142,12 +142,12 @@ static void test_all(void)
 {
 	test_moves_in_guest();
 	test_moves_while_programming();
-	test_unused();
+	test_without_mode();
 }
 
 static const struct group groups[] = {
 	{ "all", test_all, 2 },
-	{ "unused", test_unused, 2 },
+	{ "default_pmu", test_without_mode, 2 },
 	{ 0 }
 };
 

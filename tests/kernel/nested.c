@@ -147,7 +147,7 @@ static void test_all(void)
 	test_guest(STRICT | EL2, BACKED_BY_FIXED, 0, 0, "no event counter at EL2 nor EL1; strict");
 	/* The emulator's PMUs have six; this shows that the guest would see them */
 	pin_to(pmus[0].cpus);
-	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn, "unused: all event counters at EL2, as many as it says at EL1");
+	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn, "without the mode: all event counters at EL2, as many as it says at EL1");
 	test_bits();
 	test_restored_bits();
 	test_filters(BACKED_BY_PMU, "one PMU");

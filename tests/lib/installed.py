@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Debian as its installer leaves it, which testbed/debian has put on a disk, and what tests of packages expect of it."""
+"""A Debian as its installer leaves it, which testbed/board has put on a disk, and what tests of packages expect of it."""
 import re
 import shlex
 import shutil

@@ -20,7 +20,7 @@ on_both() {
 }
 
 same_view() {
-	on_both unused all "${EL2[@]}"
+	on_both unchanged all "${EL2[@]}"
 	diff -U 0 <(grep -vE "$INTENDED" "$TMP/stock") <(grep -vE "$INTENDED" "$TMP/patched")
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See guests/debian; needs --icount.
+"""An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See guests/linux; needs --icount.
 
 There a CPU executes an instruction a cycle of a nanosecond, so that a loop of N instructions takes N cycles, and more only as far
 as the counter also sees what is not the loop: the program's start and, as emulated CPUs take turns, what others do in the meantime.
@@ -25,8 +25,8 @@ class Debian(Vm):
     """A guest that runs commands; wherever its vCPU threads are initialised, KVM finds the PMU of the small CPUs there."""
 
     def __init__(self, cpu):
-        super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-debian/vmlinuz", memory=512,
-                         extra=["-initrd", "guests-debian/initrd"], stdin=subprocess.PIPE, affinity=SMALL_CPUS)
+        super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-linux/vmlinuz", memory=512,
+                         extra=["-initrd", "guests-linux/initrd"], stdin=subprocess.PIPE, affinity=SMALL_CPUS)
         self._read = 0
         self.connect().pin(ALL_CPUS)
         self.cont()
@@ -67,7 +67,7 @@ class Debian(Vm):
 
 
 @functools.cache
-def debian(cpu):
+def linux_guest(cpu):
     """The guest with this CPU, booted once; it ends with the host."""
     return Debian(cpu)
 
@@ -97,7 +97,7 @@ def is_loop(counted, loop, where):
 @only_on("patched")
 def test_driver():
     """the guest's driver finds the cycle counter alone, and no event but cycles"""
-    guest = debian(HYBRID)
+    guest = linux_guest(HYBRID)
     equal(guest.backends, FIXED, "backend")
     match(DRIVER.format(1), guest.driver, "the driver's message")
     equal(guest.run("ls /sys/bus/event_source/devices/armv8_pmuv3/events").split(), ["cpu_cycles"], "events")
@@ -107,7 +107,7 @@ def test_driver():
 @each_of({f"CPU {cpu} ({name})": cpu for name, cpus in PMUS for cpu in cpus})
 def test_counts(cpu):
     """perf's cycles count, each vCPU's, and its instructions are refused"""
-    guest = debian(HYBRID)
+    guest = linux_guest(HYBRID)
     for vcpu in range(len(guest.cpus)):
         guest.place(cpu, vcpu)
         counts = read_counts(guest.run(perf_stat("cycles,instructions", LOOP, vcpu)))
@@ -118,7 +118,7 @@ def test_counts(cpu):
 @only_on("patched")
 def test_moving():
     """perf's cycles count on through moves from PMU to PMU in the middle of a loop"""
-    guest = debian(HYBRID)
+    guest = linux_guest(HYBRID)
     interleaved = [cpu for row in itertools.zip_longest(*(cpus for _, cpus in PMUS)) for cpu in row if cpu is not None]
     places = itertools.cycle(interleaved)
     moves = 0
@@ -136,7 +136,7 @@ def test_moving():
 @only_on("patched")
 def test_quiet():
     """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's stderr"""
-    guest = debian(HYBRID)
+    guest = linux_guest(HYBRID)
     equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": (REFUSED, 0)}, "counts")
     equal(guest.run("dmesg"), "", "kernel log")
     match(r"\Ainfo: pmu-hybrid: [^\n]*\n\Z", guest.stderr, "QEMU's stderr")
@@ -145,7 +145,7 @@ def test_quiet():
 @only_on("patched")
 def test_without():
     """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand still on the others"""
-    guest = debian("host")
+    guest = linux_guest("host")
     match(DRIVER.format(7), guest.driver, "the driver's message")
     counts = {}
     for name, cpu in (SMALL, SMALL_CPUS[0]), (BIG, BIG_CPUS[0]):

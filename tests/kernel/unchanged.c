@@ -2,7 +2,7 @@
 /*
  * Prints what userspace and the guest see of VMs without fixed counters only, for the output of two kernels to be compared.
  *
- *   unused all   as said, on any kernel; guests with EL2, too, on a host with kvm-arm.mode=nested
+ *   unchanged all   as said, on any kernel; guests with EL2, too, on a host with kvm-arm.mode=nested
  *
  * Lines that begin with "mode" are about the mode itself, those with "fix" about what the series mends: they are to differ.
  */
