@@ -4,7 +4,9 @@
 # shellcheck disable=SC2034 # the variables are for those who source it
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-BUILD=$TOP/build
+# What no series changes is here, wherever the rest is built.
+SHARED=$TOP/build
+BUILD=${VPMU_BUILD:-$SHARED${VPMU_BASE:+/bases/$VPMU_BASE}}
 ARTIFACTS=$BUILD/artifacts
 # Deleting the cache costs time and nothing else.
 CACHE=${VPMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vpmu}
@@ -66,5 +68,12 @@ select_base() {
 	# shellcheck source=/dev/null
 	. "$pins"
 }
+
+# VPMU_BASE=NAME: of both series, as far as there is such a base
+if [ -n "${VPMU_BASE-}" ]; then
+	[ ! -e "$TOP/linux/bases/$VPMU_BASE" ] || LINUX_BASE=$VPMU_BASE
+	[ ! -e "$TOP/qemu/bases/$VPMU_BASE" ] || QEMU_BASE=$VPMU_BASE
+	[[ $VPMU_BASE =~ ^($LINUX_BASE|$QEMU_BASE)$ ]] || die "VPMU_BASE=$VPMU_BASE: no folder of that name in $TOP/linux/bases or $TOP/qemu/bases"
+fi
 select_base linux "$LINUX_BASE"
 select_base qemu "$QEMU_BASE"

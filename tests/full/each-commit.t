@@ -14,17 +14,9 @@ set -euo pipefail
 # shellcheck source=each-commit.sh
 . "$TOP/tests/full/each-commit.sh"
 
-# add_kernel NAME LINE...: one with nothing but these settings
-add_kernel() {
-	local name=$1
-	shift
-	printf 'CONFIG_%s\n' "$@" >"$SCRATCH/testbed/$name.config"
-	echo "$name - $name.config" >>"$SCRATCH/testbed/kernels"
-}
-
 # has_objects KERNEL: the kernel with KVM is made of each file that the commit changes
 has_objects() {
-	local tree=$SCRATCH/build/linux file
+	local tree=$SCRATCH/linux file
 	[ "$1" = kvm ] || return 0
 	git -C "$tree" diff --name-only HEAD^ -- '*.c' ':!tools' >"$TMP/changed"
 	while read -r file; do
@@ -38,11 +30,11 @@ apply_and_build() {
 	case $name in
 	linux)
 		for kernel in "${KERNELS[@]}"; do
-			"$SCRATCH/testbed/build-kernel" "$kernel"
+			in_scratch testbed/build-kernel "$kernel"
 			has_objects "$kernel"
 		done
 		;;
-	qemu) "$SCRATCH/scripts/build-qemu" ;;
+	qemu) in_scratch scripts/build-qemu ;;
 	esac
 }
 
@@ -56,12 +48,8 @@ main() {
 		for kernel in "${KERNELS[@]}"; do
 			[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] || die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
 		done
-		prepare_scratch linux testbed
-		add_kernel kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y VIRTUALIZATION=y KVM=y
-		add_kernel no-kvm PERF_EVENTS=y ARM_PMU=y ARM_PMUV3=y KVM=n
-		add_kernel no-pmu PERF_EVENTS=y ARM_PMU=n HW_PERF_EVENTS=n VIRTUALIZATION=y KVM=y
 		;;
-	qemu-0) prepare_scratch qemu testbed ;;
+	qemu-0) ;;
 	*) die "which series, and which kernels of Linux? usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu" ;;
 	esac
 	prepare_clone "$name"

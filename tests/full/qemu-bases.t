@@ -10,28 +10,30 @@ set -euo pipefail
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
 . "$TOP/tests/tap.sh"
-# shellcheck source=each-commit.sh
-. "$TOP/tests/full/each-commit.sh"
 
 # Bases older than the series' own lack its newest machine.
 PROPERTY='property:^(?!.*virt-10\.2)'
 
+# of_base PROGRAM ARG...: one of the project's
+of_base() {
+	VPMU_BASE=$BASE VPMU_BUILD=$FOLDER "$TOP/$1" "${@:2}"
+}
+
 well_formed() {
-	choose_base "$SCRATCH" qemu "$1"
-	"$SCRATCH/scripts/series" open qemu
-	"$SCRATCH/scripts/series" check qemu
+	of_base scripts/series open qemu
+	of_base scripts/series check qemu
 }
 
 unit_tests() {
 	local program programs
-	programs=$("$SCRATCH/scripts/build-qemu" --unit-tests)
+	programs=$(of_base scripts/build-qemu --unit-tests)
 	for program in $programs; do
 		"$program" --tap
 	done
 }
 
 emulated_host() {
-	VPMU_QEMU=$SCRATCH/build/artifacts/qemu-system-aarch64 "$TOP/tests/qemu/boot" "$@"
+	VPMU_QEMU=$FOLDER/artifacts/qemu-system-aarch64 "$TOP/tests/qemu/boot" "$@"
 }
 
 on_patched() {
@@ -43,17 +45,18 @@ on_stock() {
 }
 
 main() {
-	local base kernel=${1-}
+	local kernel=${1-}
 	[[ $kernel =~ ^(patched|stock)$ ]] || die "usage: qemu-bases.t patched|stock"
 	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
-	for base in "$TOP"/qemu/bases/*/; do
-		base=$(basename "$base")
-		prepare_scratch qemu testbed
-		check "$base: the series is well-formed" well_formed "$base"
-		check "$base: builds for arm64" "$SCRATCH/scripts/build-qemu"
-		check "$base: unit tests" unit_tests
-		check "$base: on a host with the $kernel kernel" "on_$kernel"
+	FOLDER=$BUILD/qemu-bases
+	trap 'rm -rf "$TMP" "$FOLDER"' EXIT
+	for BASE in "$TOP"/qemu/bases/*/; do
+		BASE=$(basename "$BASE")
+		rm -rf "$FOLDER"
+		check "$BASE: the series is well-formed" well_formed
+		check "$BASE: builds for arm64" of_base scripts/build-qemu
+		check "$BASE: unit tests" unit_tests
+		check "$BASE: on a host with the $kernel kernel" "on_$kernel"
 	done
 	finish
 }

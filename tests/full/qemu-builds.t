@@ -18,14 +18,13 @@ set -euo pipefail
 FLAVOURS=("$@")
 
 build() {
-	"$SCRATCH/scripts/build-qemu" --flavour "$1"
+	in_scratch scripts/build-qemu --flavour "$1"
 }
 
 main() {
 	local patch flavour
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
-	prepare_scratch qemu
 	prepare_clone qemu
 	for flavour in "${FLAVOURS[@]}"; do
 		check "$flavour: upstream" build "$flavour"

@@ -15,7 +15,7 @@ RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
 # TERM first, so that the test removes what it made; then KILL.
 TERM_GRACE = 10
 # Of make, and which rows are to run: a row that asks for the list gets all of it
-NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE")
+NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE", "VPMU_BASE", "VPMU_BUILD")
 
 
 def is_python(program):
