@@ -1,32 +1,84 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2153 # NAME, DIR, WORK and OTHER_BASE are those of scripts/series
-# Part of scripts/series: the base that upstream.conf selects in place of a series' own, which has patches of its own. OTHER_BASE is its
-# folder below that of the series, or empty.
+# shellcheck disable=SC2153 # NAME, DIR, WORK, PATCHES and OTHER_BASE are those of scripts/series
+# Part of scripts/series: the base that is selected in place of a series' own. OTHER_BASE is its folder below that of the series, or
+# empty. A patch that the main series has, and that does the same there, is a link to that one, so that a base follows what changes.
 
 # list_without FOLDER: the new files of a stored series that the selected base has no use for
 list_without() {
 	[ ! -e "$1/$OTHER_BASE/without" ] || grep -v '^#' "$1/$OTHER_BASE/without"
 }
 
-# In $WORK/stored: the series for the base that upstream.conf selects in place of its own
+# In $WORK/stored: the series for the selected base; the patches of the main series are in $WORK/main
 select_other() {
 	local path
-	rm -rf "$WORK/stored/patches"
-	[ ! -e "$WORK/stored/$OTHER_BASE/patches" ] || cp -a "$WORK/stored/$OTHER_BASE/patches" "$WORK/stored/patches"
+	mkdir "$WORK/other"
+	[ ! -e "$WORK/stored/$OTHER_BASE/patches" ] || cp -aL "$WORK/stored/$OTHER_BASE/patches/." "$WORK/other" ||
+		die "$DIR/$OTHER_BASE/patches has links to patches that are not in $DIR/patches; see above"
+	mv "$WORK/stored/patches" "$WORK/main"
+	mv "$WORK/other" "$WORK/stored/patches"
 	while read -r path; do
 		rm "$WORK/stored/$path"
 	done < <(list_without "$WORK/stored")
 }
 
+# find_twin FOLDER PATCH: the one of that subject there
+find_twin() {
+	local twin name=${2##*/}
+	for twin in "$1"/[0-9][0-9][0-9][0-9]-"${name#*-}"; do
+		[ ! -e "$twin" ] || echo "$twin"
+	done
+}
+
+# does_the_same PATCH TWIN COMMIT: as the commit, of which the patch is
+does_the_same() {
+	local -x GIT_INDEX_FILE=$WORK/twin.index
+	cmp -s <(sed '/^diff --git /q' "$1") <(sed '/^diff --git /q' "$2") &&
+		rgit read-tree "$3^" &&
+		rgit apply --cached "$2" 2>"$WORK/apply.log" &&
+		[ "$(rgit write-tree)" = "$(rgit rev-parse "$3^{tree}")" ]
+}
+
+# In FOLDER/patches, those of PATCHES: the main series' patches take the place of those that do the same.
+share_patches() {
+	local patch twin number=0
+	for patch in "$1"/patches/*.patch; do
+		twin=$(find_twin "$WORK/main" "$patch")
+		if [ -n "$twin" ] && does_the_same "$patch" "$twin" "${PATCHES[number]}"; then
+			cp "$twin" "$patch"
+		fi
+		number=$((number + 1))
+	done
+}
+
 # In $TOP/.$NAME.new: the patches are those of the selected base, and what is not its own stays.
 store_as_other() {
-	local new=$TOP/.$NAME.new path
+	local new=$TOP/.$NAME.new path patch twin
 	rm -rf "$new/$OTHER_BASE/patches"
 	mv "$new/patches" "$new/$OTHER_BASE/patches"
 	cp -a "$DIR/patches" "$new/patches"
+	for patch in "$new/$OTHER_BASE"/patches/*.patch; do
+		twin=$(find_twin "$new/patches" "$patch")
+		if [ -n "$twin" ] && cmp -s "$patch" "$twin"; then
+			ln -sf "../../../patches/${twin##*/}" "$patch"
+		fi
+	done
 	while read -r path; do
 		mkdir -p "$new/${path%/*}"
 		cp -a "$DIR/$path" "$new/$path"
 	done < <(list_without "$DIR")
+}
+
+# In $TOP/.$NAME.new, the main series: links follow patches whose number changed. What is gone stays with the bases that have it.
+keep_links() {
+	local link twin new=$TOP/.$NAME.new
+	for link in "$new"/bases/*/patches/*.patch; do
+		[ -L "$link" ] || continue
+		twin=$(find_twin "$new/patches" "$link")
+		if [ -n "$twin" ]; then
+			ln -sf "../../../patches/${twin##*/}" "$link"
+		else
+			cp --remove-destination "$DIR/patches/$(basename "$(readlink "$link")")" "$link"
+		fi
+	done
 }

@@ -75,7 +75,7 @@ unlock_folder() {
 
 swap_folder() {
 	cp -a "$1" "$TOP/.$NAME.new"
-	[ -z "$OTHER_BASE" ] || store_as_other
+	if [ -n "$OTHER_BASE" ]; then store_as_other; else keep_links; fi
 	# Two renames that no signal may part; should the power go between them, mend_folder puts the old folder back.
 	trap '' HUP INT TERM
 	[ ! -e "$DIR" ] || mv "$DIR" "$TOP/.$NAME.old"
@@ -158,6 +158,7 @@ dump_series() {
 	split_series "$1"
 	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat --diff-algorithm=myers \
 		-o "$out/patches" "$OVERLAY..$1"
+	[ -z "$OTHER_BASE" ] || share_patches "$out"
 	list_new_files >"$WORK/list"
 	if [ -s "$WORK/list" ]; then
 		rm -f "$WORK/dump.index"

@@ -17,6 +17,8 @@ before_each() {
 	cp -a "$TMP/template" "$P"
 	cp -r "$TMP/toy" "$TMP/older"
 	sed -i 's/two/zwei/' "$TMP/older/hook.c"
+	# where no patch is concerned
+	sed -i '1i 0' "$TMP/older/$ODD"
 	mkdir -p "$OTHER"
 	echo 'LINUX_VERSION=0.9' >"$OTHER/pins"
 	printf '%s\n' '# not there yet' 'new/odd tööl' >"$OTHER/without"
@@ -68,6 +70,70 @@ shares_new_files() {
 	[ -x "$P/linux/new/odd tööl" ]
 }
 
+# The second patch as the main series has it
+port_shared() {
+	: >"$OTHER/without"
+	port
+	tree_git am -q "$P"/linux/patches/0002-*
+	series save linux
+}
+
+# is_link_to NUMBER: the second patch, to that one of the main series
+is_link_to() {
+	local link main
+	link=$(echo "$OTHER"/patches/0002-*)
+	main=$(echo "$P/linux/patches/$1"-*)
+	[ "$(readlink "$link")" = "../../../patches/${main##*/}" ]
+	[ "${link##*/0002}" = "${main##*/"$1"}" ]
+}
+
+shares_patches() {
+	port_shared
+	is_link_to 0002
+	[ ! -L "$OTHER"/patches/0001-core-add-the-hook.patch ]
+	series open linux 2>"$TMP/err"
+	grep -q 'is open already' "$TMP/err"
+	series check linux
+	series save linux
+	is_link_to 0002
+	# Not if it does something else
+	sed -i 's/^a$/A/' "$T/$ODD"
+	tree_git commit -q -a --amend --no-edit
+	series save linux
+	[ ! -L "$(echo "$OTHER"/patches/0002-*)" ]
+}
+
+# save_main: with what CMD has done to its tree
+save_main() {
+	choose ''
+	rm -rf "$T"
+	LINUX_TREE=$TMP/toy series open linux
+	"$@"
+	LINUX_TREE=$TMP/toy series save linux
+}
+
+insert_patch() {
+	local tip
+	tip=$(tree_git rev-parse HEAD)
+	tree_git reset -q --hard HEAD~2
+	sed -i 's/nine/NINE/' "$T/hook.c"
+	commit 'core: begin' 'With this.'
+	tree_git cherry-pick "$tip~2..$tip"
+}
+
+drop_patch() {
+	tree_git reset -q --hard HEAD~
+}
+
+links_follow() {
+	port_shared
+	save_main insert_patch
+	is_link_to 0003
+	save_main drop_patch
+	[ ! -L "$(echo "$OTHER"/patches/0002-*)" ]
+	grep -q '^Subject: .*odd' "$OTHER"/patches/0002-*
+}
+
 leaves_main_base() {
 	port
 	choose ''
@@ -93,6 +159,8 @@ no_rebase() {
 check 'patches for another base are stored beside the series, which stays as it is' own_patches
 check 'they are opened, and checked, on that base' opens_again
 check 'new files are the same for all bases' shares_new_files
+check 'a patch that does the same on both is a link' shares_patches
+check 'links follow the main series; what that drops they keep' links_follow
 check 'without the selection all is as before' leaves_main_base
 check 'a base that there is not is refused' unknown
 check 'a series is not moved while another base is selected' no_rebase
