@@ -56,10 +56,8 @@ series: trees ## mailable series for pristine trees, in build/series/linux and b
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: deb
-deb: deps-check trees venv ## Debian packages for a board, in build/packages; the kernel takes hours, LINUX_CONFIG=FILE another configuration
-	packages/libvirt
-	packages/qemu
-	packages/linux
+deb: deps-check trees venv ## Debian packages for a board, in build/packages; LINUX_CONFIG=boards or =FILE for a kernel that takes no hours, BASE=debian-stable
+	packages/all $(BASE)
 
 .PHONY: deb-src
 deb-src: deps-check trees ## Debian source packages of QEMU, pmu-hybrid-check and libvirt-pmu-hybrid, in build/packages

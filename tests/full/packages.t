@@ -5,8 +5,10 @@
 The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is configured small. In the place of Windows
 is the disk of guests/uefi, which measures and divides as Windows does.
 
-    tests/full/packages.t build     the packages, and what lintian finds
-    tests/full/packages.t story     what comes after, with packages that are built if need be
+    tests/full/packages.t build [BASE]     the packages, and what lintian finds
+    tests/full/packages.t story [BASE]     what comes after, with packages that are built if need be
+
+With BASE they are of that base of both series.
 """
 import os
 import re
@@ -19,9 +21,7 @@ from installed import Board, Failure, Story, expect, run
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
-PACKAGES = TOP / "build/packages"
 PAGES = [DOCS / "quickstart.md"]
-BUILD, = (block.text for block in find_scripts("packages/build", PAGES))
 INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = (block.text for block in find_scripts("packages/story", PAGES))
 WINDOWS = [block.text for block in find_scripts("packages/story", [DOCS / "windows.md"])]
 DISK = "/var/lib/libvirt/images/windows.raw"
@@ -63,15 +63,22 @@ TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path 
 class QuickStart(Story):
     """The claims, in the order of the page."""
 
+    base = ""
+
     def __init__(self, folder):
         super().__init__(folder)
         self._debs = []
 
     def build(self):
         """the packages build"""
-        config = run("testbed/build-kernel", "--config", "board", cwd=TOP).splitlines()[-1]
-        run("bash", "-ec", BUILD, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
-        self._debs = sorted(PACKAGES.glob("*.deb"))
+        make, = (block.text for block in find_scripts("-".join(filter(None, ("packages/build", self.base))), PAGES))
+        folder = TOP / "build/bases" / self.base if self.base else TOP / "build"
+        environment = {**os.environ, "VPMU_BASE": self.base}
+        if self.base:
+            run("scripts/series", "open", "linux", cwd=TOP, env=environment)
+        config = run("testbed/build-kernel", "--config", "board", cwd=TOP, env=environment).splitlines()[-1]
+        run("bash", "-ec", make, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
+        self._debs = sorted((folder / "packages").glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
 
     def lint(self):
@@ -180,6 +187,7 @@ PARTS = {"build": ("build", "lint", "boards"),
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
-        sys.exit("packages.t: error: which part? usage: packages.t build|story")
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in PARTS:
+        sys.exit("packages.t: error: which part? usage: packages.t build|story [BASE]")
+    QuickStart.base = "".join(sys.argv[2:])
     sys.exit(QuickStart.tell(PARTS[sys.argv[1]]))
