@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Measures what KVM_RUN costs, from one store to the window to the next, in ticks of the system counter. To be run on the exact host
- * (testbed/run --exact), where a tick is an instruction of any of its CPUs.
+ * Measures what KVM_RUN costs, from one store to the window to the next, in ticks of the system
+ * counter. To be run on the exact host (testbed/run --exact), where a tick is an instruction of any
+ * of its CPUs.
  *
  *   bench LAPS
  *
- * VMs with fixed counters only are left out on a kernel that does not know them. A line of stdout is a name and a number; what they
- * come to is computed by bench.py.
+ * VMs with fixed counters only are left out on a kernel that does not know them. A line of stdout
+ * is a name and a number; what they come to is computed by bench.py.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -21,9 +22,15 @@
 
 #define MAX_PMUS	8
 #define MAX_LAPS	10000
-/* Laps before those that are measured: each PMU has been visited, and caches of the emulated kernel (slabs, RCU) are warm */
+/*
+ * Laps before those that are measured: each PMU has been visited, and caches of the emulated kernel
+ * (slabs, RCU) are warm
+ */
 #define WARMUP_LAPS	32
-/* Microseconds for what a move leaves to be done on the CPU it went from: there every instruction is a tick, too */
+/*
+ * Microseconds for what a move leaves to be done on the CPU it went from: there every instruction
+ * is a tick, too
+ */
 #define SETTLE		200
 /* Cycles to go to an overflow: more than are counted here */
 #define NEAR		(1 << 24)
@@ -88,7 +95,10 @@ static const struct move same_cpu = { "same_cpu", stay };
 static const struct move same_pmu = { "same_pmu", within_pmu };
 static const struct move cross_pmu = { "cross_pmu", across_pmus };
 
-/* Numbers of which the median counts: a host CPU that has something to do adds to some, and never takes from one */
+/*
+ * Numbers of which the median counts: a host CPU that has something to do adds to some, and never
+ * takes from one
+ */
 struct sample {
 	uint64_t values[MOST_VCPUS * MAX_LAPS];
 	int count;
@@ -139,13 +149,15 @@ static void set_up_pmu(struct vm *vm, int vcpu, int attr)
 {
 	int irq = GUEST_PMU_PPI, type = pmus[0].type;
 
-	if ((attr && vcpu_set_attr(vm, vcpu, attr, &type)) || vcpu_set_attr(vm, vcpu, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ||
+	if ((attr && vcpu_set_attr(vm, vcpu, attr, &type)) ||
+	    vcpu_set_attr(vm, vcpu, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ||
 	    vcpu_set_attr(vm, vcpu, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
 		die("setting the PMU of vCPU %d up failed", vcpu);
 }
 
 /* All vCPUs run ENTRY, with TURNS of its inner loop between two reports */
-static void create(struct vm *vm, const struct setup *setup, int vcpus, const char *entry, uint64_t turns)
+static void create(struct vm *vm, const struct setup *setup, int vcpus, const char *entry,
+		   uint64_t turns)
 {
 	uint64_t pc;
 
@@ -179,8 +191,10 @@ static uint64_t run(struct vm *vm, int vcpu, uint64_t *value)
 	int status = ioctl(vm->vcpu[vcpu], KVM_RUN, 0);
 
 	ticks = read_cntvct() - start;
-	if (status || state->exit_reason != KVM_EXIT_MMIO || state->mmio.phys_addr != GUEST_MMIO + GUEST_VALUE)
-		die("expected a value of vCPU %d, got KVM exit %u, address 0x%llx", vcpu, state->exit_reason,
+	if (status || state->exit_reason != KVM_EXIT_MMIO ||
+	    state->mmio.phys_addr != GUEST_MMIO + GUEST_VALUE)
+		die("expected a value of vCPU %d, got KVM exit %u, address 0x%llx", vcpu,
+		    state->exit_reason,
 		    (unsigned long long)state->mmio.phys_addr);
 	memcpy(value, state->mmio.data, sizeof(*value));
 	return ticks;
@@ -212,7 +226,8 @@ static void *do_laps(void *argument)
 	struct runner *runner = argument;
 
 	for (int i = -WARMUP_LAPS; i < runner->laps; i++) {
-		uint64_t value, moved = do_move(runner->move->where(runner->vcpu, i + WARMUP_LAPS)), ran;
+		uint64_t value, moved = do_move(runner->move->where(runner->vcpu, i + WARMUP_LAPS)),
+			ran;
 
 		usleep(SETTLE);
 		ran = run(runner->vm, runner->vcpu, &value);
@@ -225,7 +240,10 @@ static void *do_laps(void *argument)
 	return NULL;
 }
 
-/* All vCPUs at a time, each in a thread of its own: vCPU 0 always in the same, to which its perf events belong */
+/*
+ * All vCPUs at a time, each in a thread of its own: vCPU 0 always in the same, to which its perf
+ * events belong
+ */
 static void run_laps(struct vm *vm, int vcpus, const struct move *move, int laps)
 {
 	for (int i = vcpus - 1; i >= 0; i--) {
@@ -302,7 +320,10 @@ static void measure_read(const struct setup *setup, int laps)
 	print(setup->name, "read_insn", worst);
 }
 
-/* A write of the counter by the guest, once all PMUs have been visited: WRITES of them at a time, after MOVE */
+/*
+ * A write of the counter by the guest, once all PMUs have been visited: WRITES of them at a time,
+ * after MOVE
+ */
 static void measure_write(const struct setup *setup, const struct move *move, int writes, int laps)
 {
 	static struct sample values;
@@ -322,8 +343,8 @@ static void measure_write(const struct setup *setup, const struct move *move, in
 }
 
 /*
- * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what they have to be. No other CPU has
- * anything to do meanwhile.
+ * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what
+ * they have to be. No other CPU has anything to do meanwhile.
  */
 static uint64_t sum_differences(int laps, uint64_t length)
 {
@@ -337,7 +358,10 @@ static uint64_t sum_differences(int laps, uint64_t length)
 	return sum;
 }
 
-/* Cycles that are missing, or too many, in laps that each follow a move to another PMU; without moves all laps are alike */
+/*
+ * Cycles that are missing, or too many, in laps that each follow a move to another PMU; without
+ * moves all laps are alike
+ */
 static void measure_lost_cycles(void)
 {
 	static struct sample laps;
@@ -351,7 +375,8 @@ static void measure_lost_cycles(void)
 		add(&laps, runners[0].values[i] - runners[0].values[i - 1]);
 	length = percentile(&laps, 50);
 	if (length < 2 * EXACT_TURNS)
-		die("a lap counts %llu cycles, less than the instructions of its loop", (unsigned long long)length);
+		die("a lap counts %llu cycles, less than the instructions of its loop",
+		    (unsigned long long)length);
 	run_laps(&vm, 1, &cross_pmu, MOVES + 1);
 	vm_destroy(&vm);
 	print("fixed", "lap_cycles", length);

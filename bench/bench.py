@@ -6,7 +6,8 @@
     bench/bench.py --docs    the same, and puts the table into docs/bench.md
     bench/bench.py --tap     as tests, with fewer laps; leaves nothing
 
-Exits with 0 when no figure is above its bar, with 1 when one is or the picture could not be drawn, with 2 when a host did not run.
+Exits with 0 when no figure is above its bar, with 1 when one is or the picture could not be drawn,
+with 2 when a host did not run.
 """
 
 import argparse
@@ -40,7 +41,8 @@ class BenchError(Exception):
 def build_program(folder):
     """What runs in the host."""
     program = Path(folder) / "bench"
-    command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", f"-I{SHARED}",
+    command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
+               "-static", "-pthread", f"-I{SHARED}",
                "-o", program, *SOURCES]
     if subprocess.run(command, check=False).returncode:
         raise BenchError("bench.c was not built; the compiler's message is above")
@@ -50,12 +52,16 @@ def build_program(folder):
 def run_host(program, kernel, topology, laps):
     """Boots a host and returns what was measured in it."""
     print(f"==> {topology} host, {kernel} kernel", file=sys.stderr, flush=True)
-    command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, "--exact", "--file", program,
+    command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, "--exact",
+               "--file", program,
                "--", f"/root/{program.name}", str(laps)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          check=False)
     if done.returncode:
-        raise BenchError(f"the {topology} host with the {kernel} kernel ended with exit status {done.returncode} and "
-                         f"'{done.stdout.strip().splitlines()[-1:]}'; see the messages above and build/logs/")
+        raise BenchError(f"the {topology} host with the {kernel} kernel ended with exit status "
+                         f"{done.returncode} and "
+                         f"'{done.stdout.strip().splitlines()[-1:]}'; see the messages above and "
+                         "build/logs/")
     return {name: int(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
 
@@ -71,7 +77,8 @@ def run_busy_host(*arguments):
 
 
 def measure(laps, repeat):
-    """The figures, and the numbers that a host did not repeat, if it has to; hosts go side by side, for one keeps one CPU busy."""
+    """The figures, and the numbers that a host did not repeat, if it has to; hosts go side by side,
+    for one keeps one CPU busy."""
     hosts = list(itertools.product(table.KERNELS, table.TOPOLOGIES))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
         program = build_program(folder)
@@ -81,7 +88,8 @@ def measure(laps, repeat):
             recorded[kernel][topology] = result
         first = recorded[table.SERIES][table.USUAL]
         second = run_busy_host(program, table.SERIES, table.USUAL, laps) if repeat else first
-    changed = [f"{name}: {first.get(name)}, then {second.get(name)}" for name in first | second if first.get(name) != second.get(name)]
+    changed = [f"{name}: {first.get(name)}, then {second.get(name)}" for name in first | second
+               if first.get(name) != second.get(name)]
     return table.all_figures(recorded), changed
 
 
@@ -90,8 +98,10 @@ def format_table(figures):
     lines = ["| figure | measured | bar | without the last patch | |", "|---|---:|---:|---:|---|"]
     for name, (bar, what) in table.BARS.items():
         mark = "**" if figures[name] > bar else ""
-        lines.append(f"| `{name}` | {mark}{figures[name]:,}{mark} | {bar:,} | {figures[f'{table.DROPPED}_{name}']:,} | {what} |")
-    lines += ["", "| figure without a bar | measured | without the last patch | stock |", "|---|---:|---:|---:|"]
+        lines.append(f"| `{name}` | {mark}{figures[name]:,}{mark} | {bar:,} | "
+                     f"{figures[f'{table.DROPPED}_{name}']:,} | {what} |")
+    lines += ["", "| figure without a bar | measured | without the last patch | stock |",
+              "|---|---:|---:|---:|"]
     for name in figures:
         if name in table.BARS or name.startswith((f"{table.DROPPED}_", f"{table.BASE}_")):
             continue
@@ -112,35 +122,42 @@ def write_results(figures):
 
 
 def print_tap(figures, changed):
-    """One test a bar; that the bars can be missed, which the kernel without the last patch has to; that nothing CHANGED from run to run."""
-    tests = [(f"{name}: {figures[name]:,}, at most {bar:,}", figures[name] <= bar) for name, (bar, _) in table.BARS.items()]
+    """One test a bar; that the bars can be missed, which the kernel without the last patch has to;
+    that nothing CHANGED from run to run."""
+    tests = [(f"{name}: {figures[name]:,}, at most {bar:,}", figures[name] <= bar)
+             for name, (bar, _) in table.BARS.items()]
     missed = table.missed_bars(figures, table.DROPPED)
     tests.append(("without the last patch, moves between PMUs are seen to be too expensive",
                   any("_cross_pmu_overhead_insn " in line for line in missed)))
-    tests.append(("without the last patch no cycle is lost either", figures[f"{table.DROPPED}_lost_cycles"] == 0))
+    tests.append(("without the last patch no cycle is lost either",
+                  figures[f"{table.DROPPED}_lost_cycles"] == 0))
     tests.append(("each name of bench.json ends with its unit",
                   all(re.fullmatch("[a-z0-9_-]+_(insn|cycles|bytes)", name) for name in figures)))
-    tests.append(("a host measures the same again, to the instruction, while this machine is busy", not changed))
+    tests.append(("a host measures the same again, to the instruction, while this machine is busy",
+                  not changed))
 
     def check(passed):
         if not passed:
             raise AssertionError("it is not so; the figures are below")
 
     status = tap.run(tap.Test(name, check, passed) for name, passed in tests)
-    print("".join(f"# {line}\n" for line in [*changed, *json.dumps(figures, indent=1).splitlines()]), end="")
+    print("".join(f"# {line}\n"
+                  for line in [*changed, *json.dumps(figures, indent=1).splitlines()]), end="")
     return status
 
 
 def main():
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--tap", action="store_true", help="print test results instead of a table, with fewer laps")
+    parser.add_argument("--tap", action="store_true",
+                        help="print test results instead of a table, with fewer laps")
     parser.add_argument("--docs", action="store_true", help="put the table into docs/bench.md")
     options = parser.parse_args()
     try:
         figures, changed = measure(LAPS_OF_TESTS if options.tap else LAPS, repeat=options.tap)
     except BenchError as error:
-        print(f"Bail out! {error}" if options.tap else f"bench.py: error: {error}", file=sys.stdout if options.tap else sys.stderr)
+        print(f"Bail out! {error}" if options.tap else f"bench.py: error: {error}",
+              file=sys.stdout if options.tap else sys.stderr)
         return 2
     if options.tap:
         return print_tap(figures, changed)

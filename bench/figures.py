@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From what bench.c printed on each host to the figures of bench.json, and what they are judged by.
 
-What a host printed is a dictionary of numbers; a kernel has one for each topology. Figures are differences of medians.
+What a host printed is a dictionary of numbers; a kernel has one for each topology. Figures are
+differences of medians.
 """
 
 BASE, SERIES, DROPPED = "stock", "patched", "one-event"
 KERNELS = (BASE, SERIES, DROPPED)
-# Hosts with 1, 2 and 3 PMUs; the one in the middle is what figures are of that name no number of PMUs.
+# Hosts with 1, 2 and 3 PMUs; the one in the middle is what figures are of that name no number of
+# PMUs.
 TOPOLOGIES = ("homogeneous", "biglittle", "tricluster")
 USUAL = "biglittle"
 VCPUS = (1, 2, 4)
 
-# The most that is tolerated, and of what. Growth: each further PMU is one more event to be looked at, twice a lap. A vCPU more is
-# nothing to any other, but for the order in which vCPUs meet on a CPU.
+# The most that is tolerated, and of what. Growth: each further PMU is one more event to be looked
+# at, twice a lap. A vCPU more is nothing to any other, but for the order in which vCPUs meet on a
+# CPU.
 BARS = {
     "unused_mode_overhead_insn": (4, "KVM_RUN, mode not set, against stock"),
     "same_pmu_overhead_insn": (40, "after a move within the PMU, against stock's"),
@@ -22,7 +25,8 @@ BARS = {
     "pmccntr_read_insn": (2800, "guest's read of PMCCNTR_EL0, mode not set"),
     "pmccntr_read_overhead_insn": (50, "the same in the mode, against that"),
     "pmccntr_write_insn": (4500, "guest's write of PMCCNTR_EL0, mode not set"),
-    "pmccntr_write_overhead_insn": (100, "the same in the mode, against that, once all PMUs have been visited"),
+    "pmccntr_write_overhead_insn": (100, "the same in the mode, against that, once all PMUs have "
+                                         "been visited"),
     "pmccntr_write_cross_pmu_overhead_insn": (800, "the same right after a move to another PMU"),
     "growth_with_pmus_insn": (50, "of the cost of a move, from two PMUs to three"),
     "growth_with_vcpus_insn": (16, "of the cost of a move, from one vCPU to two or four"),
@@ -49,21 +53,26 @@ def crossing(host, setup="fixed", vcpus=1):
 
 
 def without_gain(overhead, read, base):
-    """Laps have a read of the counter, which is cheaper than on the base kernel and would hide what is not."""
+    """Laps have a read of the counter, which is cheaper than on the base kernel and would hide what
+    is not."""
     return max(overhead, overhead - (read - base["single_read_insn"]))
 
 
 def unused_overhead(host, base, move):
-    return without_gain(run(host, "unused", move) - run(base, "unused", move), host["single_read_insn"], base)
+    return without_gain(run(host, "unused", move) - run(base, "unused", move),
+                        host["single_read_insn"], base)
 
 
 def same_pmu_overhead(host, base):
-    return without_gain(run(host, "fixed", "same_pmu") - run(base, "unused", "same_pmu"), host["fixed_read_insn"], base)
+    return without_gain(run(host, "fixed", "same_pmu") - run(base, "unused", "same_pmu"),
+                        host["fixed_read_insn"], base)
 
 
 def move_overhead(host, base):
-    """What a move costs more than on the base kernel, whose counter needs no other PMU; with one PMU there is none to go to."""
-    return run(host, "fixed", "cross_pmu" if host["host_pmus"] > 1 else "same_pmu") - run(base, "unused", "same_pmu")
+    """What a move costs more than on the base kernel, whose counter needs no other PMU; with one
+    PMU there is none to go to."""
+    return run(host, "fixed", "cross_pmu" if host["host_pmus"] > 1
+               else "same_pmu") - run(base, "unused", "same_pmu")
 
 
 def judged_figures(hosts, bases):
@@ -74,20 +83,23 @@ def judged_figures(hosts, bases):
     moves = {host["host_pmus"]: move_overhead(host, base) for host, base in pairs}
     return {
         "unused_mode_overhead_insn": max(unused_overhead(host, base, move)
-                                         for host, base in pairs for move in ("same_cpu", "same_pmu")),
+                                         for host, base in pairs
+                                         for move in ("same_cpu", "same_pmu")),
         "same_pmu_overhead_insn": max(same_pmu_overhead(host, base) for host, base in pairs),
         "cross_pmu_overhead_insn": max(crossing(host) for host in crossed),
         "cross_pmu_armed_overhead_insn": max(crossing(host, "armed") for host in crossed),
         "lost_cycles": max(host["fixed_lost_cycles"] for host in crossed),
         "pmccntr_read_insn": max(host["single_read_insn"] for host, _ in pairs),
-        "pmccntr_read_overhead_insn": max(host["fixed_read_insn"] - host["single_read_insn"] for host, _ in pairs),
+        "pmccntr_read_overhead_insn": max(host["fixed_read_insn"] - host["single_read_insn"]
+                                          for host, _ in pairs),
         "pmccntr_write_insn": max(host["single_same_cpu_write_insn"] for host, _ in pairs),
         "pmccntr_write_overhead_insn": max(host["fixed_same_cpu_write_insn"] - host["single_same_cpu_write_insn"] for host, _ in pairs),
         "pmccntr_write_cross_pmu_overhead_insn": max(host["fixed_cross_pmu_write_insn"] - host["single_same_cpu_write_insn"]
                                                      for host in crossed),
         "growth_with_pmus_insn": moves[3] - moves[2],
         "growth_with_vcpus_insn": max(of_vcpus[vcpus] - of_vcpus[1] for vcpus in VCPUS),
-        "vcpu_struct_overhead_bytes": max(host["vcpu_bytes"] - base["vcpu_bytes"] for host, base in pairs),
+        "vcpu_struct_overhead_bytes": max(host["vcpu_bytes"] - base["vcpu_bytes"]
+                                          for host, base in pairs),
     }
 
 
@@ -97,7 +109,8 @@ def detailed_figures(hosts, bases, keeps_events):
     figures = {
         "cross_pmu_armed_64bit_overhead_insn": crossing(usual, "armed_64bit"),
         "migration_overhead_insn": (run(usual, "fixed", "cross_pmu", kind="move_and_run_insn")
-                                    - run(bases[USUAL], "unused", "same_pmu", kind="move_and_run_insn")),
+                                    - run(bases[USUAL], "unused", "same_pmu",
+                                          kind="move_and_run_insn")),
         "pmccntr_read_base_insn": bases[USUAL]["single_read_insn"],
         "pmccntr_write_base_insn": bases[USUAL]["single_same_cpu_write_insn"],
         "vcpu_struct_bytes": usual["vcpu_bytes"],
@@ -105,7 +118,8 @@ def detailed_figures(hosts, bases, keeps_events):
     }
     for host, base in ((hosts[topology], bases[topology]) for topology in TOPOLOGIES):
         figures[f"move_overhead_{host['host_pmus']}_pmus_insn"] = move_overhead(host, base)
-        figures[f"memory_per_vcpu_{host['host_pmus']}_pmus_bytes"] = memory(host, host["host_pmus"] if keeps_events else 1)
+        figures[f"memory_per_vcpu_{host['host_pmus']}_pmus_bytes"] = memory(host, host["host_pmus"]
+                                                                            if keeps_events else 1)
     for vcpus in VCPUS:
         figures[f"cross_pmu_overhead_{vcpus}_vcpus_insn"] = crossing(usual, vcpus=vcpus)
     for name, setup, move in RUNS:
@@ -115,13 +129,15 @@ def detailed_figures(hosts, bases, keeps_events):
 
 
 def base_figures(bases):
-    """What the base kernel does, where a counter has one PMU; going to another costs less there, as the counter stands still."""
+    """What the base kernel does, where a counter has one PMU; going to another costs less there, as
+    the counter stands still."""
     usual = bases[USUAL]
     return {
         **{f"run_{move}_insn": run(usual, "unused", move) for move in ("same_cpu", "same_pmu")},
         "vcpu_struct_bytes": usual["vcpu_bytes"],
         "perf_event_bytes": usual["event_bytes"],
-        **{f"memory_per_vcpu_{base['host_pmus']}_pmus_bytes": memory(base, 1) for base in bases.values()},
+        **{f"memory_per_vcpu_{base['host_pmus']}_pmus_bytes": memory(base, 1)
+           for base in bases.values()},
     }
 
 
@@ -131,14 +147,18 @@ def memory(host, events):
 
 
 def all_figures(recorded):
-    """The content of bench.json; RECORDED has kernels, in these topologies. Only the series itself goes without its name."""
+    """The content of bench.json; RECORDED has kernels, in these topologies. Only the series itself
+    goes without its name."""
     bases = recorded[BASE]
     of_kernels = {
-        SERIES: judged_figures(recorded[SERIES], bases) | detailed_figures(recorded[SERIES], bases, keeps_events=True),
-        DROPPED: judged_figures(recorded[DROPPED], bases) | detailed_figures(recorded[DROPPED], bases, keeps_events=False),
+        SERIES: judged_figures(recorded[SERIES], bases)
+        | detailed_figures(recorded[SERIES], bases, keeps_events=True),
+        DROPPED: judged_figures(recorded[DROPPED], bases)
+        | detailed_figures(recorded[DROPPED], bases, keeps_events=False),
         BASE: base_figures(bases),
     }
-    return {prefix_of(kernel) + name: value for kernel, figures in of_kernels.items() for name, value in figures.items()}
+    return {prefix_of(kernel) + name: value for kernel, figures in of_kernels.items()
+            for name, value in figures.items()}
 
 
 def prefix_of(kernel):

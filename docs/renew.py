@@ -21,7 +21,8 @@ TOP = DOCS.parent
 # A vCPU's way: the PMU of the CPU it is on, and the cycles that the guest executes there
 WAY = (("a", 3), ("b", 3), ("a", 2))
 
-# Who does what to whom when libvirt starts a VM; without a receiver it is done alone. From docs/qemu.md.
+# Who does what to whom when libvirt starts a VM; without a receiver it is done alone. From
+# docs/qemu.md.
 ACTORS = ("libvirt", "QEMU", "KVM")
 START = (
     ("libvirt", "QEMU", "start with -S"),
@@ -37,16 +38,21 @@ START = (
 
 # What QEMU asks, in this order; the first yes decides. From target/arm/host-pmu.c.
 QUESTIONS = (
-    ("Has the host one PMU, which covers", "all CPUs that are present?", "KVM's default: that PMU", "a"),
-    ("Does one PMU cover all CPUs on which", "the vCPU threads may run?", "SET_PMU: that PMU, all its counters", "a"),
-    ("Has the kernel the mode, and each of", "these CPUs that is online a PMU?", "fixed counters", "good"),
-    ("Does one PMU cover those of the CPUs", "that are online?", "SET_PMU, and a line with the others", "b"),
+    ("Has the host one PMU, which covers", "all CPUs that are present?", "KVM's default: that PMU",
+     "a"),
+    ("Does one PMU cover all CPUs on which", "the vCPU threads may run?",
+     "SET_PMU: that PMU, all its counters", "a"),
+    ("Has the kernel the mode, and each of", "these CPUs that is online a PMU?", "fixed counters",
+     "good"),
+    ("Does one PMU cover those of the CPUs", "that are online?",
+     "SET_PMU, and a line with the others", "b"),
 )
 REFUSAL = "refused, with the reason and the ways out"
 
 
 def counts(way):
-    """Points of (cycles, count) of each PMU's event, the register and the counter, which is the sum of register and event in use."""
+    """Points of (cycles, count) of each PMU's event, the register and the counter, which is the sum
+    of register and event in use."""
     event, register, total = dict.fromkeys("ab", 0), 0, 0
     lines = {"counter": [(0, 0)], "a": [(0, 0)], "b": [(0, 0)], "register": [(0, 0)]}
     for pmu, cycles in way:
@@ -68,17 +74,22 @@ def draw_move():
     at = 0
     for pmu, cycles in WAY:
         picture.box(left + at * unit, 16, cycles * unit, 40, pmu)
-        picture.text(left + (at + cycles / 2) * unit, 41, f"CPU of PMU {pmu.upper()}", anchor="middle", bold=True)
+        picture.text(left + (at + cycles / 2) * unit, 41, f"CPU of PMU {pmu.upper()}",
+                     anchor="middle", bold=True)
         at += cycles
-        picture.path([(left + at * unit, 56), (left + at * unit, 390)], colour=PALE, width=0.8, dashed=True)
-    rows = (("counter", "PMCCNTR_EL0", "register + event in use", 170, 11), ("a", "event of PMU A", "counts on A only", 235, 8),
-            ("b", "event of PMU B", "counts on B only", 305, 8), ("register", "register", "changes on a move", 370, 8))
+        picture.path([(left + at * unit, 56), (left + at * unit, 390)], colour=PALE, width=0.8,
+                     dashed=True)
+    rows = (("counter", "PMCCNTR_EL0", "register + event in use", 170, 11),
+            ("a", "event of PMU A", "counts on A only", 235, 8),
+            ("b", "event of PMU B", "counts on B only", 305, 8),
+            ("register", "register", "changes on a move", 370, 8))
     lines = counts(WAY)
     for name, label, note, base, scale in rows:
         picture.text(16, base - 18, label, bold=True)
         picture.text(16, base, note, size=11, colour=PALE)
         picture.path([(left, base), (left + width * unit, base)], colour=PALE, width=0.8)
-        picture.path([(left + x * unit, base - y * scale) for x, y in lines[name]], width=3 if name == "counter" else 2)
+        picture.path([(left + x * unit, base - y * scale) for x, y in lines[name]],
+                     width=3 if name == "counter" else 2)
     picture.text(left, 412, "cycles that the guest executes", size=11, colour=PALE)
     picture.path([(left + 190, 408), (left + width * unit, 408)], arrow=True, width=1)
     return picture
@@ -125,8 +136,10 @@ def draw_choice():
 
 
 def read_layers():
-    """(layer, what, rows) from the table in docs/testing.md, which the test `docs` compares with tests/table."""
-    found = re.findall(r"^\| (\w+) \| ([^|`]+) \| (`[^|]*`) \|$", (DOCS / "testing.md").read_text(encoding="utf-8"), re.M)
+    """(layer, what, rows) from the table in docs/testing.md, which the test `docs` compares with
+    tests/table."""
+    found = re.findall(r"^\| (\w+) \| ([^|`]+) \| (`[^|]*`) \|$",
+                       (DOCS / "testing.md").read_text(encoding="utf-8"), re.M)
     return [(name, what, rows.replace("`", "").split()) for name, what, rows in found]
 
 
@@ -159,7 +172,8 @@ def renewed():
 
 def stale():
     """Names of files that differ from what this program makes."""
-    return [str(path.relative_to(TOP)) for path, text in renewed() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return [str(path.relative_to(TOP)) for path, text in renewed() if not path.exists()
+            or path.read_text(encoding="utf-8") != text]
 
 
 def main():

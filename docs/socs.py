@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table of SoCs on docs/hardware.md, of the SoCs that QEMU's unit test and the tests of pmu-hybrid-check have."""
+"""The table of SoCs on docs/hardware.md, of the SoCs that QEMU's unit test and the tests of
+pmu-hybrid-check have."""
 import importlib.machinery
 import importlib.util
 import re
@@ -12,17 +13,23 @@ MARKS = ("<!-- SoCs -->\n", "<!-- end of SoCs -->\n")
 KINDS = {
     "separate": ("One PMU for each kind of core",
                  "A guest's counter stands still on the other kinds of core. Use the overlay\n"
-                 "if all cores have the same number of event counters (the tool asks KVM), otherwise the pair."),
-    "shared": ("Several PMUs that all claim every CPU", "Their nodes share one interrupt without partitions, so only the first PMU gets overflow "
+                 "if all cores have the same number of event counters (the tool asks KVM), "
+                 "otherwise the pair."),
+    "shared": ("Several PMUs that all claim every CPU",
+               "Their nodes share one interrupt without partitions, so only the first PMU gets "
+               "overflow "
                "interrupts.\nThe overlay gives all of them."),
     "one": ("One PMU for all cores", "Nothing to do: guests count on every CPU."),
-    "none": ("No PMU", "KVM has no PMU for guests. The overlay adds the node, see [how it works](overlay.md#how-it-works)."),
+    "none": ("No PMU",
+             "KVM has no PMU for guests. The overlay adds the node, see [how it "
+             "works](overlay.md#how-it-works)."),
 }
 
 
 def read_boards():
     """The program's own reader of the table."""
-    loader = importlib.machinery.SourceFileLoader("boards_of_tool", str(TOP / "tests" / "tool" / "boards"))
+    loader = importlib.machinery.SourceFileLoader("boards_of_tool",
+                                                  str(TOP / "tests" / "tool" / "boards"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module.read_boards()
@@ -42,7 +49,8 @@ def read_example(boards):
     overlays = dict(re.findall(r"^=== (\S+):\n(.*?)(?=^===|\Z)", text, re.M | re.S))
     board = next(name for name in boards if name in overlays)
     node = re.search(r"^\t+pmu-all-cpus \{.*?\};\n", overlays[board], re.M | re.S)[0]
-    return f"For example, `pmu-hybrid-check --overlay` adds for {board}\n\n```\n{textwrap.dedent(node).expandtabs(4)}```\n\n"
+    return ("For example, `pmu-hybrid-check --overlay` adds for "
+            f"{board}\n\n```\n{textwrap.dedent(node).expandtabs(4)}```\n\n")
 
 
 def make_table():
@@ -53,7 +61,9 @@ def make_table():
     for kind, (heading, meaning) in KINDS.items():
         yield f"### {heading}\n\n{meaning}\n\n| SoC | PMUs: CPUs |\n|---|---|\n"
         for name, pmus in boards[kind].items():
-            yield f"| `{name}` | {', '.join(f'`{pmu}`: {listed}' for pmu, listed in pmus.items()) or 'none'} |\n"
+            yield (f"| `{name}` | "
+                   f"{', '.join(f'`{pmu}`: {listed}' for pmu, listed in pmus.items()) or 'none'} "
+                   "|\n")
         yield "\n"
     yield read_example(boards["none"])
 
@@ -61,7 +71,9 @@ def make_table():
 def put_on(page):
     """PAGE with a fresh table."""
     start, end = MARKS
-    text, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{''.join(make_table())}{end}", page, flags=re.DOTALL)
+    text, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{''.join(make_table())}{end}", page,
+                          flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"the page has {count} places for SoCs, between {start.strip()} and {end.strip()}; it needs one")
+        raise ValueError(f"the page has {count} places for SoCs, between {start.strip()} and "
+                         f"{end.strip()}; it needs one")
     return text

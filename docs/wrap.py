@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keeps the text of the pages at one width. Tables, code and headings stay as they are, and so does a paragraph that fits.
+"""Keeps the text of the pages at one width. Tables, code and headings stay as they are, and so does
+a paragraph that fits.
 
     docs/wrap.py            wraps the paragraphs that have a longer line
     docs/wrap.py --check    names these lines, and ends with 1 if there are any
@@ -48,7 +49,8 @@ def wrap(lines):
     item = ITEM.match(lines[0].lstrip())
     # four would be code; a paragraph goes on with less, too
     later = " " * min(indent + (len(item[0]) if item else 0), 3)
-    return textwrap.wrap(" ".join(line.strip() for line in lines), WIDTH, initial_indent=" " * indent, subsequent_indent=later,
+    return textwrap.wrap(" ".join(line.strip() for line in lines), WIDTH,
+                         initial_indent=" " * indent, subsequent_indent=later,
                          break_long_words=False, break_on_hyphens=False)
 
 
@@ -63,7 +65,8 @@ def find_long(page):
     for number, lines, fenced in split(page.read_text(encoding="utf-8")):
         for offset, line in enumerate(lines if is_long(lines, fenced) else []):
             if len(line) > WIDTH:
-                yield f"{page.relative_to(TOP)}:{number + offset}: {len(line)} columns, the width is {WIDTH}; run docs/wrap.py"
+                yield (f"{page.relative_to(TOP)}:{number + offset}: {len(line)} columns, the width "
+                       f"is {WIDTH}; run docs/wrap.py")
 
 
 def main():

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: the harness that runs the guests sees a PASS, a FAIL and a hang for what they are.
- * A harness that calls this guest's hang or failure a success would do so with any guest's, so each choice is a test of its own.
- * The choice "trap" does the same for the report of an exception, "wait" for a hang that says what it waits for.
+ * A harness that calls this guest's hang or failure a success would do so with any guest's, so each
+ * choice is a test of its own. The choice "trap" does the same for the report of an exception,
+ * "wait" for a hang that says what it waits for.
  */
 #include "guest.h"
 
@@ -24,7 +25,10 @@ void guest_main(void)
 	case CHOICE_FAIL:
 		fail("as asked for");
 	case CHOICE_TRAP:
-		/* PMMIR_EL1, a name too new for some assemblers; undefined before FEAT_PMUv3p4 and without a PMU */
+		/*
+		 * PMMIR_EL1, a name too new for some assemblers; undefined before FEAT_PMUv3p4 and
+		 * without a PMU
+		 */
 		print("PMMIR_EL1 is 0x%lx", read_sysreg(s3_0_c9_c14_6));
 		pass("no trap: PMMIR_EL1 exists");
 	case CHOICE_WAIT:

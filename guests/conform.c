@@ -2,13 +2,16 @@
 /*
  * Claim: the PMU is what the architecture says a PMUv3 is, one with no event counters included.
  *
- * Why it matters: guests rely on the architecture and not on a hypervisor. Arm ARM (DDI 0487), chapter "The Performance Monitors
- * Extension", and the descriptions of the registers, which the comments name.
+ * Why it matters: guests rely on the architecture and not on a hypervisor. Arm ARM (DDI 0487),
+ * chapter "The Performance Monitors Extension", and the descriptions of the registers, which the
+ * comments name.
  *
- * How it can tell: each check asks for what the ID registers and PMCR_EL0.N make the architecture ask for, so that the same binary
- * runs anywhere. Where behaviour is CONSTRAINED UNPREDICTABLE, all that is permitted passes and nothing else. RES0 bits may keep
- * what was written, but have no effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is. How long
- * something lasts is counted in spins, and what is waited for has time while the vCPU runs: one that waits for its turn is not late.
+ * How it can tell: each check asks for what the ID registers and PMCR_EL0.N make the architecture
+ * ask for, so that the same binary runs anywhere. Where behaviour is CONSTRAINED UNPREDICTABLE, all
+ * that is permitted passes and nothing else. RES0 bits may keep what was written, but have no
+ * effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is.
+ * How long something lasts is counted in spins, and what is waited for has time while the vCPU
+ * runs: one that waits for its turn is not late.
  */
 #include <string.h>
 
@@ -152,11 +155,15 @@ static void identify(void)
 	pmu.aarch32 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL0_SHIFT) == ID_PFR0_AARCH32;
 	pmu.el2 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL2_SHIFT);
 	pmu.el3 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL3_SHIFT);
-	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u repeat=%s", pmu.version, pmu.counters, pmu.fgt, pmu.aarch32,
+	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u repeat=%s", pmu.version,
+	      pmu.counters, pmu.fgt, pmu.aarch32,
 	      pmu.el2, pmu.el3, repeats[params[REPEAT].value]);
 }
 
-/* Each check once, and again until something is typed if asked for; one that has failed has said so. */
+/*
+ * Each check once, and again until something is typed if asked for; one that has failed has said
+ * so.
+ */
 static void run_checks(void)
 {
 	uint64_t rounds = 0;

@@ -2,14 +2,18 @@
 /*
  * Claim: PMCCNTR_EL0 goes on counting on each vCPU, whatever CPUs of the host the vCPU runs on.
  *
- * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides by the result without a look at it;
- * and it needs a PMU at all. Arm ARM, chapter "The Performance Monitors Extension".
+ * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides
+ * by the result without a look at it; and it needs a PMU at all. Arm ARM, chapter "The Performance
+ * Monitors Extension".
  *
  * How it can tell, in three phases:
  *  - The boot vCPU calibrates as the loader does, see lib/calibrate.c.
- *  - Each vCPU charges threads with cycles as the kernel does, see lib/kernel.c, and prints how many threads got none.
- *  - Each vCPU measures intervals, and divides by the cycles of each. This is stricter than Windows is known to be. An interval without
- *    cycles is STOP, a counter that goes back is FAIL. The guest does not sleep, so a counter that runs counts in each interval.
+ *  - Each vCPU charges threads with cycles as the kernel does, see lib/kernel.c, and prints how
+ *  many threads got none.
+ *  - Each vCPU measures intervals, and divides by the cycles of each. This is stricter than Windows
+ *  is known to be. An interval without
+ *    cycles is STOP, a counter that goes back is FAIL. The guest does not sleep, so a counter that
+ *    runs counts in each interval.
  */
 #include "guest.h"
 
@@ -33,7 +37,10 @@ static struct param params[] = {
 	[SWITCHES] = { .name = "switches", .value = 20, .min = 2, .max = 1000000 },
 	/* Windows reboots several times while it is installed */
 	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
-	/* of the calibration, and what is done there: wait until something is typed; the counter stops, or it starts only there */
+	/*
+	 * of the calibration, and what is done there: wait until something is typed; the counter
+	 * stops, or it starts only there
+	 */
 	[AT] = { .name = "at", .value = POINT_NONE, .words = loader_points },
 	[ACTION] = { .name = "action", .value = ACTION_HOLD, .words = actions },
 	/* what the loader of Windows writes there is not known */
@@ -41,7 +48,8 @@ static struct param params[] = {
 	[USER] = { .name = "user", .value = USER_EN, .words = users },
 };
 
-static const uint64_t user_bits[] = { [USER_EN] = PMUSERENR_EN, [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER };
+static const uint64_t user_bits[] = { [USER_EN] = PMUSERENR_EN,
+				      [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER };
 
 static uint64_t start_time, end_time, interval;
 static uint64_t measured;
@@ -113,7 +121,8 @@ static void at_point(enum point point)
 static bool calibrate(void)
 {
 	const struct loader loader = {
-		.name = "cntvct", .stall = stall_by_cntvct, .lc = params[LC].value, .user = user_bits[params[USER].value],
+		.name = "cntvct", .stall = stall_by_cntvct, .lc = params[LC].value,
+		.user = user_bits[params[USER].value],
 		.at_point = at_point, .point = params[AT].value,
 	};
 
@@ -130,7 +139,8 @@ static void run_kernel(void)
 {
 	while (!__atomic_load_n(&announced, __ATOMIC_ACQUIRE))
 		asm volatile("yield");
-	run_as_kernel(params[SWITCHES].value, user_bits[params[USER].value], vcpu_index() ? NULL : hold_in_kernel);
+	run_as_kernel(params[SWITCHES].value, user_bits[params[USER].value],
+		      vcpu_index() ? NULL : hold_in_kernel);
 	__atomic_add_fetch(&switched, 1, __ATOMIC_RELEASE);
 }
 
@@ -167,7 +177,8 @@ void guest_main(void)
 	if (params[UNTIL].value == UNTIL_LOADER)
 		pass("calibrated, the clock is %s", clock_is_right ? "right" : "wrong");
 	start_secondaries(secondary_main);
-	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
+	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(),
+	      params[SECONDS].value,
 	      params[INTERVAL_US].value);
 	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
 	run_kernel();

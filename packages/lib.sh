@@ -13,7 +13,8 @@ find_revision() {
 		die "a package's version counts the commits of $TOP, which is no git repository; clone it"
 }
 
-# The same commit gives the same package, to the byte. Dates are those of the commit: after a rebase the author's are others.
+# The same commit gives the same package, to the byte. Dates are those of the commit: after a rebase
+# the author's are others.
 find_date() {
 	git -C "$TOP" log -1 --format="$1"
 }
@@ -29,7 +30,8 @@ write_changelog() {
 	EOF
 }
 
-# write_control SOURCE PACKAGE: the control file of a source of its own; what the package is, packages/debian says
+# write_control SOURCE PACKAGE: the control file of a source of its own; what the package is,
+# packages/debian says
 write_control() {
 	sed "s/@MAINTAINER@/$DEBFULLNAME <$DEBEMAIL>/" "$TOP/packages/$1/control"
 	echo
@@ -42,7 +44,8 @@ build_package() {
 	shift 2
 	need dh debhelper
 	mkdir -p "$BUILD/logs"
-	(cd "$folder" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage --no-check-builddeps --unsigned-source --unsigned-changes \
+	(cd "$folder" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage \
+		--no-check-builddeps --unsigned-source --unsigned-changes \
 		--no-pre-clean "$@") >"$log" 2>&1 || {
 		tail -n 15 "$log" >&2
 		die "dpkg-buildpackage failed; the whole output is in $log"

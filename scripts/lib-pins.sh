@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced, after lib.sh, by what downloads a package that upstream.conf pins. Suites drop versions: trixie-backports has one Linux at a
-# time. When the pinned version is gone, another point release of the same upstream series takes its place, and that is told.
+# Sourced, after lib.sh, by what downloads a package that upstream.conf pins. Suites drop versions:
+# trixie-backports has one Linux at a time. When the pinned version is gone, another point release
+# of the same upstream series takes its place, and that is told.
 
 # Versions of a package file (deb) or a source package (dsc), from apt's lists.
 # list_served CONF deb|dsc PACKAGE: newest first
 list_served() {
 	local -A index=([deb]=Packages [dsc]=Sources)
 	APT_CONFIG=$1 apt-cache madison "$3" |
-		awk -F ' *[|] *' -v index_name="${index[$2]}" '$3 ~ " " index_name "$" { print $2 }' | sort -u -V -r
+		awk -F ' *[|] *' -v index_name="${index[$2]}" \
+		'$3 ~ " " index_name "$" { print $2 }' | sort -u -V -r
 }
 
-# upstream_version VERSION: without Debian's epoch and revision, and without what is added when files are left out (+ds)
+# upstream_version VERSION: without Debian's epoch and revision, and without what is added when
+# files are left out (+ds)
 upstream_version() {
 	local version=${1#*:}
 	version=${version%-*}
@@ -23,14 +26,16 @@ upstream_series() {
 	upstream_version "$1" | grep -oE '^[0-9]+\.[0-9]+'
 }
 
-# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then the others of its series that are releases
+# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then the others of its series
+# that are releases
 list_candidates() {
 	local served version series
 	served=$(list_served "$1" "$2" "$3")
 	series=$(upstream_series "$4")
 	grep -xF -- "$4" <<<"$served" || true
 	while read -r version; do
-		if [ "$version" != "$4" ] && [[ $version != *~rc* ]] && [ "$(upstream_series "$version")" = "$series" ]; then
+		if [ "$version" != "$4" ] && [[ $version != *~rc* ]] &&
+			[ "$(upstream_series "$version")" = "$series" ]; then
 			echo "$version"
 		fi
 	done <<<"$served"
@@ -66,20 +71,26 @@ list_bases() {
 		(
 			# shellcheck source=/dev/null
 			. "$pins"
-			package=${prefix}_PACKAGE version=${prefix}_PACKAGE_VERSION suite=${prefix}_SUITE
-			conf=$("$TOP/scripts/apt-root" conf "$(dpkg --print-architecture)" "${!suite}" 2>/dev/null) || exit
-			found=$(list_candidates "$conf" "$kind" "${!package}" "${!version}" | sed -n 1p)
-			[ -z "$found" ] || echo "  ${prefix}_BASE=$base in upstream.conf, for $found of ${!suite}"
+			package=${prefix}_PACKAGE version=${prefix}_PACKAGE_VERSION \
+				suite=${prefix}_SUITE
+			conf=$("$TOP/scripts/apt-root" conf "$(dpkg --print-architecture)" \
+				"${!suite}" 2>/dev/null) || exit
+			found=$(list_candidates "$conf" "$kind" "${!package}" "${!version}" |
+				sed -n 1p)
+			[ -z "$found" ] || echo \
+				"  ${prefix}_BASE=$base in upstream.conf, for $found of ${!suite}"
 		)
 	done
 }
 
-# list_packages_served CONF KIND PACKAGE: all that the suite has of it, a package name with a version in it in other versions, too
+# list_packages_served CONF KIND PACKAGE: all that the suite has of it, a package name with a
+# version in it in other versions, too
 list_packages_served() {
 	local conf=$1 kind=$2 package=$3 stem=${3%%[0-9]*} name version
 	{
 		echo "$package"
-		[ "$stem" = "$package" ] || APT_CONFIG=$conf apt-cache pkgnames "$stem" | grep -E "^${stem}[0-9.]+\$" || true
+		[ "$stem" = "$package" ] || APT_CONFIG=$conf apt-cache pkgnames "$stem" |
+			grep -E "^${stem}[0-9.]+\$" || true
 	} | sort -u | while read -r name; do
 		list_served "$conf" "$kind" "$name" | while read -r version; do
 			echo "  $name $version"
@@ -87,8 +98,9 @@ list_packages_served() {
 	done
 }
 
-# take_served CONF PACKAGE VERSION SUITE VARIABLE: prints the version of a package file that takes the place of VERSION, which VARIABLE of
-# upstream.conf pins, if that is not served; dies when there is none
+# take_served CONF PACKAGE VERSION SUITE VARIABLE: prints the version of a package file that takes
+# the place of VERSION, which VARIABLE of upstream.conf pins, if that is not served; dies when there
+# is none
 take_served() {
 	local conf=$1 package=$2 pinned=$3 suite=$4 variable=$5 taken
 	taken=$(list_candidates "$conf" deb "$package" "$pinned" | sed -n 1p)
@@ -96,6 +108,7 @@ take_served() {
 $(list_packages_served "$conf" deb "$package")
 Set $variable in upstream.conf, or name a mirror or an archive that has it: DEBIAN_MIRROR=URL"
 	[ "$taken" = "$pinned" ] ||
-		warn_substitute "$package" "$pinned" "$taken" "$suite" "$(served_digest "$conf" deb "$package" "$taken")" "$variable=$taken"
+		warn_substitute "$package" "$pinned" "$taken" "$suite" \
+		"$(served_digest "$conf" deb "$package" "$taken")" "$variable=$taken"
 	echo "$taken"
 }

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, DIR, WORK, PATCHES and OTHER_BASE are those of scripts/series
-# Part of scripts/series: the base that is selected in place of a series' own. OTHER_BASE is its folder below that of the series, or
-# empty. A patch that the main series has, and that does the same there, is a link to that one, so that a base follows what changes.
+# Part of scripts/series: the base that is selected in place of a series' own. OTHER_BASE is its
+# folder below that of the series, or empty. A patch that the main series has, and that does the
+# same there, is a link to that one, so that a base follows what changes.
 
 # list_without FOLDER: the new files of a stored series that the selected base has no use for
 list_without() {
 	[ ! -e "$1/$OTHER_BASE/without" ] || grep -v '^#' "$1/$OTHER_BASE/without"
 }
 
-# In $WORK/stored: the series for the selected base; the patches of the main series are in $WORK/main
+# In $WORK/stored: the series for the selected base; the patches of the main series are in
+# $WORK/main
 select_other() {
 	local path
 	mkdir "$WORK/other"
-	[ ! -e "$WORK/stored/$OTHER_BASE/patches" ] || cp -aL "$WORK/stored/$OTHER_BASE/patches/." "$WORK/other" ||
+	[ ! -e "$WORK/stored/$OTHER_BASE/patches" ] ||
+		cp -aL "$WORK/stored/$OTHER_BASE/patches/." "$WORK/other" ||
 		die "$DIR/$OTHER_BASE/patches has links to patches that are not in $DIR/patches; see above"
 	mv "$WORK/stored/patches" "$WORK/main"
 	mv "$WORK/other" "$WORK/stored/patches"
@@ -39,7 +42,8 @@ does_the_same() {
 		[ "$(rgit write-tree)" = "$(rgit rev-parse "$3^{tree}")" ]
 }
 
-# In FOLDER/patches, those of PATCHES: the main series' patches take the place of those that do the same.
+# In FOLDER/patches, those of PATCHES: the main series' patches take the place of those that do the
+# same.
 share_patches() {
 	local patch twin number=0
 	for patch in "$1"/patches/*.patch; do
@@ -69,7 +73,8 @@ store_as_other() {
 	done < <(list_without "$DIR")
 }
 
-# In $TOP/.$NAME.new, the main series: links follow patches whose number changed. What is gone stays with the bases that have it.
+# In $TOP/.$NAME.new, the main series: links follow patches whose number changed. What is gone stays
+# with the bases that have it.
 keep_links() {
 	local link twin new=$TOP/.$NAME.new
 	for link in "$new"/bases/*/patches/*.patch; do
@@ -78,7 +83,8 @@ keep_links() {
 		if [ -n "$twin" ]; then
 			ln -sf "../../../patches/${twin##*/}" "$link"
 		else
-			cp --remove-destination "$DIR/patches/$(basename "$(readlink "$link")")" "$link"
+			cp --remove-destination "$DIR/patches/$(basename "$(readlink "$link")")" \
+				"$link"
 		fi
 	done
 }

@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, WORK and OTHER_BASE are those of scripts/series, PATCHES and OVERLAY those of split_series
-# Part of scripts/series: the letters of NAME/mail, one for each series that the patches are posted as. A letter names the first patch of its
-# series, and goes on to the one of the next letter. Without letters all patches are one series.
+# Part of scripts/series: the letters of NAME/mail, one for each series that the patches are posted
+# as. A letter names the first patch of its series, and goes on to the one of the next letter.
+# Without letters all patches are one series.
 
 # Sets LETTERS, in order. The patches of another base are not posted.
 read_letters() {
 	LETTERS=()
 	[ -z "$OTHER_BASE" ] && [ -d "$WORK/stored/mail" ] || return 0
-	mapfile -t LETTERS < <(find "$WORK/stored/mail" -name '*.md' -printf '%f\n' | sort | sed 's/\.md$//')
+	mapfile -t LETTERS < <(find "$WORK/stored/mail" -name '*.md' -printf '%f\n' | sort |
+		sed 's/\.md$//')
 }
 
 first_patch() {
 	sed -n '1s/^First-patch: //p' "$WORK/stored/mail/$1.md"
 }
 
-# cover_text LETTER: the title's line, without the mark of a Markdown title, a blank line, and the text; nothing when there is none
+# cover_text LETTER: the title's line, without the mark of a Markdown title, a blank line, and the
+# text; nothing when there is none
 cover_text() {
 	sed 1d "$WORK/stored/mail/$1.md" | sed '/./,$!d' | sed '1{s/^# //;G;}' | cat -s
 }
 
-# find_starts COMMIT: sets STARTS, the number of the first patch of each letter; empty where no patch has the subject
+# find_starts COMMIT: sets STARTS, the number of the first patch of each letter; empty where no
+# patch has the subject
 find_starts() {
 	local letter
 	read_letters
@@ -28,7 +32,8 @@ find_starts() {
 	rgit log --reverse --format=%s "$OVERLAY..$1" >"$WORK/subjects"
 	STARTS=()
 	for letter in "${LETTERS[@]}"; do
-		STARTS+=("$(grep -nxF -m 1 -e "$(first_patch "$letter")" "$WORK/subjects" | cut -d: -f1 || true)")
+		STARTS+=("$(grep -nxF -m 1 -e "$(first_patch "$letter")" "$WORK/subjects" |
+			cut -d: -f1 || true)")
 	done
 }
 
@@ -43,7 +48,8 @@ list_letter_problems() {
 	local i
 	find_starts "$1"
 	[ ${#LETTERS[@]} -gt 0 ] || return 0
-	find "$WORK/stored/mail" -mindepth 1 ! -name '*.md' -printf "$NAME/mail/%P is no letter (NUMBER-NAME.md); remove it\n"
+	find "$WORK/stored/mail" -mindepth 1 ! -name '*.md' -printf \
+		"$NAME/mail/%P is no letter (NUMBER-NAME.md); remove it\n"
 	for i in "${!LETTERS[@]}"; do
 		list_start_problems "$i"
 		list_cover_problems "$i"
@@ -55,11 +61,14 @@ list_start_problems() {
 	local path=$NAME/mail/${LETTERS[$1]}.md first start=${STARTS[$1]}
 	first=$(first_patch "${LETTERS[$1]}")
 	if [ -z "$first" ]; then
-		echo "the first line of $path is '$(head -n 1 "$WORK/stored/mail/${LETTERS[$1]}.md")'; it has to be 'First-patch: ' and a patch's subject"
+		echo "the first line of $path is '$(head -n 1 \
+			"$WORK/stored/mail/${LETTERS[$1]}.md")'; it has to be 'First-patch: ' and a patch's subject"
 	elif [ -z "$start" ]; then
 		echo "$path begins with '$first', which is the subject of no patch; name the first patch of its series"
 	elif [ "$1" -eq 0 ]; then
-		[ "$start" -eq 1 ] || echo "'$(head -n 1 "$WORK/subjects")' is in front of all series that $NAME/mail has; name it in $path"
+		[ "$start" -eq 1 ] ||
+			echo "'$(head -n 1 \
+			"$WORK/subjects")' is in front of all series that $NAME/mail has; name it in $path"
 	elif [ "$start" -le "${STARTS[$1 - 1]:-0}" ]; then
 		echo "$path begins with '$first', which is not behind the first patch of ${LETTERS[$1 - 1]}; name letters in the order of patches"
 	fi
@@ -71,7 +80,8 @@ list_cover_problems() {
 	title=$(sed 1d "$WORK/stored/mail/${LETTERS[$1]}.md" | grep -m 1 . || true)
 	size=$(($(end_of "$1") - ${STARTS[$1]:-0} + 1))
 	if [ -z "$title" ]; then
-		[ "$size" -le 1 ] || echo "$path is of $size patches and has no cover letter; write one below its first line"
+		[ "$size" -le 1 ] ||
+			echo "$path is of $size patches and has no cover letter; write one below its first line"
 	elif [[ $title != '# '?* ]]; then
 		echo "the title of $path is '$title'; it has to be '# ' and the subject of the cover letter"
 	fi

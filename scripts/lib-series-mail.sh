@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, TREE and DIR are those of scripts/series
-# The series as it is mailed, and the tests of the stored one. Sourced by scripts/series after lib-series.sh.
+# The series as it is mailed, and the tests of the stored one. Sourced by scripts/series after
+# lib-series.sh.
 
 # list_mail_problems COMMIT
 list_mail_problems() {
@@ -13,9 +14,9 @@ list_mail_problems() {
 	list_letter_problems "$1"
 }
 
-# fold_series COMMIT: branch mail in the scratch repository; each new file comes with the patch that claims it. Each tree
-# is the one of the series less the files not claimed so far, so that nothing can conflict and the last one is the same. Sets FOLDED: the base,
-# and the commit of each patch.
+# fold_series COMMIT: branch mail in the scratch repository; each new file comes with the patch that
+# claims it. Each tree is the one of the series less the files not claimed so far, so that nothing
+# can conflict and the last one is the same. Sets FOLDED: the base, and the commit of each patch.
 fold_series() {
 	local c tree author parent=$BASE
 	split_series "$1"
@@ -24,21 +25,23 @@ fold_series() {
 	for c in "${PATCHES[@]}"; do
 		list_claims "$c" | tr '\n' '\0' >"$WORK/claimed"
 		# grep ends with 1 when all are claimed
-		grep -zvxF -f <(tr '\0' '\n' <"$WORK/claimed") "$WORK/unclaimed" >"$WORK/left" || [ $? -eq 1 ]
+		grep -zvxF -f <(tr '\0' '\n' <"$WORK/claimed") "$WORK/unclaimed" >"$WORK/left" ||
+			[ $? -eq 1 ]
 		mv "$WORK/left" "$WORK/unclaimed"
 		rgit read-tree "$c"
 		rgit update-index -z --force-remove --stdin <"$WORK/unclaimed"
 		tree=$(rgit write-tree)
 		mapfile -t author < <(rgit log -1 --format=%an%n%ae%n@%ad --date=raw "$c")
 		parent=$(rgit log -1 --format=%B "$c" | sed '/^New-file: /d' | git stripspace |
-			GIT_AUTHOR_NAME=${author[0]} GIT_AUTHOR_EMAIL=${author[1]} GIT_AUTHOR_DATE=${author[2]} \
+			GIT_AUTHOR_NAME=${author[0]} GIT_AUTHOR_EMAIL=${author[1]} \
+			GIT_AUTHOR_DATE=${author[2]} \
 				rgit commit-tree "$tree" -p "$parent" -F -)
 		FOLDED+=("$parent")
 	done
 }
 
-# format_series FOLDER FIRST LAST LETTER ARG...: these patches, numbered from 1. LETTER is put in front of the names, so that *.patch are the
-# patches of all series in order; it may be empty.
+# format_series FOLDER FIRST LAST LETTER ARG...: these patches, numbered from 1. LETTER is put in
+# front of the names, so that *.patch are the patches of all series in order; it may be empty.
 format_series() {
 	local parent=${FOLDED[$2 - 1]} text='' file args=("${@:5}")
 	rgit update-ref refs/heads/mail "${FOLDED[$3]}"
@@ -52,7 +55,8 @@ format_series() {
 		args+=(--cover-letter --cover-from-description=subject)
 	fi
 	rgit format-patch "${args[@]}" -o "$WORK/one" "$parent..mail"
-	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and sorts first.
+	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and
+	# sorts first.
 	[ -z "$text" ] || mv "$WORK/one/0000-cover-letter.patch" "$WORK/one/0000-cover-letter.txt"
 	mkdir -p "$1"
 	for file in "$WORK"/one/*; do
@@ -62,7 +66,8 @@ format_series() {
 
 # write_mail COMMIT FOLDER SIGNOFF: dies unless git am of the result gives COMMIT's tree
 write_mail() {
-	local out=$2 name email i args=(-q --zero-commit --no-signature --diff-algorithm=myers --abbrev=12)
+	local out=$2 name email i \
+		args=(-q --zero-commit --no-signature --diff-algorithm=myers --abbrev=12)
 	name=$(git -C "$TOP" config user.name) || name=
 	email=$(git -C "$TOP" config user.email) || email=
 	if [ -n "$3" ]; then
@@ -79,7 +84,8 @@ write_mail() {
 		export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
 		[ ${#LETTERS[@]} -gt 0 ] || format_series "$out" 1 "${#PATCHES[@]}" '' "${args[@]}"
 		for i in "${!LETTERS[@]}"; do
-			format_series "$out" "${STARTS[i]}" "$(end_of "$i")" "${LETTERS[i]}" "${args[@]}"
+			format_series "$out" "${STARTS[i]}" "$(end_of "$i")" "${LETTERS[i]}" \
+				"${args[@]}"
 		done
 	)
 	prove_mail "$out" "$(rgit rev-parse "$1^{tree}")"
@@ -87,9 +93,11 @@ write_mail() {
 
 prove_mail() {
 	reset_repo
-	am_patches "$1"/*.patch || die "git am does not apply the series made for mailing: $(am_errors)"
+	am_patches "$1"/*.patch ||
+		die "git am does not apply the series made for mailing: $(am_errors)"
 	[ "$(rgit rev-parse 'HEAD^{tree}')" = "$2" ] ||
-		die "the series made for mailing gives another tree: $(rgit diff --stat "$2" HEAD | tail -n 20)"
+		die "the series made for mailing gives another tree: $(rgit diff --stat "$2" \
+		HEAD | tail -n 20)"
 }
 
 # result DESCRIPTION PROBLEMS: one TAP line, and the problems as diagnostics
@@ -121,7 +129,8 @@ check_series() {
 	result 'patches apply to the base' ''
 	tip=$(rgit rev-parse HEAD)
 	dump_series "$tip" "$WORK/dump"
-	result 'round trip gives the same files' "$(cd "$WORK" && diff_folders stored dump | head -n 60)"
+	result 'round trip gives the same files' \
+		"$(cd "$WORK" && diff_folders stored dump | head -n 60)"
 	result 'one commit a patch, on top of the new files' "$(list_shape_problems "$tip")"
 	result 'new files and patches share no path' "$(list_ownership_problems "$tip")"
 	result 'each patch says why, none is signed off' "$(list_message_problems "$tip")"
@@ -146,10 +155,12 @@ run_checkpatch() {
 	local args=(--no-signoff)
 	case $NAME in
 	linux)
-		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, covered by a pattern there or not.
-		# UNKNOWN_COMMIT_ID looks a commit up in the history, and the tree starts at its base.
+		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, covered by
+		# a pattern there or not. UNKNOWN_COMMIT_ID looks a commit up in the history, and
+		# the tree starts at its base.
 		args+=(--strict --ignore FILE_PATH_CHANGES --ignore UNKNOWN_COMMIT_ID)
 		;;
 	esac
-	(cd "$TREE" && perl scripts/checkpatch.pl "${args[@]}" "$1") >"$WORK/checkpatch" 2>&1 || cat "$WORK/checkpatch"
+	(cd "$TREE" && perl scripts/checkpatch.pl "${args[@]}" "$1") >"$WORK/checkpatch" 2>&1 ||
+		cat "$WORK/checkpatch"
 }

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, TREE, DIR and WORK are those of scripts/series
-# Part of scripts/series: to another base, which upstream.conf (or NAME_TREE=) names and the open tree is not on yet.
+# Part of scripts/series: to another base, which upstream.conf (or NAME_TREE=) names and the open
+# tree is not on yet.
 #
 # Tag base moves last. Until then `git rebase --abort` is all it takes to be back where it began.
 
 NEW_BASE=refs/series/base
 
-# list_missing COMMIT: what NAME/needs asks of a base, a line each: FILE WORD, and what happens without
+# list_missing COMMIT: what NAME/needs asks of a base, a line each: FILE WORD, and what happens
+# without
 list_missing() {
 	local file word trap
 	[ -e "$WORK/stored/needs" ] || return 0
 	while read -r file word trap; do
-		tgit grep -q -w -F -e "$word" "$1" -- "$file" || echo "  $word, which $file would have${trap:+: $trap}"
+		tgit grep -q -w -F -e "$word" "$1" -- "$file" ||
+			echo "  $word, which $file would have${trap:+: $trap}"
 	done < <(grep -v '^#' "$WORK/stored/needs")
 }
 
@@ -22,7 +25,8 @@ list_ports() {
 	for pins in "$DIR"/bases/*/pins; do
 		[ -e "$pins" ] || continue
 		base=$(basename "${pins%/pins}")
-		printf '\n  %s' "${NAME^^}_BASE=$base in upstream.conf has patches for $NAME $(sed -n "s/^${NAME^^}_VERSION=//p" "$pins")"
+		printf '\n  %s' "${NAME^^}_BASE=$base in upstream.conf has patches for $NAME $(sed \
+			-n "s/^${NAME^^}_VERSION=//p" "$pins")"
 	done
 }
 
@@ -54,11 +58,14 @@ rebase_series() {
 		finish_rebase "$tip"
 		return
 	fi
-	is_stored "$tip" || die "branch series of $TREE has commits that are not in $DIR; save them first: scripts/series save $NAME"
+	is_stored "$tip" || die \
+		"branch series of $TREE has commits that are not in $DIR; save them first: scripts/series save $NAME"
 	missing=$(list_missing "$NEW_BASE")
-	[ -z "$missing" ] || die "$NAME $SOURCE lacks what the series is made of, so it stays where it is:"$'\n'"$missing$(list_ports)"
+	[ -z "$missing" ] || die \
+		"$NAME $SOURCE lacks what the series is made of, so it stays where it is:"$'\n'"$missing$(list_ports)"
 	tgit rebase -q --onto "$NEW_BASE" "$BASE" series >"$WORK/rebase.log" 2>&1 ||
-		die "a patch does not go to $NAME $SOURCE by itself: $(tgit log -1 --format=%s REBASE_HEAD)"$'\n'"$(tgit diff --name-only --diff-filter=U)"$'\n'"either" \
+		die "a patch does not go to $NAME $SOURCE by itself: $(tgit log -1 --format=%s \
+		REBASE_HEAD)"$'\n'"$(tgit diff --name-only --diff-filter=U)"$'\n'"either" \
 			"resolve that in $TREE, git add, git rebase --continue, and scripts/series rebase $NAME again; or git rebase --abort, and" \
 			"all is as before"
 	finish_rebase "$tip"

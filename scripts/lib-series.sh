@@ -3,9 +3,10 @@
 # shellcheck disable=SC2153 # NAME, TREE, DIR and OTHER_BASE are those of scripts/series
 # The parts of scripts/series: between a stored series (patches and new files) and commits.
 #
-# All commits are made in a scratch repository that borrows the tree's objects and is removed at the end, so that no
-# command leaves anything behind in the tree, whenever it is interrupted. `git am` takes the few files it needs from the
-# index; the scratch work tree is empty, which makes it as quick on Linux's 90,000 files as on ten.
+# All commits are made in a scratch repository that borrows the tree's objects and is removed at the
+# end, so that no command leaves anything behind in the tree, whenever it is interrupted. `git am`
+# takes the few files it needs from the index; the scratch work tree is empty, which makes it as
+# quick on Linux's 90,000 files as on ten.
 
 OVERLAY_SUBJECT='overlay: new files'
 # Files of the folder that are not the series.
@@ -13,10 +14,13 @@ BESIDE=(bases mail needs)
 # Lines of a message that are no reason for a patch to exist.
 TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
 
-# The user's own git configuration (colours, prefixes, rename limits, hooks) must not change what is stored.
+# The user's own git configuration (colours, prefixes, rename limits, hooks) must not change what is
+# stored.
 plain_git() {
-	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_LITERAL_PATHSPECS=1 \
-		git -c core.attributesFile=/dev/null -c core.hooksPath=/dev/null -c gc.auto=0 -c maintenance.auto=false \
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_ATTR_NOSYSTEM=1 \
+		GIT_LITERAL_PATHSPECS=1 \
+		git -c core.attributesFile=/dev/null -c core.hooksPath=/dev/null -c gc.auto=0 -c \
+		maintenance.auto=false \
 		-c diff.renames=true "$@"
 }
 
@@ -28,7 +32,8 @@ rgit() {
 	plain_git -C "$REPO" "$@"
 }
 
-# Sets WORK (removed at exit), REPO and BASE; fixed committer, so that the commits have the same hash everywhere.
+# Sets WORK (removed at exit), REPO and BASE; fixed committer, so that the commits have the same
+# hash everywhere.
 start_work() {
 	# A git hook or `git rebase --exec` around us names another repository.
 	# shellcheck disable=SC2046 # a list of names
@@ -43,7 +48,8 @@ start_work() {
 	trap 'exit 143' TERM
 	REPO=$WORK/repo
 	plain_git init -q "$REPO"
-	tgit rev-parse --path-format=absolute --git-path objects >"$REPO/.git/objects/info/alternates"
+	tgit rev-parse --path-format=absolute --git-path \
+		objects >"$REPO/.git/objects/info/alternates"
 	export GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series@localhost GIT_COMMITTER_DATE
 	GIT_COMMITTER_DATE=$(tgit log -1 --format=@%ct\ +0000 "$BASE")
 	reset_repo
@@ -76,14 +82,16 @@ unlock_folder() {
 swap_folder() {
 	cp -a "$1" "$TOP/.$NAME.new"
 	if [ -n "$OTHER_BASE" ]; then store_as_other; else keep_links; fi
-	# Two renames that no signal may part; should the power go between them, mend_folder puts the old folder back.
+	# Two renames that no signal may part; should the power go between them, mend_folder puts
+	# the old folder back.
 	trap '' HUP INT TERM
 	[ ! -e "$DIR" ] || mv "$DIR" "$TOP/.$NAME.old"
 	mv "$TOP/.$NAME.new" "$DIR"
 	rm -rf "$TOP/.$NAME.old"
 }
 
-# All work is done on a copy of the folder, without what the project ignores, such as the caches of a Python that ran there.
+# All work is done on a copy of the folder, without what the project ignores, such as the caches of
+# a Python that ran there.
 copy_stored() {
 	local path
 	mkdir "$WORK/stored"
@@ -91,23 +99,28 @@ copy_stored() {
 	if [ -e "$TOP/.git" ]; then
 		while IFS= read -r -d '' path; do
 			rm -f "$WORK/stored/${path#"$NAME"/}"
-		done < <(git -C "$TOP" ls-files -z -o -i --exclude-from="$TOP/.gitignore" -- "$NAME")
+		done < <(git -C "$TOP" ls-files -z -o -i --exclude-from="$TOP/.gitignore" -- \
+			"$NAME")
 	fi
 	[ -z "$OTHER_BASE" ] || select_other
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 
-# Cover letters, other bases, and what the series needs of a base, are not kept in the tree, and may change at any time.
+# Cover letters, other bases, and what the series needs of a base, are not kept in the tree, and may
+# change at any time.
 digest_stored() {
-	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner "${BESIDE[@]/#/--exclude=./}" -cf - . | sha256sum
+	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+		"${BESIDE[@]/#/--exclude=./}" -cf - . | sha256sum
 }
 
 reset_repo() {
 	find "$REPO" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 	rgit update-ref --no-deref HEAD "$BASE"
 	rgit read-tree "$BASE"
-	# format-patch finds the function of a hunk as these files say, and reads them from the work tree only.
-	rgit ls-files -z | { grep -zE '(^|/)\.gitattributes$' || true; } | rgit checkout-index -f -z --stdin
+	# format-patch finds the function of a hunk as these files say, and reads them from the work
+	# tree only.
+	rgit ls-files -z | { grep -zE '(^|/)\.gitattributes$' || true; } |
+		rgit checkout-index -f -z --stdin
 }
 
 # The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.
@@ -116,13 +129,17 @@ commit_overlay() {
 	for file in "${BESIDE[@]}"; do
 		prune+=(-o -path "./$file")
 	done
-	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d -printf '%P\0') >"$list"
+	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d -printf \
+		'%P\0') >"$list"
 	[ -s "$list" ] || return 0
-	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new file here.
+	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new
+	# file here.
 	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul
 	tree=$(rgit write-tree)
-	rgit update-ref --no-deref HEAD "$(GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL \
-		GIT_AUTHOR_DATE=$GIT_COMMITTER_DATE rgit commit-tree "$tree" -p "$BASE" -m "$OVERLAY_SUBJECT")"
+	rgit update-ref --no-deref HEAD \
+		"$(GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL \
+		GIT_AUTHOR_DATE=$GIT_COMMITTER_DATE rgit commit-tree "$tree" -p "$BASE" -m \
+		"$OVERLAY_SUBJECT")"
 }
 
 # am_patches FILE...: plain git am in the scratch repository; git's words in $WORK/am.log
@@ -145,7 +162,8 @@ am_stored() {
 split_series() {
 	mapfile -t PATCHES < <(rgit rev-list --reverse "$BASE..$1")
 	OVERLAY=$BASE
-	if [ ${#PATCHES[@]} -gt 0 ] && [ "$(rgit log -1 --format=%s "${PATCHES[0]}")" = "$OVERLAY_SUBJECT" ]; then
+	if [ ${#PATCHES[@]} -gt 0 ] &&
+		[ "$(rgit log -1 --format=%s "${PATCHES[0]}")" = "$OVERLAY_SUBJECT" ]; then
 		OVERLAY=${PATCHES[0]}
 		PATCHES=("${PATCHES[@]:1}")
 	fi
@@ -156,7 +174,8 @@ dump_series() {
 	local out=$2 file
 	mkdir -p "$out/patches"
 	split_series "$1"
-	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat --diff-algorithm=myers \
+	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat \
+		--diff-algorithm=myers \
 		-o "$out/patches" "$OVERLAY..$1"
 	[ -z "$OTHER_BASE" ] || share_patches "$out"
 	list_new_files >"$WORK/list"
@@ -179,7 +198,8 @@ list_new_files() {
 # diff_folders A B: prints the differences, file modes too; false when there are any
 diff_folders() {
 	diff -r --no-dereference "$1" "$2" &&
-		diff <(cd "$1" && find . -type f -perm -u+x | sort) <(cd "$2" && find . -type f -perm -u+x | sort)
+		diff <(cd "$1" && find . -type f -perm -u+x | sort) <(cd "$2" &&
+		find . -type f -perm -u+x | sort)
 }
 
 # is_stored COMMIT: the folder holds exactly what save would write for COMMIT
@@ -209,9 +229,11 @@ list_shape_problems() {
 	for c in "${PATCHES[@]}"; do
 		case $(rgit log -1 --format=%s "$c") in
 		"$OVERLAY_SUBJECT")
-			echo "$(describe "$c") must be the first commit and the only one: git rebase -i base" ;;
+			echo "$(describe \
+				"$c") must be the first commit and the only one: git rebase -i base" ;;
 		fixup!* | squash!* | amend!*)
-			echo "$(describe "$c") is not folded in: GIT_SEQUENCE_EDITOR=: git rebase -i --autosquash base" ;;
+			echo "$(describe \
+				"$c") is not folded in: GIT_SEQUENCE_EDITOR=: git rebase -i --autosquash base" ;;
 		esac
 		[ "$(rgit rev-parse "$c^{tree}")" != "$(rgit rev-parse "$c^^{tree}")" ] ||
 			echo "$(describe "$c") changes nothing; drop it: git rebase -i base"
@@ -224,7 +246,8 @@ list_ownership_problems() {
 	local -A new=()
 	split_series "$1"
 	while IFS= read -r -d '' path; do
-		echo "$path is upstream's, but $(describe "$OVERLAY") changes it; make that change in a patch"
+		echo "$path is upstream's, but $(describe \
+			"$OVERLAY") changes it; make that change in a patch"
 	done < <(rgit diff-tree -r -z --no-renames --name-only --diff-filter=a "$BASE" "$OVERLAY")
 	while IFS= read -r -d '' path; do
 		new[$path]=1
@@ -232,10 +255,12 @@ list_ownership_problems() {
 	for c in "${PATCHES[@]}"; do
 		while IFS= read -r -d '' path; do
 			[ -z "${new[$path]-}" ] ||
-				echo "$path is a new file, but $(describe "$c") changes it; move the change into the overlay commit"
+				echo "$path is a new file, but $(describe \
+				"$c") changes it; move the change into the overlay commit"
 		done < <(rgit diff-tree -r -z --no-commit-id --no-renames --name-only "$c")
 		while IFS= read -r -d '' path; do
-			echo "$(describe "$c") creates $path; move it into the overlay commit and add 'New-file: $path' to the message"
+			echo "$(describe \
+				"$c") creates $path; move it into the overlay commit and add 'New-file: $path' to the message"
 		done < <(rgit diff-tree -r -z --no-commit-id -M --name-only --diff-filter=AC "$c")
 	done
 }
@@ -248,7 +273,8 @@ list_message_problems() {
 		rgit log -1 --format=%b "$c" | grep -Ev "$TRAILER" | grep -q '[^[:space:]]' ||
 			echo "$(describe "$c") does not say why it exists; give it a body"
 		! rgit log -1 --format=%B "$c" | grep -qi '^Signed-off-by:' ||
-			echo "$(describe "$c") holds a Signed-off-by; only the sender adds it: series mail --signoff"
+			echo "$(describe \
+			"$c") holds a Signed-off-by; only the sender adds it: series mail --signoff"
 	done
 }
 
@@ -270,7 +296,8 @@ list_claim_problems() {
 			if [ -n "${claims[$path]-}" ]; then
 				claims[$path]=$((claims[$path] + 1))
 			else
-				echo "$(describe "$c") claims '$path', which is no new file; correct its New-file line"
+				echo "$(describe \
+					"$c") claims '$path', which is no new file; correct its New-file line"
 			fi
 		done < <(list_claims "$c")
 	done

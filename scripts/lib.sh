@@ -20,7 +20,8 @@ die() {
 	exit 1
 }
 
-# step TEXT: the progress line of a build step; in a make run (scripts/step) with its number and the seconds since the run began
+# step TEXT: the progress line of a build step; in a make run (scripts/step) with its number and the
+# seconds since the run began
 step() {
 	local so_far=
 	[ -z "${VPMU_STEP-}" ] || so_far="[$VPMU_STEP, $(($(date +%s) - VPMU_START)) s] "
@@ -35,11 +36,12 @@ pp() {
 
 # need COMMAND PACKAGE: dies naming the Debian package when COMMAND is missing
 need() {
-	command -v "$1" >/dev/null || die "$1 not found; install the package $2 (or run 'make deps' as root)"
+	command -v "$1" >/dev/null ||
+		die "$1 not found; install the package $2 (or run 'make deps' as root)"
 }
 
-# lock NAME: waits until no other program has NAME, so that two make runs can share one build/; until this shell and what it has started
-# ends, or descriptor LOCK is closed. NAME may be a path.
+# lock NAME: waits until no other program has NAME, so that two make runs can share one build/;
+# until this shell and what it has started ends, or descriptor LOCK is closed. NAME may be a path.
 lock() {
 	local file=$BUILD/lock/$1
 	[[ $1 != /* ]] || file=$1
@@ -48,7 +50,8 @@ lock() {
 	flock "$LOCK"
 }
 
-# scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds, from 1
+# scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds,
+# from 1
 scale_timeout() {
 	local factor=${VPMU_TIMEOUT_FACTOR:-1}
 	# by ENVIRON, as -v would undo escapes
@@ -73,7 +76,8 @@ select_base() {
 if [ -n "${VPMU_BASE-}" ]; then
 	[ ! -e "$TOP/linux/bases/$VPMU_BASE" ] || LINUX_BASE=$VPMU_BASE
 	[ ! -e "$TOP/qemu/bases/$VPMU_BASE" ] || QEMU_BASE=$VPMU_BASE
-	[[ $VPMU_BASE =~ ^($LINUX_BASE|$QEMU_BASE)$ ]] || die "VPMU_BASE=$VPMU_BASE: no folder of that name in $TOP/linux/bases or $TOP/qemu/bases"
+	[[ $VPMU_BASE =~ ^($LINUX_BASE|$QEMU_BASE)$ ]] ||
+		die "VPMU_BASE=$VPMU_BASE: no folder of that name in $TOP/linux/bases or $TOP/qemu/bases"
 fi
 select_base linux "$LINUX_BASE"
 select_base qemu "$QEMU_BASE"

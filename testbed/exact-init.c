@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * PID 1 of the exact host (testbed/exact.py): runs the command in /command, whose words end with a zero byte each, in /root and without
- * input, and switches the machine off when that has ended.
+ * PID 1 of the exact host (testbed/exact.py): runs the command in /command, whose words end with a
+ * zero byte each, in /root and without input, and switches the machine off when that has ended.
  *
  * It says on the second serial port:
- *   "ready", or "lacks:" and what this host lacks. Without KVM or with fewer PMUs than its device tree names, every test would pass or be
+ *   "ready", or "lacks:" and what this host lacks. Without KVM or with fewer PMUs than its device
+ *   tree names, every test would pass or be
  *   skipped for the wrong reason;
  *   then the exit status and the lengths of stdout and stderr, in one line, and the two streams.
- * Until the command has ended they are files in memory: a serial port interrupts, and that would be part of what is counted.
+ * Until the command has ended they are files in memory: a serial port interrupts, and that would be
+ * part of what is counted.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -37,7 +39,8 @@
 #define STATUS_NOT_RUN	126
 
 static const struct { const char *type, *path; } file_systems[] = {
-	{ "proc", "/proc" }, { "sysfs", "/sys" }, { "devtmpfs", "/dev" }, { "tmpfs", "/tmp" }, { "debugfs", "/sys/kernel/debug" },
+	{ "proc", "/proc" }, { "sysfs", "/sys" }, { "devtmpfs", "/dev" }, { "tmpfs", "/tmp" },
+	{ "debugfs", "/sys/kernel/debug" },
 };
 
 /* On the console, and a panic follows: the kernel does not go on without its PID 1 */
@@ -66,7 +69,8 @@ static void mount_all(void)
 {
 	for (size_t i = 0; i < sizeof(file_systems) / sizeof(*file_systems); i++) {
 		mkdir(file_systems[i].path, 0755);
-		must(mount(file_systems[i].type, file_systems[i].path, file_systems[i].type, 0, NULL), file_systems[i].path);
+		must(mount(file_systems[i].type, file_systems[i].path, file_systems[i].type, 0,
+			   NULL), file_systems[i].path);
 	}
 }
 
@@ -81,7 +85,9 @@ static int open_port(void)
 	return fd;
 }
 
-/* Entries of a folder that begin with PREFIX and have FILE in them; 0 when there is no such folder */
+/*
+ * Entries of a folder that begin with PREFIX and have FILE in them; 0 when there is no such folder
+ */
 static int count_entries(const char *folder, const char *prefix, const char *file)
 {
 	DIR *directory = opendir(folder);
@@ -91,7 +97,8 @@ static int count_entries(const char *folder, const char *prefix, const char *fil
 
 	while (directory && (entry = readdir(directory))) {
 		snprintf(path, sizeof(path), "%s/%s/%s", folder, entry->d_name, file);
-		count += entry->d_name[0] != '.' && !strncmp(entry->d_name, prefix, strlen(prefix)) && !access(path, F_OK);
+		count += entry->d_name[0] != '.' &&
+			!strncmp(entry->d_name, prefix, strlen(prefix)) && !access(path, F_OK);
 	}
 	if (directory)
 		closedir(directory);
@@ -109,7 +116,8 @@ static int count_cpus(void)
 static void add_lack(FILE *report, const char *what, int found, int wanted)
 {
 	if (found != wanted)
-		fprintf(report, "%s%s (%d of %d)", ftell(report) ? "," : "lacks: ", what, found, wanted);
+		fprintf(report, "%s%s (%d of %d)", ftell(report) ? "," : "lacks: ", what, found,
+			wanted);
 }
 
 static void check_host(int port)

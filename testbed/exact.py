@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The exact host: one program on an emulated host that does the same in each run, to the instruction.
+"""The exact host: one program on an emulated host that does the same in each run, to the
+instruction.
 
-What makes other hosts differ from run to run is the world outside: disk, network and random numbers, and input that comes when it
-comes. This one has none of them. All files are in its initramfs, testbed/exact-init.c is its PID 1, the emulator's random numbers
-have a seed, its clock is an instruction count. What the program prints is kept in memory and comes out when it has ended, through
-a serial port of its own.
+What makes other hosts differ from run to run is the world outside: disk, network and random
+numbers, and input that comes when it comes. This one has none of them. All files are in its
+initramfs, testbed/exact-init.c is its PID 1, the emulator's random numbers have a seed, its clock
+is an instruction count. What the program prints is kept in memory and comes out when it has ended,
+through a serial port of its own.
 """
 import os
 import socket
@@ -29,19 +31,21 @@ from host import (
     wait_first,
 )
 
-# Nothing of the build machine is in the archive but contents and modes: not owners, times and inodes.
+# Nothing of the build machine is in the archive but contents and modes: not owners, times and
+# inodes.
 FOLDER_MODE = stat.S_IFDIR | 0o755
 # The length of a file is eight digits of the archive's header; the host's memory is less.
 FILE_LIMIT = 1 << 30
 
-# Deadlines are of the emulator's CPU time, so that a busy machine passes none. One that waits for what never comes uses no CPU: it has so
-# many times as long, by the clock.
+# Deadlines are of the emulator's CPU time, so that a busy machine passes none. One that waits for
+# what never comes uses no CPU: it has so many times as long, by the clock.
 PATIENCE = 10
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Archive:
-    """An initramfs: a cpio archive in the format newc, of Linux' Documentation/driver-api/early-userspace/buffer-format.rst."""
+    """An initramfs: a cpio archive in the format newc, of Linux'
+    Documentation/driver-api/early-userspace/buffer-format.rst."""
 
     def __init__(self):
         self.file = tempfile.TemporaryFile()
@@ -53,7 +57,8 @@ class Archive:
     def add(self, name, mode, content=b""):
         self.entries += 1
         encoded = os.fsencode(name) + b"\0"
-        # inode, mode, user, group, links, time, length, four device numbers, length of the name, check sum
+        # inode, mode, user, group, links, time, length, four device numbers, length of the name,
+        # check sum
         fields = (self.entries, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(encoded), 0)
         self.file.write(b"070701" + b"".join(b"%08x" % field for field in fields) + encoded)
         self.pad()
@@ -68,7 +73,9 @@ class Archive:
             for entry in sorted(os.listdir(path)):
                 self.add_path(os.path.join(path, entry), f"{name}/{entry}")
         elif not stat.S_ISREG(details.st_mode) or details.st_size >= FILE_LIMIT:
-            raise HostError(STATUS_UNUSABLE, f"{path} is not to be copied: give files below 1 GiB, and folders of such")
+            raise HostError(STATUS_UNUSABLE,
+                            f"{path} is not to be copied: give files below 1 GiB, and folders of "
+                            "such")
         else:
             with open(path, "rb") as source:
                 self.add(name, details.st_mode, source.read())
@@ -79,12 +86,14 @@ class Archive:
 
 
 def pack_initramfs(files, command):
-    """A nameless file with the initramfs: init, FILES in /root, and in /command the words of COMMAND."""
+    """A nameless file with the initramfs: init, FILES in /root, and in /command the words of
+    COMMAND."""
     names = name_files(files)
     archive = Archive()
     try:
         archive.add_path(require_artifact(ARTIFACTS / "exact-init"), "init")
-        archive.add("command", stat.S_IFREG | 0o444, b"".join(os.fsencode(word) + b"\0" for word in command))
+        archive.add("command", stat.S_IFREG | 0o444,
+                    b"".join(os.fsencode(word) + b"\0" for word in command))
         archive.add("root", FOLDER_MODE)
         for name, path in names.items():
             archive.add_path(path, f"root/{name}")
@@ -107,7 +116,8 @@ class ExactHost(Machine):
                 "-chardev", f"socket,id=result,fd={result_fd}", "-serial", "chardev:result"]
 
     def run(self, command, timeout, boot_timeout=None):
-        """The exit status of COMMAND, what it wrote to stdout, and to stderr; HostError when host or deadline ends first."""
+        """The exit status of COMMAND, what it wrote to stdout, and to stderr; HostError when host
+        or deadline ends first."""
         seconds = scale_timeout(boot_timeout or BOOT_TIMEOUT[True])
         source, child = socket.socketpair()
         with pack_initramfs(self.files, command) as initramfs, self.log.open("a") as log:
@@ -117,7 +127,8 @@ class ExactHost(Machine):
         with source:
             data = bytearray()
             if not self.receive(source, data, seconds, stop=b"\n"):
-                self.fail(STATUS_BOOT, f"the host did not boot within its deadline of {seconds:g} s")
+                self.fail(STATUS_BOOT,
+                          f"the host did not boot within its deadline of {seconds:g} s")
             if b"\n" not in data:
                 self.fail(STATUS_BOOT, "the host stopped while booting")
             report, _, result = data.partition(b"\n")
@@ -130,12 +141,14 @@ class ExactHost(Machine):
 
     def cpu_time(self):
         """Seconds that the emulator has used."""
-        # The name before the last bracket may hold anything; user and system time are the 14th and 15th field.
+        # The name before the last bracket may hold anything; user and system time are the 14th and
+        # 15th field.
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
     def receive(self, source, data, seconds, stop=None):
-        """Add to DATA what the host says, until STOP or its end; whether that was before the deadline, SECONDS from now."""
+        """Add to DATA what the host says, until STOP or its end; whether that was before the
+        deadline, SECONDS from now."""
         cpu_end, end = self.cpu_time() + seconds, time.monotonic() + seconds * PATIENCE
         while not stop or stop not in data:
             while not wait_first([], min(time.monotonic() + 1, end), source):
@@ -161,4 +174,5 @@ class ExactHost(Machine):
     def check_console(self, name, status):
         """Fail if the kernel reported a bug."""
         if self.find_trouble()[1]:
-            self.fail(STATUS_DIED, f"the kernel reported a bug; '{name}' ended with status {status}")
+            self.fail(STATUS_DIED,
+                      f"the kernel reported a bug; '{name}' ended with status {status}")

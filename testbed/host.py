@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all that its users see of it.
+"""A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all
+that its users see of it.
 
 Machine is what it shares with the host of exact.py, which nothing reaches.
 
-Nothing here needs cleaning up after a kill -9: the disk's overlay is a file without a name, sockets are pairs without an
-address, and the children ask the kernel to end with their parent. Only the console log stays, in build/logs/.
+Nothing here needs cleaning up after a kill -9: the disk's overlay is a file without a name, sockets
+are pairs without an address, and the children ask the kernel to end with their parent. Only the
+console log stays, in build/logs/.
 """
 import json
 import math
@@ -24,21 +26,28 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 ARTIFACTS = BUILD / "artifacts"
 LOGS = BUILD / "logs"
-KERNELS = tuple(line.split()[0] for line in (TOP / "testbed" / "kernels").read_text().splitlines() if line and line[0] != "#")
+KERNELS = tuple(line.split()[0] for line in (TOP / "testbed" / "kernels").read_text().splitlines()
+                if line and line[0] != "#")
 TOPOLOGIES = tuple(sorted(path.stem for path in (TOP / "testbed").glob("*.dts")))
 
-# Exit statuses of testbed/run for what is not the command's own doing; 124 is also what timeout(1) says.
+# Exit statuses of testbed/run for what is not the command's own doing; 124 is also what timeout(1)
+# says.
 STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 
-# Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is single-threaded.
+# Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is
+# single-threaded.
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
 MONITOR_TIMEOUT = CONNECT_TIMEOUT = CONSOLE_TIMEOUT = 120
-# How the kernel begins to speak of its end, or of a bug that does not end it: not every report of its debugging options panics.
-TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: |Unable to handle kernel|UBSAN: |"
-                     r"INFO: (trying to register|lockdep is turned off|task )|detected .*\bstall|kmemleak: .* disabled")
-# For a shell over there, when all has been done: the console then has this line when it has all reports that are to be looked for. It is
-# printed by a thread of the kernel, in its own time. <2>: a kernel told to be quiet prints it, too.
+# How the kernel begins to speak of its end, or of a bug that does not end it: not every report of
+# its debugging options panics.
+TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: "
+                     r"|Unable to handle kernel|UBSAN: |"
+                     r"INFO: (trying to register|lockdep is turned off|task )|detected "
+                     r".*\bstall|kmemleak: .* disabled")
+# For a shell over there, when all has been done: the console then has this line when it has all
+# reports that are to be looked for. It is printed by a thread of the kernel, in its own time. <2>:
+# a kernel told to be quiet prints it, too.
 LAST_LINE = "vpmu: nothing more is done"
 SAY_LAST_LINE = f"echo '<2>{LAST_LINE}' >/dev/kmsg"
 # Between the end of a connection and the end of the emulator that closed it.
@@ -54,10 +63,13 @@ class HostError(Exception):
 
 
 def scale_timeout(seconds):
-    """SECONDS, scaled for slow machines; what the factor may be, scripts/lib.sh has, too (tests/deadlines.t)."""
+    """SECONDS, scaled for slow machines; what the factor may be, scripts/lib.sh has, too
+    (tests/deadlines.t)."""
     text = os.environ.get("VPMU_TIMEOUT_FACTOR") or "1"
     if not re.fullmatch(r"[0-9]*[.]?[0-9]+", text, re.A) or not 0 < float(text) <= 1000:
-        raise HostError(STATUS_UNUSABLE, f"VPMU_TIMEOUT_FACTOR is '{text}'; give a number above 0, at most 1000, such as 2 or 0.5")
+        raise HostError(STATUS_UNUSABLE,
+                        f"VPMU_TIMEOUT_FACTOR is '{text}'; give a number above 0, at most 1000, "
+                        "such as 2 or 0.5")
     return seconds * float(text)
 
 
@@ -67,7 +79,8 @@ def start_child(argv, **kwargs):
 
 
 def stop_child(process, patience=0):
-    """End PROCESS; with PATIENCE it has that many seconds to do so itself (ssh gives a terminal back in its normal state)."""
+    """End PROCESS; with PATIENCE it has that many seconds to do so itself (ssh gives a terminal
+    back in its normal state)."""
     if process.poll() is None and patience:
         process.terminate()
         wait_first([process], time.monotonic() + patience)
@@ -77,9 +90,11 @@ def stop_child(process, patience=0):
 
 
 def wait_first(processes, deadline, sock=None):
-    """The processes that have ended (and SOCK when it can be read); empty when the deadline passed first."""
+    """The processes that have ended (and SOCK when it can be read); empty when the deadline passed
+    first."""
     poller = select.poll()
-    sources = {os.pidfd_open(process.pid): process for process in processes if process.returncode is None}
+    sources = {os.pidfd_open(process.pid): process for process in processes
+               if process.returncode is None}
     try:
         for descriptor in sources:
             poller.register(descriptor, select.POLLIN)
@@ -93,7 +108,8 @@ def wait_first(processes, deadline, sock=None):
 
 
 def ask_monitor(stream, command, arguments=None):
-    """What the emulator returns for COMMAND; KeyError when that is an error, ValueError when it is gone."""
+    """What the emulator returns for COMMAND; KeyError when that is an error, ValueError when it is
+    gone."""
     print(json.dumps({"execute": command, "arguments": arguments or {}}), file=stream, flush=True)
     while "event" in (reply := json.loads(stream.readline())):
         pass
@@ -114,7 +130,8 @@ def name_files(paths):
         if not os.path.exists(path):
             raise HostError(STATUS_UNUSABLE, f"{path}, which is to be copied, does not exist")
         if names.setdefault(name, path) != path:
-            raise HostError(STATUS_UNUSABLE, f"{path} and {names[name]} would both be /root/{name}; rename one")
+            raise HostError(STATUS_UNUSABLE,
+                            f"{path} and {names[name]} would both be /root/{name}; rename one")
     return names
 
 
@@ -161,9 +178,11 @@ class Connection:
 
 
 class Machine:
-    """One QEMU process that plays an arm64 host, without a trace on the disk but its log; use it as a context manager.
+    """One QEMU process that plays an arm64 host, without a trace on the disk but its log; use it as
+    a context manager.
 
-    IMAGE is a kernel in place of the one named KERNEL, LOG a file for the console in place of one whose name has WORDS.
+    IMAGE is a kernel in place of the one named KERNEL, LOG a file for the console in place of one
+    whose name has WORDS.
     """
 
     tools = ("fdtget", "setpriv")
@@ -174,22 +193,28 @@ class Machine:
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
         image = image or os.environ.get("VPMU_IMAGE")
-        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}", f"testbed/build-kernel {kernel}")
+        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}",
+                                                                f"testbed/build-kernel {kernel}")
         if not self.image.exists():
-            raise HostError(STATUS_UNUSABLE, f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
+            raise HostError(STATUS_UNUSABLE,
+                            f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
         tree = os.environ.get("VPMU_TREE")
         self.tree = Path(tree) if tree else require_artifact(ARTIFACTS / f"{topology}.dtb")
         if not self.tree.exists():
-            raise HostError(STATUS_UNUSABLE, f"the device tree to boot with is '{tree}' (VPMU_TREE), which does not exist")
+            raise HostError(STATUS_UNUSABLE,
+                            f"the device tree to boot with is '{tree}' (VPMU_TREE), which does not "
+                            "exist")
         self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
         LOGS.mkdir(parents=True, exist_ok=True)
-        name = "-".join(["host", kernel, topology, *words, time.strftime("%H%M%S"), str(os.getpid())])
+        name = "-".join(["host", kernel, topology, *words, time.strftime("%H%M%S"),
+                         str(os.getpid())])
         self.log = Path(log) if log else LOGS / f"{name}.log"
         self.process = None
 
     def count_cpus(self):
         # The device tree is the one place that says it.
-        nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], stdout=subprocess.PIPE, text=True).stdout
+        nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], stdout=subprocess.PIPE,
+                               text=True).stdout
         count = sum(node.startswith("cpu@") for node in nodes.split())
         if not count:
             raise HostError(STATUS_UNUSABLE, f"{self.tree} names no CPUs; run 'make host'")
@@ -197,23 +222,30 @@ class Machine:
 
     def base_command(self, *kernel_words):
         """What all hosts have in common: machine, CPUs, memory, kernel, console."""
-        # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of the kernel is a failure, too.
-        # RCU's default of 21 seconds is too short for a reader of the lowest priority, when guests take all CPUs of a busy machine.
+        # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of
+        # the kernel is a failure, too. RCU's default of 21 seconds is too short for a reader of the
+        # lowest priority, when guests take all CPUs of a busy machine.
         kernel_line = ["console=ttyAMA0", "earlycon", *kernel_words,
-                       "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120", *self.append]
+                       "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120",
+                       *self.append]
         return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
-                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp", self.count_cpus(), "-m", "2G",
-                "-kernel", self.image, "-dtb", self.tree, "-append", " ".join(kernel_line),
-                "-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on", "-serial", "chardev:console"]
+                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp",
+                self.count_cpus(), "-m", "2G", "-kernel", self.image, "-dtb", self.tree, "-append",
+                " ".join(kernel_line),
+                "-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on",
+                "-serial", "chardev:console"]
 
     def spawn(self, argv, descriptors, log):
-        """Start the emulator, whose command line is ARGV and begins LOG, the open log; DESCRIPTORS are for it."""
+        """Start the emulator, whose command line is ARGV and begins LOG, the open log; DESCRIPTORS
+        are for it."""
         print("+", shlex.join(map(str, argv)), file=log, flush=True)
         # A session of its own: Ctrl-C is ours to handle.
-        self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=descriptors)
+        self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   start_new_session=True, pass_fds=descriptors)
 
     def check_report(self, line):
-        """Fail unless LINE, the first that the host says, is that it has all that its device tree names."""
+        """Fail unless LINE, the first that the host says, is that it has all that its device tree
+        names."""
         report = line.decode(errors="replace").strip()
         if report != "ready":
             self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
@@ -228,9 +260,11 @@ class Machine:
         """Raise HostError with what the console says about it."""
         self.stop()
         lines, trouble = self.find_trouble()
-        # the first trouble is the cause; the panic itself may only say that it follows from a warning
+        # the first trouble is the cause; the panic itself may only say that it follows from a
+        # warning
         reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
-        raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: {self.log}")
+        raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: "
+                                f"{self.log}")
 
     def stop(self):
         """End the host at once; its disk is thrown away, so there is nothing to write back."""
@@ -247,20 +281,21 @@ class Machine:
 class EmulatedHost(Machine):
     """A host that is reached by SSH.
 
-    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is written to. DISKS are more of
-    those.
+    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is
+    written to. DISKS are more of those.
     """
 
     tools = (*Machine.tools, "ssh", "tar")
 
-    def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(), image=None,
-                 log=None):
+    def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(),
+                 image=None, log=None):
         super().__init__(kernel, topology, append, image, ["icount"] if icount else [], log)
         self.icount = icount
         self.files = files
         self.disks = disks
         self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
-        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init", "on")
+        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init",
+                                                                         "on")
         self.keys = require_artifact(ARTIFACTS / "ssh")
         self.connection = None
 
@@ -270,19 +305,23 @@ class EmulatedHost(Machine):
             argv += ["-icount", "shift=0,sleep=off"]
         # the second serial port, which the device tree names, is for the host of exact.py
         argv += ["-serial", "null",
-                 "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control",
-                 "-chardev", f"socket,id=ready,fd={ready_fd}", "-device", "virtio-serial-device",
-                 "-device", "virtserialport,chardev=ready,name=ready",
-                 "-drive", f"if=none,id=disk,format=raw,snapshot={self.snapshot},file={str(self.system).replace(',', ',,')}",
+                 "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon",
+                 "chardev=monitor,mode=control", "-chardev", f"socket,id=ready,fd={ready_fd}",
+                 "-device", "virtio-serial-device", "-device",
+                 "virtserialport,chardev=ready,name=ready", "-drive",
+                 f"if=none,id=disk,format=raw,snapshot={self.snapshot},file={str(self.system).replace(',', ',,')}",
                  "-device", "virtio-blk-device,drive=disk",
-                 "-drive", f"if=none,id=files,format=raw,read-only=on,file=/proc/self/fd/{archive_fd}",
+                 "-drive",
+                 f"if=none,id=files,format=raw,read-only=on,file=/proc/self/fd/{archive_fd}",
                  "-device", "virtio-blk-device,drive=files",
-                 # the host reaches nothing; port 0: the kernel picks a free one, so that parallel runs cannot collide
+                 # the host reaches nothing; port 0: the kernel picks a free one, so that parallel
+                 # runs cannot collide
                  "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
                  "-device", "virtio-net-device,netdev=net",
                  "-device", "virtio-rng-device"]
         for number, disk in enumerate(self.disks):
-            argv += ["-drive", f"if=none,id=disk{number},format=raw,file={str(disk).replace(',', ',,')}",
+            argv += ["-drive",
+                     f"if=none,id=disk{number},format=raw,file={str(disk).replace(',', ',,')}",
                      "-device", f"virtio-blk-device,drive=disk{number}"]
         return argv
 
@@ -299,7 +338,8 @@ class EmulatedHost(Machine):
         monitor_child.close()
         with ready, monitor:
             if not self.wait_ready(ready, deadline):
-                self.fail(STATUS_BOOT, f"the host did not boot within its deadline of {seconds:g} s")
+                self.fail(STATUS_BOOT,
+                          f"the host did not boot within its deadline of {seconds:g} s")
             self.connection = Connection("127.0.0.1", self.find_port(monitor), self.keys)
         return self.connection
 
@@ -324,13 +364,16 @@ class EmulatedHost(Machine):
             with monitor.makefile("rw") as stream:
                 stream.readline()
                 ask_monitor(stream, "qmp_capabilities")
-                table = ask_monitor(stream, "human-monitor-command", {"command-line": "info usernet"})
+                table = ask_monitor(stream, "human-monitor-command",
+                                    {"command-line": "info usernet"})
             return next(row.split()[3] for row in table.splitlines() if "HOST_FORWARD" in row)
         except (OSError, ValueError, KeyError, StopIteration) as error:
-            self.fail(STATUS_BOOT, f"the emulator does not say on which port the host is ({error!r})")
+            self.fail(STATUS_BOOT,
+                      f"the emulator does not say on which port the host is ({error!r})")
 
     def run(self, argv, deadline, what, **kwargs):
-        """Run ARGV, a command that uses this host, here; its exit status, or HostError when host or deadline ends first."""
+        """Run ARGV, a command that uses this host, here; its exit status, or HostError when host or
+        deadline ends first."""
         process = start_child(argv, **kwargs)
         try:
             events = wait_first([process, self.process], deadline)
@@ -338,30 +381,36 @@ class EmulatedHost(Machine):
                 self.fail(STATUS_TIMEOUT, f"{what} did not end within its deadline")
             if process in events and process.wait() != 255:
                 if self.find_trouble()[1]:
-                    self.fail(STATUS_DIED, f"the kernel reported a bug; {what} ended with status {process.returncode}")
+                    self.fail(STATUS_DIED,
+                              f"the kernel reported a bug; {what} ended with status "
+                              f"{process.returncode}")
                 return process.returncode
             # ssh says 255 for a lost connection: then the emulator is about to end
-            if self.process in events or wait_first([self.process], time.monotonic() + scale_timeout(GRACE)):
+            if self.process in events or wait_first([self.process],
+                                                    time.monotonic() + scale_timeout(GRACE)):
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
             return 255
         finally:
             stop_child(process, patience=GRACE)
 
     def judge_console(self, ended):
-        """HostError when the kernel has reported a bug up to its LAST_LINE, which is waited for; ENDED says what is over."""
+        """HostError when the kernel has reported a bug up to its LAST_LINE, which is waited for;
+        ENDED says what is over."""
         deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
         while LAST_LINE not in self.log.read_text(errors="replace"):
             if wait_first([self.process], time.monotonic() + 0.05):
                 self.fail(STATUS_DIED, f"the host stopped; {ended}")
             if time.monotonic() > deadline:
-                self.fail(STATUS_DIED, f"the console does not print all that the kernel says; {ended}")
+                self.fail(STATUS_DIED,
+                          f"the console does not print all that the kernel says; {ended}")
         if self.find_trouble()[1]:
             self.fail(STATUS_DIED, f"the kernel reported a bug; {ended}")
 
     def end_test(self):
         """The same, and asks for the line: for who has run many commands."""
         deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
-        if self.run([*self.connection.command("-T"), SAY_LAST_LINE], deadline, "the last look", stdin=subprocess.DEVNULL):
+        if self.run([*self.connection.command("-T"), SAY_LAST_LINE], deadline, "the last look",
+                    stdin=subprocess.DEVNULL):
             self.fail(STATUS_DIED, "the connection to the host was lost")
         self.judge_console("the test has ended")
 

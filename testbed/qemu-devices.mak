@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The devices of the QEMU that runs inside the emulated host: the virt machine, and what guests of the tests have. With all devices that a
-# PCI machine can have it takes a seventh longer to build. The packaged QEMU has them all (scripts/build-qemu --package).
+# The devices of the QEMU that runs inside the emulated host: the virt machine, and what guests of
+# the tests have. With all devices that a PCI machine can have it takes a seventh longer to build.
+# The packaged QEMU has them all (scripts/build-qemu --package).
 CONFIG_ARM_VIRT=y
 
 # libvirt's default bus and devices

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are folders, its exit status, one error
-# for wrong use, and that its manual page and completion agree with it. On real KVM: tool-host.t,
-# avocado/test_tool.py.
+# Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are
+# folders, its exit status, one error for wrong use, and that its manual page and completion agree
+# with it. On real KVM: tool-host.t, avocado/test_tool.py.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -57,7 +57,8 @@ advice for CPUs that are not there|--advise --cpus 6-9|4|--cpus 6-9: this host h
 advice for no such QEMU|--advise --kvm pmu --qemu ./none|4|./none: no such program
 '
 
-# What --advise says: name | QEMU | arguments | exit status | standard output, all of it | standard error
+# What --advise says: name | QEMU | arguments | exit status | standard output, all of it | standard
+# error
 ADVICE='
 all CPUs, with the mode|hybrid|--kvm pmu,set-pmu,fixed-counters|0|-cpu host,pmu-hybrid=on|
 all CPUs, without it|hybrid|--kvm pmu,set-pmu|1|taskset -c 4-7|.*cover.*
@@ -90,7 +91,8 @@ put_thread() {
 
 # A host with two PMUs, a VM whose emulator is not where its vCPUs are, and a process that is no VM
 make_root() {
-	local devices=$TMP/root/sys/bus/event_source/devices cpus=$TMP/root/sys/devices/system/cpu name
+	local devices=$TMP/root/sys/bus/event_source/devices cpus=$TMP/root/sys/devices/system/cpu \
+		name
 	put "$TMP/root/proc/sys/kernel/osrelease" '7.3.4\n'
 	put "$cpus/online" '0-7\n'
 	put "$cpus/present" '0-7\n'
@@ -150,7 +152,8 @@ check_case() {
 	MONITORS=()
 	: >started
 	start_monitors "${arguments[@]}"
-	LD_LIBRARY_PATH=$TMP/no-libvirt timeout -k 1 90 "$FOLDER/pmu-hybrid-check" "${arguments[@]}" >stdout 2>stderr || status=$?
+	LD_LIBRARY_PATH=$TMP/no-libvirt timeout -k 1 90 "$FOLDER/pmu-hybrid-check" \
+		"${arguments[@]}" >stdout 2>stderr || status=$?
 	kill "${MONITORS[@]}" 2>/dev/null || true
 	cat stdout stderr
 	echo "exit status $status, expected $expected and a line: $text"
@@ -170,7 +173,8 @@ check_case() {
 gives_advice() {
 	local arguments status=0
 	read -ra arguments <<<"$2"
-	tool --advise --root "$TMP/root" --qemu "fake-qemu-$1" "${arguments[@]}" >stdout 2>stderr || status=$?
+	tool --advise --root "$TMP/root" --qemu "fake-qemu-$1" \
+		"${arguments[@]}" >stdout 2>stderr || status=$?
 	cat stdout stderr
 	[ "$status" = "$3" ]
 	diff stdout <(printf '%s' "${4:+$4$'\n'}")
@@ -212,7 +216,8 @@ finds_qemu() {
 }
 
 json_agrees() {
-	tool --root "$TMP/root" --pid 100 --kvm pmu,set-pmu,fixed-counters --json >json || [ $? = 3 ]
+	tool --root "$TMP/root" --pid 100 --kvm pmu,set-pmu,fixed-counters --json >json ||
+		[ $? = 3 ]
 	python3 -c '
 import json, sys
 found = json.load(open("json"))
@@ -230,14 +235,16 @@ manual_page_agrees() {
 	groff -man -ww -z "$SOURCES/pmu-hybrid-check.1" 2>&1 | tee warnings
 	[ ! -s warnings ]
 	tool --help | grep -oE '^  (-., )?--[a-z]+' | grep -oE -- '--.*' | sort >help
-	groff -man -Tascii -P-cbou "$SOURCES/pmu-hybrid-check.1" | grep -oE '^ +(-., )?--[a-z]+' | grep -oE -- '--.*' | sort >manual
+	groff -man -Tascii -P-cbou "$SOURCES/pmu-hybrid-check.1" | grep -oE '^ +(-., )?--[a-z]+' |
+		grep -oE -- '--.*' | sort >manual
 	diff help manual
 }
 
 # Options without an argument, which have to be told from others
 flags_agree() {
 	grep -oE '^DEF\("[^"]+", *0' "$BUILD/qemu/qemu-options.hx" | cut -d '"' -f 2 | sort >qemu
-	sed -n '/^static const char \*const flags/,/^};/p' "$SOURCES/cmdline.c" | grep -oE '"[^"]+"' | tr -d '"' | grep -vx h | sort >tool
+	sed -n '/^static const char \*const flags/,/^};/p' "$SOURCES/cmdline.c" |
+		grep -oE '"[^"]+"' | tr -d '"' | grep -vx h | sort >tool
 	diff qemu tool
 }
 
@@ -271,7 +278,8 @@ main() {
 		[ -z "$name" ] || check "$name" check_case "$arguments" "$status" "$line"
 	done <<<"$CASES"
 	while IFS='|' read -r name qemu arguments status line error; do
-		[ -z "$name" ] || check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
+		[ -z "$name" ] || check "advice: $name" gives_advice "$qemu" "$arguments" \
+			"$status" "$line" "$error"
 	done <<<"$ADVICE"
 	check "which QEMU it looks at" finds_qemu
 	check "JSON" json_agrees

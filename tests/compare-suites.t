@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the comparison of QEMU's own suites finds what is worse with the series, and takes nothing for it that is not: on made-up builds."""
+"""Claim: the comparison of QEMU's own suites finds what is worse with the series, and takes nothing
+for it that is not: on made-up builds."""
 
 import json
 import subprocess
@@ -23,8 +24,10 @@ SKIPS = ("OK", "ok 1 /one\nok 2 /two # SKIP no such device\n")
 
 # before, now, whether that is well; the emulator differs
 OUTCOMES = (
-    (PASSES, PASSES, True), (FAILS, FAILS, True), (FAILS, PASSES, True), (SKIPS, PASSES, True), (None, PASSES, True), (None, SKIPS, True),
-    (PASSES, FAILS, False), (PASSES, ENDS, False), (PASSES, SKIPS, False), (PASSES, None, False), (None, FAILS, False),
+    (PASSES, PASSES, True), (FAILS, FAILS, True), (FAILS, PASSES, True), (SKIPS, PASSES, True),
+    (None, PASSES, True), (None, SKIPS, True),
+    (PASSES, FAILS, False), (PASSES, ENDS, False), (PASSES, SKIPS, False), (PASSES, None, False),
+    (None, FAILS, False),
     (PASSES, ("TIMEOUT", ""), False),
 )
 
@@ -36,11 +39,14 @@ def make_build(root, tests, emulator="emulator", program="program"):
         folder.mkdir(parents=True)
     (build / "qemu-system-aarch64").write_text(emulator)
     (build / "program").write_text(program)
-    (logs / "suites.json").write_text("".join(json.dumps({"name": f"qemu:suite / {name}", "result": result, "stdout": tap}) + "\n"
+    (logs / "suites.json").write_text("".join(json.dumps({"name": f"qemu:suite / {name}",
+                                                          "result": result, "stdout": tap}) + "\n"
                                               for name, (result, tap) in tests.items()))
     targets = [{"id": "emulator@exe", "filename": [str(build / "qemu-system-aarch64")]}]
-    described = [{"name": name, "cmd": [str(build / "program"), "--tap"], "env": {"BUILD": str(build)},
-                  "depends": ["emulator@exe"] if name.startswith("qtest") else []} for name in tests]
+    described = [{"name": name, "cmd": [str(build / "program"), "--tap"],
+                  "env": {"BUILD": str(build)},
+                  "depends": ["emulator@exe"] if name.startswith("qtest") else []}
+                 for name in tests]
     (info / "intro-tests.json").write_text(json.dumps(described))
     (info / "intro-targets.json").write_text(json.dumps(targets))
     return build
@@ -56,13 +62,15 @@ class Compare(unittest.TestCase):
             root = Path(folder)
             base = make_build(root / "base", both | ({name: before} if before else {}))
             series = make_build(root / "ours", both | ({name: now} if now else {}), **ours)
-            done = subprocess.run([sys.executable, COMPARE, base, series, "unit", "qtest-aarch64", "qtest-arm"], stdout=subprocess.PIPE, text=True, check=False)
+            done = subprocess.run([sys.executable, COMPARE, base, series, "unit", "qtest-aarch64",
+                                   "qtest-arm"], stdout=subprocess.PIPE, text=True, check=False)
         return done.returncode, done.stdout
 
     def test_outcomes_where_the_emulator_differs(self):
         for before, now, well in OUTCOMES:
             status, output = self.compare("qtest-x", before, now, emulator="with the series")
-            self.assertEqual((status, "not ok" in output), (0, False) if well else (1, True), (before, now, output))
+            self.assertEqual((status, "not ok" in output), (0, False) if well else (1, True),
+                             (before, now, output))
 
     def test_what_runs_the_same_is_named_alone(self):
         status, output = self.compare("unit-x", PASSES, FAILS, emulator="with the series")
@@ -76,7 +84,8 @@ class Compare(unittest.TestCase):
     def test_those_that_must_pass(self):
         status, output = self.compare(MUST_PASS[2], FAILS, FAILS)
         self.assertEqual(status, 1, output)
-        failed = [line.partition(" - ")[2] for line in output.splitlines() if line.startswith("not ok ")]
+        failed = [line.partition(" - ")[2] for line in output.splitlines()
+                  if line.startswith("not ok ")]
         self.assertIn(f"{MUST_PASS[2]} passed", failed)
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: guests/conform.c is right about PMUs: those that the emulator gives its CPUs pass, but for what is known of them. They have
-# event counters, with and without later features; KVM's PMUs are the subject of tests/avocado/test_conformance.py.
+# Claim: guests/conform.c is right about PMUs: those that the emulator gives its CPUs pass, but for
+# what is known of them. They have event counters, with and without later features; KVM's PMUs are
+# the subject of tests/avocado/test_conformance.py.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -19,19 +20,24 @@ judge() {
 	local output=$1 known all failed
 	shift
 	cat "$output"
-	known=$(for implementation; do awk -F ' *[|] *' -v wanted="$implementation" '$1 == wanted { print $2 }' "$KNOWN"; done | sort -u)
+	known=$(for implementation; do awk -F ' *[|] *' -v wanted="$implementation" \
+		'$1 == wanted { print $2 }' "$KNOWN"; done | sort -u)
 	failed=$(sed -n 's/^FAIL \([a-z0-9_]*\): .*/\1/p' "$output" | sort)
 	all=$(grep -cE '^(PASS|FAIL) ' "$output")
-	tail -n 1 "$output" | grep -qxE "PASS: $all checks|FAIL: $(grep -c . <<<"$failed") of $all checks" || return 1
+	tail -n 1 "$output" | grep -qxE \
+		"PASS: $all checks|FAIL: $(grep -c . <<<"$failed") of $all checks" || return 1
 	diff -U 0 --label known <(printf '%s\n' "$known") --label failed <(printf '%s\n' "$failed")
 }
 
-# Counted by instructions: what takes how long is the same each time. One is a microsecond, so that waiting in vain is short.
+# Counted by instructions: what takes how long is the same each time. One is a microsecond, so that
+# waiting in vain is short.
 conforms() {
 	local machine=$1 cpu=$2
 	shift 2
-	timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "$cpu" -icount shift=10 -m 256 -nodefaults -display none \
-		-serial stdio -kernel "$ARTIFACTS/guests/conform.bin" "${OPTIONS[@]}" </dev/null | tr -d '\r' >"$TMP/console"
+	timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "$cpu" \
+		-icount shift=10 -m 256 -nodefaults -display none \
+		-serial stdio -kernel "$ARTIFACTS/guests/conform.bin" "${OPTIONS[@]}" </dev/null |
+		tr -d '\r' >"$TMP/console"
 	judge "$TMP/console" "$@"
 }
 

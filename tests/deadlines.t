@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: VPMU_TIMEOUT_FACTOR is understood alike by all who read it, a value that is no factor is refused with one error, and nobody
-# reads it by a parser of his own.
+# Claim: VPMU_TIMEOUT_FACTOR is understood alike by all who read it, a value that is no factor is
+# refused with one error, and nobody reads it by a parser of his own.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -57,9 +57,11 @@ understands() {
 	while IFS='|' read -r value wanted; do
 		export VPMU_TIMEOUT_FACTOR=$value
 		if [ -n "$wanted" ]; then
-			[ "$("$1")" = "$wanted" ] || { echo "'$value': expected $wanted, got $("$1")"; return 1; }
+			[ "$("$1")" = "$wanted" ] ||
+				{ echo "'$value': expected $wanted, got $("$1")"; return 1; }
 		else
-			fails_with "VPMU_TIMEOUT_FACTOR is '$value'; give a number above 0, at most 1000, such as 2 or 0.5" "$1"
+			fails_with \
+				"VPMU_TIMEOUT_FACTOR is '$value'; give a number above 0, at most 1000, such as 2 or 0.5" "$1"
 		fi
 	done < <(sed '1d;$d' <<<"$VALUES")
 }
@@ -67,7 +69,9 @@ understands() {
 # Python's read of the environment, and a shell's or a makefile's of the variable
 nobody_else_reads() {
 	local found
-	found=$(git -C "$TOP" grep -lE '(environ|getenv).*VPMU_TIMEOUT_FACTOR|[$][({]+VPMU_TIMEOUT_FACTOR' -- ':!docs' | sort | xargs)
+	found=$(git -C "$TOP" grep -lE \
+		'(environ|getenv).*VPMU_TIMEOUT_FACTOR|[$][({]+VPMU_TIMEOUT_FACTOR' -- ':!docs' |
+		sort | xargs)
 	[ "$found" = "$READERS" ] || { echo "expected $READERS, got $found"; return 1; }
 }
 

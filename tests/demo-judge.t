@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the demo calls an outcome as expected only when it is: each wrong or empty recording is found out."""
+"""Claim: the demo calls an outcome as expected only when it is: each wrong or empty recording is
+found out."""
 
 import copy
 import sys
@@ -19,7 +20,8 @@ def make_move(vcpu, group):
     return {"vcpu": vcpu, "host_ns": 0, "group": group, "after_delta": 0}
 
 
-RIGHT = {"short": "1000000", "long": "9000000", "held": "5", "frequency": "1000000000", "clock": "right"}
+RIGHT = {"short": "1000000", "long": "9000000", "held": "5", "frequency": "1000000000",
+         "clock": "right"}
 WRONG = RIGHT | {"long": "0", "frequency": "18446744073584551616", "clock": "wrong"}
 DEAD = {"short": "0", "long": "0", "held": "5", "frequency": "0"}
 
@@ -27,10 +29,13 @@ DEAD = {"short": "0", "long": "0", "held": "5", "frequency": "0"}
 def make_run(name, verdict, **changes):
     """A recording in which all went well and each vCPU moved often."""
     run = {
-        "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0, "stderr": "",
-        "backends": [""] * table.VCPUS, "loaders": [RIGHT], "uncharged": 0, "guest": {"vcpus": table.VCPUS}, "output": [verdict],
+        "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0,
+        "stderr": "",
+        "backends": [""] * table.VCPUS, "loaders": [RIGHT], "uncharged": 0,
+        "guest": {"vcpus": table.VCPUS}, "output": [verdict],
         "deltas": [{"vcpu": vcpu, "cycles": 1000} for vcpu in range(table.VCPUS)],
-        "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1) for vcpu in range(table.VCPUS)],
+        "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1)
+                  for vcpu in range(table.VCPUS)],
     }
     return run | changes
 
@@ -58,11 +63,15 @@ GOOD = {run["name"]: run for run in (
 # Those that only tests run: one of each outcome
 GOOD_CALIBRATIONS = {run["name"]: run for run in (
     make_run("stock-loader-end-back", LOADER_STOPPED, loaders=[DEAD], **IN_LOADER),
-    make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loaders=[WRONG], **IN_LOADER),
-    make_run("patched-loader-between-away", "PASS: calibrated, the clock is right", backends=[table.FIXED_COUNTERS] * table.VCPUS, **IN_LOADER),
+    make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loaders=[WRONG],
+             **IN_LOADER),
+    make_run("patched-loader-between-away", "PASS: calibrated, the clock is right",
+             backends=[table.FIXED_COUNTERS] * table.VCPUS, **IN_LOADER),
     make_run("stock-kernel", "PASS: threads ran on 2 vCPUs", uncharged=10),
-    make_run("patched-kernel", "PASS: threads ran on 2 vCPUs", backends=[table.FIXED_COUNTERS] * table.VCPUS),
-    make_run("patched-reboots", "PASS: threads ran on 2 vCPUs", backends=[table.FIXED_COUNTERS] * table.VCPUS, loaders=[RIGHT] * 4,
+    make_run("patched-kernel", "PASS: threads ran on 2 vCPUs",
+             backends=[table.FIXED_COUNTERS] * table.VCPUS),
+    make_run("patched-reboots", "PASS: threads ran on 2 vCPUs",
+             backends=[table.FIXED_COUNTERS] * table.VCPUS, loaders=[RIGHT] * 4,
              moves=[*PLACED, *[make_move(0, number % 2) for number in range(4)]]),
 )}
 
@@ -104,14 +113,17 @@ BAD = (
     ("patched-on-moving", {"output": ["FAIL: synchronous exception"]}, "guest status"),
     ("patched-on-moving", NOT_RUN | {"exit": 1, "stderr": "KVM said no"}, "refused"),
     ("patched-on-one-cluster", {"backends": ["armv8_cortex_a72"] * table.VCPUS}, "backend"),
-    ("patched-on-one-cluster", {"moves": [*PLACED, make_move(0, 1)]}, "was moved though it is pinned"),
-    ("stock-on-moving", {"started": True, "refusal": "", "output": [STOPPED], "guest": {"vcpus": 2}}, "guest status"),
+    ("patched-on-one-cluster", {"moves": [*PLACED, make_move(0, 1)]},
+     "was moved though it is pinned"),
+    ("stock-on-moving",
+     {"started": True, "refusal": "", "output": [STOPPED], "guest": {"vcpus": 2}}, "guest status"),
     ("no-pmu", {"output": [PASSED]}, "guest status"),
 )
 
 
 def judge(run):
-    scenario = next(scenario for scenario in table.SCENARIOS + table.CALIBRATIONS if scenario.name == run["name"])
+    scenario = next(scenario for scenario in table.SCENARIOS + table.CALIBRATIONS
+                    if scenario.name == run["name"])
     return demo.Outcome(scenario, run, PMUS, GROUPS)
 
 
@@ -131,12 +143,15 @@ class DemoJudge(unittest.TestCase):
             self.assertIn(what, "; ".join(judge(run).problems()), (name, changes))
 
     def test_rows_have_the_agreed_keys(self):
-        keys = {"scenario", "kernel", "pmu_hybrid", "pinning", "backend", "guest_status", "min_delta", "max_delta"}
+        keys = {"scenario", "kernel", "pmu_hybrid", "pinning", "backend", "guest_status",
+                "min_delta", "max_delta"}
         for run in GOOD.values():
             self.assertEqual(set(judge(run).row()), keys)
 
     def test_a_refusal_is_told_in_qemus_words(self):
-        self.assertEqual(judge(GOOD["stock-on-moving"] | {"refusal": "", "exit": 1, "stderr": "two PMUs\n"}).refusal, "two PMUs")
+        self.assertEqual(judge(GOOD["stock-on-moving"]
+                               | {"refusal": "", "exit": 1, "stderr": "two PMUs\n"}).refusal,
+                         "two PMUs")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: each purpose names the packages that its programs ask for, those of the purposes before it among them, and no other's.
+# Claim: each purpose names the packages that its programs ask for, those of the purposes before it
+# among them, and no other's.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -12,7 +13,9 @@ trap 'rm -rf "$TMP"' EXIT
 
 # A user who is not root, on a machine with nothing installed.
 missing() {
-	PATH=$TMP/bin:$PATH "$TOP/scripts/deps" "$@" 2>&1 | sed -n 's/^deps: error: packages missing; .*--no-install-recommends //p' | tr ' ' '\n' || true
+	PATH=$TMP/bin:$PATH "$TOP/scripts/deps" "$@" 2>&1 |
+		sed -n 's/^deps: error: packages missing; .*--no-install-recommends //p' |
+		tr ' ' '\n' || true
 }
 
 cumulative() {
@@ -40,7 +43,8 @@ demo_is_small() {
 
 # asks_for FOLDER...: the packages that programs there name when something is missing
 asks_for() {
-	git -C "$TOP" grep -hoE '^[[:space:]]*need [a-z0-9_-]+ [a-z0-9-]+' -- "$@" | awk '{ print $3 }' | sort -u
+	git -C "$TOP" grep -hoE '^[[:space:]]*need [a-z0-9_-]+ [a-z0-9-]+' -- "$@" |
+		awk '{ print $3 }' | sort -u
 }
 
 # dpkg itself is there
@@ -48,10 +52,12 @@ names_needed() {
 	local package
 	[ "$(asks_for scripts testbed | wc -l)" -gt 10 ]
 	while read -r package; do
-		[ "$package" = dpkg ] || grep -qx "$package" "$TMP/full" || { echo "$package is asked for, and not in scripts/deps"; return 1; }
+		[ "$package" = dpkg ] || grep -qx "$package" "$TMP/full" ||
+			{ echo "$package is asked for, and not in scripts/deps"; return 1; }
 	done < <(asks_for .)
 	while read -r package; do
-		[[ $package =~ ^(dpkg|rsync)$ ]] || grep -qx "$package" "$TMP/demo" || { echo "$package is not the demo's"; return 1; }
+		[[ $package =~ ^(dpkg|rsync)$ ]] || grep -qx "$package" "$TMP/demo" ||
+			{ echo "$package is not the demo's"; return 1; }
 	done < <(asks_for scripts testbed)
 }
 
@@ -63,5 +69,6 @@ chmod +x "$TMP/bin"/*
 check 'a purpose has the packages of those before it' cumulative
 check 'the demo needs no package of tests' demo_is_small
 check 'what programs ask for is named' names_needed
-check 'a purpose that there is not is one error' fails_with "unknown purpose 'test'; one of: demo check full" "$TOP/scripts/deps" test
+check 'a purpose that there is not is one error' fails_with \
+	"unknown purpose 'test'; one of: demo check full" "$TOP/scripts/deps" test
 finish

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU series can give is explained, and each
-block of shell is valid, and run by a row of the tests or marked as needing hardware. The page of the tests names the rows that there are.
-Pictures and tables of SoCs are what docs/renew.py makes of its data."""
+"""Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU
+series can give is explained, and each block of shell is valid, and run by a row of the tests or
+marked as needing hardware. The page of the tests names the rows that there are. Pictures and tables
+of SoCs are what docs/renew.py makes of its data."""
 import re
 import subprocess
 import sys
@@ -16,8 +17,9 @@ import renew  # noqa: E402  (of docs/, which is not on the path before)
 TESTING = DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
-ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
-COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ )*(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+|(?:tests|scripts|testbed)/\S+) ", re.M)
+ERRORS = (re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)"))
+COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ "
+                     r")*(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+|(?:tests|scripts|testbed)/\S+) ", re.M)
 # The word for readers, who do not see the fence
 NEEDS_HARDWARE = "(hw)"
 # Code without fences, at the margin or in a numbered list
@@ -48,7 +50,8 @@ def dead_links(page):
 def errors(source):
     """Each error, and the longest part of it that is always the same."""
     for literals in ERRORS.findall(source.read_text()):
-        text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals.replace("EVENT_SOURCES", '"%s"')))
+        text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"',
+                                  literals.replace("EVENT_SOURCES", '"%s"')))
         yield text, max((part.strip(" ';:(),") for part in FORMAT.split(text)), key=len)
 
 
@@ -57,7 +60,8 @@ def unexplained():
     told = " ".join("".join(page.read_text() for page in PAGES).replace("`", "").split())
     found = [error for source in SOURCES for error in errors(source)]
     if len(found) < 10:
-        yield f"found {len(found)} errors in {', '.join(source.name for source in SOURCES)}, expected 10 at least"
+        yield (f"found {len(found)} errors in {', '.join(source.name for source in SOURCES)}, "
+               "expected 10 at least")
     for text, part in found:
         if part not in told:
             yield text
@@ -65,7 +69,8 @@ def unexplained():
 
 def not_in_index():
     index = (DOCS / "README.md").read_text()
-    return [page.name for page in PAGES if page.parent == DOCS and page.name != "README.md" and f"({page.name})" not in index]
+    return [page.name for page in PAGES if page.parent == DOCS and page.name != "README.md"
+            and f"({page.name})" not in index]
 
 
 def wrong_block(block, rows):
@@ -76,7 +81,8 @@ def wrong_block(block, rows):
         return f"marked either by its fence or by {NEEDS_HARDWARE} before it, not by both"
     if block.row != HARDWARE and block.row not in rows:
         return f"'{block.row}' is no row of tests/table"
-    result = subprocess.run(["bash", "-n"], input=block.text, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(["bash", "-n"], input=block.text, stderr=subprocess.PIPE, text=True,
+                            check=False)
     return result.stderr.strip() or None
 
 
@@ -86,12 +92,14 @@ def wrong_blocks(rows):
         for block in find_blocks(page):
             if fault := wrong_block(block, rows):
                 yield f"{block}: {fault}"
-        yield from (f"{page.name}: indented code; put it between fences: {code.strip()}" for code in INDENTED.findall(page.read_text()))
+        yield from (f"{page.name}: indented code; put it between fences: {code.strip()}"
+                    for code in INDENTED.findall(page.read_text()))
 
 
 def read_rows():
     """Names of all rows."""
-    output = subprocess.run([TOP / "tests" / "run", "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = subprocess.run([TOP / "tests" / "run", "--list"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout
     return re.findall(r"^([a-z0-9/-]+): ", output, re.M)
 
 
@@ -101,7 +109,8 @@ def wrong_layers(rows):
     used = set()
     for row in rows:
         # the longest that fits: a name, or the beginning of one
-        fitting = [word for word in words if row == word or (word[-1] in "/-" and row.startswith(word))]
+        fitting = [word for word in words if row == word
+                   or (word[-1] in "/-" and row.startswith(word))]
         if not fitting:
             yield f"no layer has {row}"
             continue
@@ -114,7 +123,8 @@ def wrong_names(rows):
     """Rows and patterns in the text that are none."""
     text = TESTING.read_text()
     for names in re.findall(r"`tests/run ([a-z][^`]*)`", text):
-        yield from (f"tests/run {names}: there is no row {name}" for name in names.split() if name not in rows)
+        yield from (f"tests/run {names}: there is no row {name}" for name in names.split()
+                    if name not in rows)
     for pattern in re.findall(r"ONLY='?([^'` ]+)", text):
         # a page needs the backslash within a table
         pattern = pattern.replace("\\|", "|")
@@ -125,8 +135,10 @@ def wrong_names(rows):
 def main():
     rows = read_rows()
     checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
-    checks += [("each page is in the index", not_in_index()), ("each error of the QEMU series is explained", unexplained()),
-               ("each block of shell is valid, and run by a row", wrong_blocks(rows)), ("the table of the tests' layers has each row once", wrong_layers(rows)),
+    checks += [("each page is in the index", not_in_index()),
+               ("each error of the QEMU series is explained", unexplained()),
+               ("each block of shell is valid, and run by a row", wrong_blocks(rows)),
+               ("the table of the tests' layers has each row once", wrong_layers(rows)),
                ("pictures and the tables of SoCs are what docs/renew.py makes", renew.stale()),
                ("the page of the tests names rows that there are", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: a program in the exact host does the same in each run, whatever else the build machine does: what it prints and what the kernel
-# prints, with its times, are the same bytes.
+# Claim: a program in the exact host does the same in each run, whatever else the build machine
+# does: what it prints and what the kernel prints, with its times, are the same bytes.
 # How: each is run twice, and the second time two loops keep the build machine busy.
 #
 #   tests/exact.t [GROUP]     the programs of a group below; core, if none is given
@@ -29,7 +29,8 @@ PROGRAMS='
 	full counting default_pmu --kernel stock
 '
 
-# run_program NAME ARGUMENT...: leaves TMP/NAME, what it printed, and TMP/NAME.log, the console's lines
+# run_program NAME ARGUMENT...: leaves TMP/NAME, what it printed, and TMP/NAME.log, the console's
+# lines
 run_program() {
 	local name=$1
 	shift

@@ -2,13 +2,15 @@
 # shellcheck shell=bash
 # Sourced by the tests with a fuzzer, which is built as FUZZER. TMP is the test's folder.
 
-# fuzz CORPUS LENGTH OPTION...: inputs of at most LENGTH bytes; one that fails is left in build/results/
+# fuzz CORPUS LENGTH OPTION...: inputs of at most LENGTH bytes; one that fails is left in
+# build/results/
 fuzz() {
 	local corpus=$1 length=$2
 	shift 2
 	mkdir -p "$BUILD/results" "$TMP/new"
 	echo "$*"
-	"$FUZZER" "$@" -timeout="$(scale_timeout 300)" -max_len="$length" -artifact_prefix="$BUILD/results/${FUZZER##*/}-" \
+	"$FUZZER" "$@" -timeout="$(scale_timeout 300)" -max_len="$length" \
+		-artifact_prefix="$BUILD/results/${FUZZER##*/}-" \
 		"$TMP/new" "$corpus" >"$TMP/fuzz" 2>&1 || {
 		tail -n 30 "$TMP/fuzz"
 		return 1

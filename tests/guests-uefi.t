@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the UEFI guest boots through Debian's firmware with ACPI as Windows does, says READY once all vCPUs are calibrated, keeps
-# timing, and stops with a visible error in each phase where Windows would die.
-# Under the emulator itself, without KVM: its emulated PMU always counts, so that a counter at fault is the guest's own doing.
+# Claim: the UEFI guest boots through Debian's firmware with ACPI as Windows does, says READY once
+# all vCPUs are calibrated, keeps timing, and stops with a visible error in each phase where Windows
+# would die. Under the emulator itself, without KVM: its emulated PMU always counts, so that a
+# counter at fault is the guest's own doing.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -16,7 +17,8 @@ TIMEOUT=$(scale_timeout 300)
 DISK=(-device "virtio-blk-pci,drive=disk")
 PASSES='PASS: [0-9]+ intervals, none without cycles'
 
-#name | parameters | last line, as a regular expression | first words of the lines before it | CPU, number of vCPUs, options of the machine
+# name | parameters | last line, as a regular expression | first words of the lines before it | CPU,
+# number of vCPUs, options of the machine
 CASES="
 passes on 4 vCPUs|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|max 4
 passes on a Cortex-A72|seconds=1 every=10|$PASSES|acpi loader winlike kernel READY delta|cortex-a72 1
@@ -41,10 +43,12 @@ fails by an unknown parameter|second=1|FAIL: unknown parameter in \"second=1 *\"
 
 # boot CPU VCPUS [OPTION]: what the guest prints; nothing is written to image or variables
 boot() {
-	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" -cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
+	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" -cpu \
+		"$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
 		-drive "if=pflash,format=raw,readonly=on,file=$GUEST/AAVMF_CODE.fd" \
 		-drive "if=pflash,format=raw,snapshot=on,file=$GUEST/AAVMF_VARS.fd" \
-		-drive "if=none,id=disk,format=raw,snapshot=on,file=$IMAGE" "${DISK[@]}" </dev/null 2>&1
+		-drive "if=none,id=disk,format=raw,snapshot=on,file=$IMAGE" \
+		"${DISK[@]}" </dev/null 2>&1
 }
 
 # Lines of the guest alone: the firmware's are before its first one.
@@ -80,7 +84,8 @@ check_lines() {
 		has_line "kernel vcpu=$vcpu switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0"
 		has_line "delta vcpu=$vcpu cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*"
 	done
-	! grep '^delta' "$TMP/lines" | grep -vxE 'delta vcpu=[0-9]+ cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*'
+	! grep '^delta' "$TMP/lines" |
+		grep -vxE 'delta vcpu=[0-9]+ cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*'
 }
 
 check_end() {
@@ -136,7 +141,8 @@ main() {
 	while IFS='|' read -r name parameters expected before machine; do
 		[ -n "$name" ] || continue
 		read -r cpu vcpus option <<<"$machine"
-		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" "$option"
+		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" \
+			"$option"
 	done <<<"$CASES"
 	check "goes on for ever without parameters" check_for_ever
 	check "boots from a USB disk" check_usb

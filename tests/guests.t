@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the bare-metal guests say what they find, and a harness can tell their pass, failure, stop and hang apart.
-# Under the emulator itself, without KVM: its emulated PMU always counts, so that winlike must pass.
+# Claim: the bare-metal guests say what they find, and a harness can tell their pass, failure, stop
+# and hang apart. Under the emulator itself, without KVM: its emulated PMU always counts, so that
+# winlike must pass.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -9,8 +10,8 @@ set -euo pipefail
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 # The slowest case takes 3 s alone on the machine.
 TIMEOUT=$(scale_timeout 300)
-# Seconds of silence after which a guest hangs; a verdict takes it half of one. A machine that is too slow for a verdict in this time
-# fails no test by it: none is expected.
+# Seconds of silence after which a guest hangs; a verdict takes it half of one. A machine that is
+# too slow for a verdict in this time fails no test by it: none is expected.
 SILENCE=10
 
 #name | guest | bootargs | verdict line, as a regular expression | machine and CPU
@@ -27,8 +28,9 @@ canary fails|canary|verdict=fail|FAIL: as asked for|virt cpu=max smp=1
 canary reports an undefined PMU register|canary|verdict=trap|FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
 '
 
-# What follows from how the loader calibrates: 125 times the difference of what 9 ms and 1 ms count is the frequency, and only 0 of that
-# is deadly. A counter that stops at a point is what a move to another cluster is on a stock kernel, one that starts there a move back.
+# What follows from how the loader calibrates: 125 times the difference of what 9 ms and 1 ms count
+# is the frequency, and only 0 of that is deadly. A counter that stops at a point is what a move to
+# another cluster is on a stock kernel, one that starts there a move back.
 #name | bootargs | the loader's line, after its first two words | last line
 RIGHT='PASS: calibrated, the clock is right'
 WRONG='PASS: calibrated, the clock is wrong'
@@ -65,8 +67,10 @@ start_guest() {
 	local guest=$1 bootargs=$2 machine cpu smp
 	read -r machine cpu smp <<<"$3"
 	shift 3
-	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
-		-display none "${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$guest.bin" -append "$bootargs" "$@" </dev/null 2>&1
+	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu \
+		"${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
+		-display none "${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$guest.bin" -append \
+		"$bootargs" "$@" </dev/null 2>&1
 }
 
 # run_guest ARGUMENT OF start_guest...: the guest's output; status 124 when it did not end
@@ -102,7 +106,8 @@ check_calibration() {
 	local name=$1 bootargs=$2 line=$3 expected=$4 output wanted
 	wanted=$expected
 	[ -z "$line" ] || wanted="loader stall=cntvct $line"$'\n'$expected
-	output=$(run_guest winlike "until=loader $bootargs" "virt cpu=max smp=1" -icount shift=6) || true
+	output=$(run_guest winlike "until=loader $bootargs" "virt cpu=max smp=1" -icount \
+		shift=6) || true
 	if [[ $output =~ ^$wanted$ ]]; then
 		report yes "calibration: $name"
 	else
@@ -115,7 +120,8 @@ $output"
 check_kernel() {
 	local output
 	output=$(run_guest winlike "until=kernel $2" "virt cpu=max smp=2" -icount shift=6 |
-		sed -E 's/ .* (clock|zero)=/ \1=/; s/^(winlike) .*/\1/' | sort | uniq -c | sed 's/^ *//') || true
+		sed -E 's/ .* (clock|zero)=/ \1=/; s/^(winlike) .*/\1/' | sort | uniq -c |
+		sed 's/^ *//') || true
 	if [ "$output" = "$3" ]; then
 		report yes "$1"
 	else
@@ -128,14 +134,16 @@ $output"
 
 check_kernels() {
 	local pass="1 PASS: threads ran on 2 vCPUs"
-	check_kernel "winlike reboots as often as it is told to, and each time all is as at first" "reboots=3 switches=2" "$pass
+	check_kernel "winlike reboots as often as it is told to, and each time all is as at first" \
+		"reboots=3 switches=2" "$pass
 8 kernel zero=0 user_zero=0
 4 loader clock=right
 1 reboot 1 of 3
 1 reboot 2 of 3
 1 reboot 3 of 3
 4 winlike"
-	check_kernel "threads that are charged with no cycles are counted, and nothing stops" "at=kernel action=stop switches=10" "$pass
+	check_kernel "threads that are charged with no cycles are counted, and nothing stops" \
+		"at=kernel action=stop switches=10" "$pass
 1 kernel zero=0 user_zero=0
 1 kernel zero=5 user_zero=5
 1 loader clock=right
@@ -144,11 +152,14 @@ check_kernels() {
 
 # The loader's point where somebody moves its vCPU: it waits for a character, takes it, and goes on.
 check_hold() {
-	local name="winlike holds where it is told to until something is typed" line output='' wanted
+	local name="winlike holds where it is told to until something is typed" line output='' \
+		wanted
 	mkfifo "$TMP/typed"
 	exec 4<>"$TMP/typed"
-	exec 3< <(exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max -smp 1 -m 256 -nodefaults -display none \
-		-serial stdio -kernel "$ARTIFACTS/guests/winlike.bin" -append "until=loader at=between" <&4)
+	exec 3< <(exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max \
+		-smp 1 -m 256 -nodefaults -display none \
+		-serial stdio -kernel "$ARTIFACTS/guests/winlike.bin" -append \
+		"until=loader at=between" <&4)
 	while read -r -u 3 line; do
 		line=${line%$'\r'}
 		output+=$line$'\n'
@@ -173,20 +184,24 @@ check_hang() {
 	kill "$pid" || status="$status, and the emulator ended"
 	exec 3<&-
 	# more than 128: the time is over
-	if [ "${first%$'\r'}" = "canary verdict=hang" ] && [[ $status =~ ^[0-9]+$ ]] && [ "$status" -gt 128 ]; then
+	if [ "${first%$'\r'}" = "canary verdict=hang" ] && [[ $status =~ ^[0-9]+$ ]] &&
+		[ "$status" -gt 128 ]; then
 		report yes "canary hangs"
 	else
-		report no "canary hangs" "expected its first line and then nothing; got '$first', '$more', status $status"
+		report no "canary hangs" \
+			"expected its first line and then nothing; got '$first', '$more', status $status"
 	fi
 }
 
-# The clock of this guest is its instructions, a microsecond each, so that ten seconds of it are short.
+# The clock of this guest is its instructions, a microsecond each, so that ten seconds of it are
+# short.
 check_wait() {
 	local name="a guest that waits for its vCPUs says so, and waits on" line pid said=0
 	exec 3< <(start_guest canary verdict=wait "virt cpu=max smp=1" -icount shift=10)
 	pid=$!
 	while [ "$said" -lt 3 ] && read -r -u 3 line; do
-		[ "${line%$'\r'}" != "waiting: 0 of 1 vCPUs did what none does" ] || said=$((said + 1))
+		[ "${line%$'\r'}" != "waiting: 0 of 1 vCPUs did what none does" ] ||
+			said=$((said + 1))
 	done
 	kill "$pid" || true
 	exec 3<&-
@@ -204,7 +219,8 @@ check_lines() {
 	# a busy machine may make them wait
 	bad=$(grep -vxE 'waiting: .*|loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=(right|wrong)|kernel vcpu=[0-3] switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
 		<<<"$output" || true)
-	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] || bad+=" (not all 4 vCPUs printed)"
+	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] ||
+		bad+=" (not all 4 vCPUs printed)"
 	if [ -z "$bad" ]; then
 		report yes "$name"
 	else

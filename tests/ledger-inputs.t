@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run --full finds out by itself what a row depends on, so that no row keeps a verdict when something of that changed, and
-# none loses it by anything else. On toy tests.
+# Claim: tests/run --full finds out by itself what a row depends on, so that no row keeps a verdict
+# when something of that changed, and none loses it by anything else. On toy tests.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -37,7 +37,8 @@ modules() {
 	mkdir "$P/tests/lib"
 	echo 'ANSWER = 1' >"$P/tests/lib/answer.py"
 	row one tests/one.py
-	printf '%s\n' "import sys; sys.path.append('$P/tests/lib')" 'import answer' "open('$RAN', 'a').write('one\\n')" \
+	printf '%s\n' "import sys; sys.path.append('$P/tests/lib')" 'import answer' \
+		"open('$RAN', 'a').write('one\\n')" \
 		'print(f"1..1\nok {answer.ANSWER}")' >"$P/tests/one.py"
 	# The second time it reads the bytecode alone.
 	runs 0 '1 of 1 done: complete' one
@@ -203,7 +204,8 @@ worktree() {
 
 check 'a row is run again when a file changed that it opened, and no other row is' opened_files
 check 'so it is when a module changed of which Python read the bytecode' modules
-check 'so it is when a file is there that it looked for, or in a folder that it listed' missing_and_added_files
+check 'so it is when a file is there that it looked for, or in a folder that it listed' \
+	missing_and_added_files
 check 'what cannot be traced depends on all files but the pages' untraced
 check 'so does each row where strace does not work' without_strace
 check 'what is below build/ stands for what it is made of' below_build

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run --full keeps the verdict that a row passed, and no failure, interruption or other way to run it leaves one that does
-# not hold. On toy tests; what a row depends on is ledger-inputs.t.
+# Claim: tests/run --full keeps the verdict that a row passed, and no failure, interruption or other
+# way to run it leaves one that does not hold. On toy tests; what a row depends on is
+# ledger-inputs.t.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -52,7 +53,8 @@ skips() {
 killed() {
 	local pid
 	passes one
-	SET='core alone' passes two "echo \$\$ >$TMP/pid" "while [ -e $TMP/wait ]; do sleep 0.1; done"
+	SET='core alone' passes two "echo \$\$ >$TMP/pid" \
+		"while [ -e $TMP/wait ]; do sleep 0.1; done"
 	touch "$TMP/wait"
 	rm -f "$TMP/pid"
 	"$P/tests/run" --full >"$TMP/run" 2>&1 &
@@ -83,7 +85,8 @@ budget() {
 	passes short
 	passes long
 	passes alone
-	sed -i 's/^long | core | 1 /long | core | 100 /; s/^alone | core /alone | full alone /' "$P/tests/table"
+	sed -i 's/^long | core | 1 /long | core | 100 /; s/^alone | core /alone | full alone /' \
+		"$P/tests/table"
 	BUDGET=50s runs 3 '2 of 3 done, 1 left: the same command again' short alone
 	BUDGET=50s runs 3 '2 of 3 done, 1 left: the same command again'
 	says 'nothing fits BUDGET=50s: long is expected to take 100 s'
@@ -100,7 +103,8 @@ force() {
 	runs 0 '2 of 2 done: complete' one two
 	FORCE=1 runs 0 '2 of 2 done: complete' one two
 	FORCE=1 ONLY=one runs 0 '2 of 2 done: complete' one
-	FORCE=1 BUDGET=9m run_ends 2 'run: error: FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows' --full
+	FORCE=1 BUDGET=9m run_ends 2 \
+		'run: error: FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows' --full
 	# One that was good is not any more: the old verdict must not outlive it.
 	touch "$TMP/broken"
 	toy one "[ ! -e $TMP/broken ] || printf 'not '" 'echo ok 1' 'echo 1..1'

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: libvirt-pmu-hybrid builds, from its own source package too; dpkg installs it into a toy root, where libvirt's list of Arm features
-# has pmu-hybrid from then on, whatever libvirt is upgraded to, and is the distribution's again when the package is gone.
+# Claim: libvirt-pmu-hybrid builds, from its own source package too; dpkg installs it into a toy
+# root, where libvirt's list of Arm features has pmu-hybrid from then on, whatever libvirt is
+# upgraded to, and is the distribution's again when the package is gone.
 #
-# The libvirt there is a package of one file. Its list is that of the emulated host's Debian, or one that others have added names to.
+# The libvirt there is a package of one file. Its list is that of the emulated host's Debian, or one
+# that others have added names to.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -24,7 +26,8 @@ make_libvirt() {
 	local root=$TMP/libvirt-$1
 	mkdir -p "$root/DEBIAN" "$root/${LIST%/*}"
 	cp "$2" "$root/$LIST"
-	printf '%s\n' 'Package: libvirt-common' "Version: $1" 'Architecture: all' 'Maintainer: toy <toy@packages.invalid>' \
+	printf '%s\n' 'Package: libvirt-common' "Version: $1" 'Architecture: all' \
+		'Maintainer: toy <toy@packages.invalid>' \
 		'Description: toy' >"$root/DEBIAN/control"
 	dpkg-deb --build --root-owner-group "$root" "$TMP/libvirt-$1.deb" >/dev/null
 }
@@ -43,12 +46,14 @@ make_stand_ins() {
 }
 
 toy_dpkg() {
-	PATH=$TMP/bin:$PATH fakeroot dpkg --root="$TMP/root" --force-script-chrootless,not-root,unsafe-io "$@" 2>&1
+	PATH=$TMP/bin:$PATH fakeroot dpkg --root="$TMP/root" \
+		--force-script-chrootless,not-root,unsafe-io "$@" 2>&1
 }
 
 before_each() {
 	rm -rf "$TMP/root" "$TMP/asked"
-	mkdir -p "$TMP/root/var/lib/dpkg/info" "$TMP/root/var/lib/dpkg/updates" "$TMP/root/var/log" "$TMP/root/run/systemd/system"
+	mkdir -p "$TMP/root/var/lib/dpkg/info" "$TMP/root/var/lib/dpkg/updates" \
+		"$TMP/root/var/log" "$TMP/root/run/systemd/system"
 	touch "$TMP/root/var/lib/dpkg/status" "$TMP/root/var/lib/dpkg/available" "$TMP/asked"
 	toy_dpkg --install "$TMP/libvirt-1.deb"
 }
@@ -87,14 +92,16 @@ installs() {
 	toy_dpkg --install "$DEB"
 	expect_list "$TMP/list"
 	cmp "$TMP/root/$LIST.distrib" "$TMP/list"
-	grep -q '^/sys/bus/event_source/devices/ r,$' "$TMP/root/etc/apparmor.d/abstractions/libvirt-qemu.d/$NAME"
+	grep -q '^/sys/bus/event_source/devices/ r,$' \
+		"$TMP/root/etc/apparmor.d/abstractions/libvirt-qemu.d/$NAME"
 }
 
 as_the_patch() {
 	cp "$TMP/list" "$TMP/arm_features.xml"
 	patch --quiet -d "$TMP" -p3 <"${PATCH[0]}"
 	toy_dpkg --install "$DEB"
-	diff "$TMP/arm_features.xml" <(grep -v ' made of arm_features.xml.distrib by the package ' "$TMP/root/$LIST")
+	diff "$TMP/arm_features.xml" <(grep -v ' made of arm_features.xml.distrib by the package ' \
+		"$TMP/root/$LIST")
 }
 
 upgraded() {
@@ -142,7 +149,8 @@ goes() {
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
 	toy_dpkg "$1" "$NAME"
 	[ "$1" != --remove ] || toy_dpkg --purge "$NAME"
-	diff <(echo "$before") <(cd "$TMP/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+	diff <(echo "$before") <(cd "$TMP/root" &&
+		find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
 	[ -z "$(dpkg-divert --root "$TMP/root" --list)" ]
 	[ -z "$(find "$TMP/root" -name '*pmu-hybrid*')" ]
 }
@@ -155,7 +163,8 @@ removal_fails() {
 	cmp "$TMP/root/$LIST" "$TMP/list"
 	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$list" remove
 	cmp "$TMP/root/$LIST" "$TMP/list"
-	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$TMP/root/var/lib/dpkg/info/$NAME.postinst" abort-remove
+	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot \
+		"$TMP/root/var/lib/dpkg/info/$NAME.postinst" abort-remove
 	expect_list "$TMP/list"
 }
 
@@ -178,7 +187,8 @@ make_lists() {
 	debugfs -R "dump /$LIST $TMP/list" "$ARTIFACTS/rootfs.img" 2>/dev/null
 	[ -s "$TMP/list" ] || die "the emulated host's system has no /$LIST; run 'make host'"
 	# others' names: after the last one, before the first one
-	sed "s|^</cpus>|  <!-- Memory tagging -->\n  <feature name='mte'/>\n\n&|" "$TMP/list" >"$TMP/grown-end"
+	sed "s|^</cpus>|  <!-- Memory tagging -->\n  <feature name='mte'/>\n\n&|" \
+		"$TMP/list" >"$TMP/grown-end"
 	sed "s|^<cpus>|&\n\n  <!-- Debug -->\n  <feature name='pmu'/>\n  <feature name='kvm-steal-time'/>|" "$TMP/list" >"$TMP/grown-start"
 	sed "s|^</cpus>|  <feature name='pmu-hybrid'/>\n&|" "$TMP/list" >"$TMP/has-it"
 	sed "/^<\/cpus>/d" "$TMP/list" >"$TMP/unreadable"
@@ -200,14 +210,17 @@ main() {
 	check 'the package builds' builds
 	DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
 	check 'its source package builds the same, to the byte' rebuilds
-	check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" "$BUILD/packages/$NAME"_*.dsc
-	check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' installs
+	check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" \
+		"$BUILD/packages/$NAME"_*.dsc
+	check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' \
+		installs
 	check 'the list is as the patch for libvirt makes it' as_the_patch
 	check 'an upgrade of libvirt whose list has grown at its end' upgraded 2 grown-end
 	check 'an upgrade of libvirt whose list has grown at its start' upgraded 5 grown-start
 	check 'an upgrade to a libvirt that knows pmu-hybrid' upgraded 3 has-it
 	check 'an upgrade to a list that is none is told of, and mended by the next one' unreadable
-	check 'the daemon that runs is restarted when the list has changed, and only then' no_need_to_restart
+	check 'the daemon that runs is restarted when the list has changed, and only then' \
+		no_need_to_restart
 	check 'with SELinux it says which boolean is off' hints
 	check 'removed and purged, it leaves nothing' goes --remove 1
 	check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2

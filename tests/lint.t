@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays below 300 lines a file. Subjects of commits
-# are `area: imperative`, in at most 72 columns, and pages have one width.
+# Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays
+# below 300 lines a file. Subjects of commits are `area: imperative`, in at most 72 columns, and
+# pages have one width.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -18,13 +19,17 @@ NO_IMPERATIVE='a|an|the|adds|added|fixes|fixed|makes|more|new|no|our|what|when|w
 list_with_shebang() {
 	# awk's variables, not the shell's
 	# shellcheck disable=SC2016
-	git ls-files -z | xargs -0 awk -v want="$1" 'FNR == 1 { if ($0 ~ "^#!.*" want) print FILENAME; nextfile }'
+	git ls-files -z | xargs -0 awk -v want="$1" \
+		'FNR == 1 { if ($0 ~ "^#!.*" want) print FILENAME; nextfile }'
 }
 
-# Patches, upstream's own formats and a fuzzer's inputs have no room for one; JSON has no comments; the licence text is no program.
+# Patches, upstream's own formats and a fuzzer's inputs have no room for one; JSON has no comments;
+# the licence text is no program.
 find_without_spdx() {
 	local found
-	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' ':!.shellcheckrc' ':!tests/fuzz/corpus' ':!tests/fuzz/tool-corpus' ':!packages/*copyright' |
+	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' \
+		':!.shellcheckrc' ':!tests/fuzz/corpus' ':!tests/fuzz/tool-corpus' \
+		':!packages/*copyright' |
 		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
 	echo "$found"
 	[ -z "$found" ]
@@ -36,11 +41,13 @@ find_long_shell() {
 
 # Reads lines "COMMIT SUBJECT", prints those with a fault.
 find_bad_subjects() {
-	local commit subject fault found=0 form="^($AREAS): [a-z]+ [^ ]" noun="^[a-z]+: ($NO_IMPERATIVE) "
+	local commit subject fault found=0 form="^($AREAS): [a-z]+ [^ ]" \
+		noun="^[a-z]+: ($NO_IMPERATIVE) "
 	while read -r commit subject; do
 		fault=
 		[ ${#subject} -le 72 ] || fault="${#subject} columns, the limit is 72"
-		[[ $subject =~ $form ]] || fault="not '$AREAS', a colon and an imperative in lower case"
+		[[ $subject =~ $form ]] ||
+			fault="not '$AREAS', a colon and an imperative in lower case"
 		[[ ! $subject =~ $noun ]] || fault="the first word after the area is no imperative"
 		[[ $subject != *. ]] || fault="a full stop at the end"
 		[ -z "$fault" ] || { echo "$commit $subject: $fault"; found=1; }

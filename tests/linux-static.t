@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and its documentation for Sphinx.
-# With the argument coccicheck: for the kernel's own semantic patches, which take minutes.
+# Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and
+# its documentation for Sphinx. With the argument coccicheck: for the kernel's own semantic patches,
+# which take minutes.
 #
 # And the fixes, which are mailed as series of their own, are fixes alone.
 #
-# What upstream's own lines are warned of is left out by comparing with the pristine tree. checkpatch is in the row series/linux.
+# What upstream's own lines are warned of is left out by comparing with the pristine tree.
+# checkpatch is in the row series/linux.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -15,28 +17,33 @@ set -euo pipefail
 STOCK=$BUILD/linux-stock
 SERIES=$BUILD/linux
 
-# changed PATTERN...: the series' files that match, but for programs of tools/, which has its own rules
+# changed PATTERN...: the series' files that match, but for programs of tools/, which has its own
+# rules
 changed() {
 	git -C "$SERIES" diff --name-only --diff-filter=d base -- "$@" ':!tools'
 }
 
-# In a folder of its own: W=1 is another command line, which would have the host's kernels built again.
+# In a folder of its own: W=1 is another command line, which would have the host's kernels built
+# again.
 kmake() {
 	local tree=$1
 	shift
-	make -s -C "$tree" O=obj-static ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc' "$@"
+	make -s -C "$tree" O=obj-static ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
+		CC='ccache aarch64-linux-gnu-gcc' "$@"
 }
 
 prepare_objects() {
 	local tree
 	for tree in "$STOCK" "$SERIES"; do
 		mkdir -p "$tree/obj-static"
-		cmp -s "$tree/obj-host/.config" "$tree/obj-static/.config" || cp "$tree/obj-host/.config" "$tree/obj-static/.config"
+		cmp -s "$tree/obj-host/.config" "$tree/obj-static/.config" ||
+			cp "$tree/obj-host/.config" "$tree/obj-static/.config"
 		kmake "$tree" -j"$(nproc)" olddefconfig prepare
 	done
 }
 
-# Debian 12's sparse is older than the keyword. The objects go first: make tells warnings only of what it makes.
+# Debian 12's sparse is older than the keyword. The objects go first: make tells warnings only of
+# what it makes.
 compile() {
 	local objects=("${OBJECTS[@]/#/$1/obj-static/}")
 	rm -f "${objects[@]}"
@@ -52,12 +59,15 @@ coccicheck() {
 	cd "$1"
 	rm -rf "$TMP/coccicheck"
 	mkdir "$TMP/coccicheck"
-	printf '%s\n' "${OBJECTS[@]%.o}" | C=2 MODE=report srctree=. objtree=. LINUXINCLUDE='-I./arch/arm64/include -I./include' \
-		xargs -P "$(nproc)" -I @ sh -c "scripts/coccicheck @.c >'$TMP/coccicheck/'\$(basename @) 2>&1" || return
+	printf '%s\n' "${OBJECTS[@]%.o}" | C=2 MODE=report srctree=. objtree=. \
+		LINUXINCLUDE='-I./arch/arm64/include -I./include' \
+		xargs -P "$(nproc)" -I @ sh -c \
+		"scripts/coccicheck @.c >'$TMP/coccicheck/'\$(basename @) 2>&1" || return
 	cat "$TMP/coccicheck"/*
 }
 
-# adds_nothing CHECK: it has nothing to say of the series' tree that it does not say of the pristine one, wherever the lines are
+# adds_nothing CHECK: it has nothing to say of the series' tree that it does not say of the pristine
+# one, wherever the lines are
 adds_nothing() {
 	local tree
 	for tree in "$STOCK" "$SERIES"; do
@@ -65,7 +75,8 @@ adds_nothing() {
 			tail -n 20 "$TMP/raw"
 			return 1
 		}
-		sed -E 's/:[0-9]+(:[0-9]+)?//g' "$TMP/raw" | grep -iE 'warning|error' | sort >"$TMP/${tree##*/}" || true
+		sed -E 's/:[0-9]+(:[0-9]+)?//g' "$TMP/raw" | grep -iE 'warning|error' |
+			sort >"$TMP/${tree##*/}" || true
 	done
 	# Something is said of these very files in the pristine tree: the check works.
 	[ -s "$TMP/linux-stock" ]
@@ -76,8 +87,10 @@ adds_nothing() {
 # The pages are built from nothing: Sphinx tells warnings only of what it reads.
 render_pages() {
 	local folders page
-	folders=$(printf '%s\n' "${PAGES[@]}" | sed -E 's|^Documentation/([^/]+/[^/]+)/.*|\1|' | sort -u | paste -sd ' ')
-	make -s -C "$SERIES" O="$TMP/pages" SPHINXBUILD=sphinx-build SPHINXDIRS="$folders" htmldocs >"$TMP/sphinx" 2>&1 || {
+	folders=$(printf '%s\n' "${PAGES[@]}" | sed -E 's|^Documentation/([^/]+/[^/]+)/.*|\1|' |
+		sort -u | paste -sd ' ')
+	make -s -C "$SERIES" O="$TMP/pages" SPHINXBUILD=sphinx-build SPHINXDIRS="$folders" \
+		htmldocs >"$TMP/sphinx" 2>&1 || {
 		cat "$TMP/sphinx"
 		return 1
 	}
@@ -91,21 +104,27 @@ render_pages() {
 	done
 }
 
-# Whoever maintains an older kernel takes the patches with Fixes:, and no other is among them. Perf's can go to perf alone.
+# Whoever maintains an older kernel takes the patches with Fixes:, and no other is among them.
+# Perf's can go to perf alone.
 fixes_are_apart() {
 	local subject fixes in_front=1 feature
 	feature=$(sed -n 's/^First-patch: //p' "$TOP/linux/mail/3-mode.md")
-	git -C "$SERIES" log --reverse --format='%s%x09%(trailers:key=Fixes,valueonly,separator=%x20)' ':/^overlay: new files..series' >"$TMP/log"
+	git -C "$SERIES" log --reverse \
+		--format='%s%x09%(trailers:key=Fixes,valueonly,separator=%x20)' \
+		':/^overlay: new files..series' >"$TMP/log"
 	while IFS=$'\t' read -r subject fixes; do
 		[ "$subject" != "$feature" ] || in_front=
-		if [[ -n $in_front && ! $fixes =~ ^[0-9a-f]{12}' ("' ]] || [[ -z $in_front && -n $fixes ]]; then
+		if [[ -n $in_front && ! $fixes =~ ^[0-9a-f]{12}' ("' ]] ||
+			[[ -z $in_front && -n $fixes ]]; then
 			echo "$subject: Fixes: ${fixes:-nothing}"
 		fi
 	done <"$TMP/log" | tee "$TMP/misplaced"
 	[ ! -s "$TMP/misplaced" ]
 	grep -qxF "$feature$(printf '\t')" "$TMP/log"
-	git -C "$SERIES" log --format=%s base..series -- drivers/perf | diff - <(head -n 1 "$TMP/log" | cut -f1)
-	[ "$(git -C "$SERIES" show --format= --name-only ':/^perf: arm_pmu: ')" = drivers/perf/arm_pmu.c ]
+	git -C "$SERIES" log --format=%s base..series -- drivers/perf |
+		diff - <(head -n 1 "$TMP/log" | cut -f1)
+	[ "$(git -C "$SERIES" show --format= --name-only ':/^perf: arm_pmu: ')" = \
+		drivers/perf/arm_pmu.c ]
 }
 
 quick_checks() {
@@ -114,7 +133,8 @@ quick_checks() {
 	export CCACHE_DIR=$CACHE/ccache
 	mapfile -t DOCUMENTED < <(changed '*.[ch]')
 	mapfile -t PAGES < <(changed '*.rst')
-	[ ${#PAGES[@]} -gt 0 ] || die "the series in $SERIES changes no page of the documentation; run 'make trees'"
+	[ ${#PAGES[@]} -gt 0 ] ||
+		die "the series in $SERIES changes no page of the documentation; run 'make trees'"
 	prepare_objects >&2
 	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile
 	check "kernel-doc" adds_nothing read_kernel_doc

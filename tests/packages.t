@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the kernel package builds, from a small configuration, and is well-formed. tests/full/packages.t builds the others, and installs
-# all of them.
+# Claim: the kernel package builds, from a small configuration, and is well-formed.
+# tests/full/packages.t builds the others, and installs all of them.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -25,7 +25,8 @@ find_deb() {
 holds_kernel() {
 	local file
 	dpkg-deb --extract "$(find_deb)" "$TMP/root"
-	for file in "boot/vmlinuz-$RELEASE" "boot/System.map-$RELEASE" "lib/modules/$RELEASE/modules.dep"; do
+	for file in "boot/vmlinuz-$RELEASE" "boot/System.map-$RELEASE" \
+		"lib/modules/$RELEASE/modules.dep"; do
 		[ -s "$TMP/root/$file" ] || { echo "no $file"; return 1; }
 	done
 	grep -qx 'CONFIG_KVM=y' "$TMP/root/boot/config-$RELEASE"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: when Debian does not serve the pinned version any more, another point release of the same upstream series takes its place and
-# that is told; when there is none, one error lists what is served and what to set. Toy packages, from a mirror that is a folder.
+# Claim: when Debian does not serve the pinned version any more, another point release of the same
+# upstream series takes its place and that is told; when there is none, one error lists what is
+# served and what to set. Toy packages, from a mirror that is a folder.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -22,7 +23,8 @@ put_linux() {
 	mkdir -p "$root/DEBIAN" "$root/usr/src" "$TMP/$package"
 	echo "$version" >"$TMP/$package/version"
 	tar -C "$TMP" -cJf "$root/usr/src/$package.tar.xz" "$package"
-	printf '%s\n' "Package: $package" "Version: $version" 'Architecture: all' 'Maintainer: toy <toy@localhost>' 'Description: toy' \
+	printf '%s\n' "Package: $package" "Version: $version" 'Architecture: all' \
+		'Maintainer: toy <toy@localhost>' 'Description: toy' \
 		>"$root/DEBIAN/control"
 	mkdir -p "$POOL"
 	dpkg-deb --build --root-owner-group "$root" "$POOL" >/dev/null
@@ -47,10 +49,12 @@ publish() {
 	local suite=$MIRROR/dists/$1 file
 	rm -rf "$suite"
 	mkdir -p "$suite/main/binary-$ARCH" "$suite/main/source"
-	(cd "$MIRROR" && dpkg-scanpackages --multiversion pool >"$suite/main/binary-$ARCH/Packages" 2>/dev/null &&
+	(cd "$MIRROR" && dpkg-scanpackages --multiversion \
+		pool >"$suite/main/binary-$ARCH/Packages" 2>/dev/null &&
 		dpkg-scansources pool >"$suite/main/source/Sources" 2>/dev/null)
 	{
-		printf '%s\n' 'Origin: Debian' "Suite: $1" "Codename: $1" "Architectures: $ARCH all" 'Components: main' \
+		printf '%s\n' 'Origin: Debian' "Suite: $1" "Codename: $1" \
+			"Architectures: $ARCH all" 'Components: main' \
 			'Date: Sat, 01 Jan 2000 00:00:00 UTC' 'SHA256:'
 		(cd "$suite" && for file in main/*/*; do
 			echo " $(sha256sum <"$file" | cut -d' ' -f1) $(stat -c %s "$file") $file"
@@ -70,9 +74,11 @@ nothing_left() {
 	[ -z "$(find "$PROJECT/build" -maxdepth 1 -name '*.new.*')" ]
 }
 
-# The mirror's lists have no signature, and the project's apt is to take them here; all else is apt's own.
+# The mirror's lists have no signature, and the project's apt is to take them here; all else is
+# apt's own.
 trees() {
-	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR VPMU_CACHE=$TMP/cache "$PROJECT/scripts/trees" "$@"
+	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR VPMU_CACHE=$TMP/cache \
+		"$PROJECT/scripts/trees" "$@"
 }
 
 # pin VARIABLE=VALUE...
@@ -116,7 +122,8 @@ wrong_digest() {
 	put_linux linux-source-7.3 7.3.4-1~bpo13+1
 	pin "LINUX_SHA256=${LINUX_SHA256//7/8}"
 	publish trixie-backports
-	fails_with 'linux-source-7.3 7.3.4-1~bpo13+1 has not the digest that upstream.conf pins' trees linux
+	fails_with 'linux-source-7.3 7.3.4-1~bpo13+1 has not the digest that upstream.conf pins' \
+		trees linux
 }
 
 next_linux() {
@@ -128,7 +135,8 @@ next_linux() {
 	digest=$(digest_of "$POOL"/linux-source-7.3_7.3.10-*.deb)
 	publish trixie-backports
 	trees linux 2>"$TMP/err"
-	expect_words 'WARNING: linux 7.3.10-2~bpo13+1 is taken in place of 7.3.4-1~bpo13+1' "sha256: $digest" "LINUX_VERSION=7.3.10 " \
+	expect_words 'WARNING: linux 7.3.10-2~bpo13+1 is taken in place of 7.3.4-1~bpo13+1' \
+		"sha256: $digest" "LINUX_VERSION=7.3.10 " \
 		'LINUX_PACKAGE_VERSION=7.3.10-2~bpo13+1 ' "LINUX_SHA256=$digest"
 	[ "$(cat "$PROJECT/build/linux/version")" = 7.3.10-2~bpo13+1 ]
 	[ "$(git -C "$PROJECT/build/linux" log -1 --format=%s base)" = 'base: linux 7.3.10' ]
@@ -145,7 +153,8 @@ next_linux() {
 stale_lists() {
 	put_linux linux-source-7.3 7.3.4-1~bpo13+1
 	publish trixie-backports
-	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf "$ARCH" trixie-backports
+	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf "$ARCH" \
+		trixie-backports
 	rm -r "$POOL"
 	put_linux linux-source-7.3 7.3.6-1~bpo13+1
 	publish trixie-backports
@@ -158,7 +167,8 @@ next_qemu() {
 	put_qemu 1:11.1.3+ds-1
 	publish sid
 	trees qemu 2>"$TMP/err"
-	expect_words 'WARNING: qemu 1:10.2.4+ds-2 is taken in place of 1:10.2.2+ds-1' "sha256: $(digest_of "$POOL/qemu_10.2.4+ds-2.dsc")"
+	expect_words 'WARNING: qemu 1:10.2.4+ds-2 is taken in place of 1:10.2.2+ds-1' \
+		"sha256: $(digest_of "$POOL/qemu_10.2.4+ds-2.dsc")"
 	[ "$(cat "$PROJECT/build/qemu/version")" = 1:10.2.4+ds-2 ]
 }
 
@@ -179,16 +189,19 @@ other_linux() {
 	put_linux linux-source-6.12 6.12.90-1
 	publish trixie-backports
 	fails_with 'does not serve linux-source-7.3 7.3.4-1~bpo13+1, nor another release of 7.3; it serves:' trees linux
-	expect_words '  linux-source-7.4 7.4.1-1~bpo13+1' '  linux-source-6.12 6.12.90-1' 'LINUX_TREE=' 'DEBIAN_MIRROR='
+	expect_words '  linux-source-7.4 7.4.1-1~bpo13+1' '  linux-source-6.12 6.12.90-1' \
+		'LINUX_TREE=' 'DEBIAN_MIRROR='
 	expect_without LINUX_BASE
 }
 
 # A base is named when its suite has it, and not otherwise.
 other_qemu() {
 	mkdir -p "$PROJECT/qemu/bases/stable" "$PROJECT/qemu/bases/gone"
-	printf '%s\n' QEMU_VERSION=10.0.13 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:10.0.13+ds-0 QEMU_SUITE=trixie QEMU_SHA256=0 \
+	printf '%s\n' QEMU_VERSION=10.0.13 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:10.0.13+ds-0 \
+		QEMU_SUITE=trixie QEMU_SHA256=0 \
 		>"$PROJECT/qemu/bases/stable/pins"
-	printf '%s\n' QEMU_VERSION=9.1.0 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:9.1.0-1 QEMU_SUITE=trixie QEMU_SHA256=0 \
+	printf '%s\n' QEMU_VERSION=9.1.0 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:9.1.0-1 \
+		QEMU_SUITE=trixie QEMU_SHA256=0 \
 		>"$PROJECT/qemu/bases/gone/pins"
 	put_qemu 1:10.0.14+ds-0
 	publish trixie
@@ -196,14 +209,16 @@ other_qemu() {
 	rm "$POOL"/qemu_10.0*
 	publish sid
 	fails_with 'sid does not serve qemu 1:10.2.2+ds-1, nor another release of 10.2; it serves:' trees qemu
-	expect_words '  qemu 1:11.1.3+ds-1' 'QEMU_TREE=' '  QEMU_BASE=stable in upstream.conf, for 1:10.0.14+ds-0 of trixie'
+	expect_words '  qemu 1:11.1.3+ds-1' 'QEMU_TREE=' \
+		'  QEMU_BASE=stable in upstream.conf, for 1:10.0.14+ds-0 of trixie'
 	expect_without QEMU_BASE=gone
 }
 
 # What the emulator and the firmware are taken by.
 take_served() {
 	local conf
-	conf=$(PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf "$ARCH" trixie)
+	conf=$(PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf \
+		"$ARCH" trixie)
 	# shellcheck disable=SC2016 # the other shell's
 	bash -c 'set -euo pipefail; . "$1/scripts/lib.sh"; . "$1/scripts/lib-pins.sh"; take_served "${@:2}"' take-served "$PROJECT" "$conf" "$@"
 }
@@ -214,8 +229,10 @@ package_file() {
 	publish trixie
 	[ "$(take_served firmware 2025.02-9 trixie FIRMWARE_VERSION 2>"$TMP/err")" = 2025.02-9 ]
 	expect_without WARNING
-	[ "$(take_served firmware 2025.02-8+deb13u1 trixie FIRMWARE_VERSION 2>"$TMP/err")" = 2025.02-10 ]
-	expect_words 'WARNING: firmware 2025.02-10 is taken in place of 2025.02-8+deb13u1' 'FIRMWARE_VERSION=2025.02-10'
+	[ "$(take_served firmware 2025.02-8+deb13u1 trixie FIRMWARE_VERSION 2>"$TMP/err")" = \
+		2025.02-10 ]
+	expect_words 'WARNING: firmware 2025.02-10 is taken in place of 2025.02-8+deb13u1' \
+		'FIRMWARE_VERSION=2025.02-10'
 	fails_with 'trixie does not serve firmware 2024.11-1, nor another release of 2024.11; it serves:' \
 		take_served firmware 2024.11-1 trixie FIRMWARE_VERSION
 	expect_words '  firmware 2025.02-10' '  firmware 2025.02-9'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: whatever sysfs holds, the topology reader and the choice of the QEMU series make no wrong access, leak nothing and contradict
-# themselves nowhere: their unit test and a fuzzer, both under AddressSanitizer and UndefinedBehaviorSanitizer.
+# Claim: whatever sysfs holds, the topology reader and the choice of the QEMU series make no wrong
+# access, leak nothing and contradict themselves nowhere: their unit test and a fuzzer, both under
+# AddressSanitizer and UndefinedBehaviorSanitizer.
 #
 #   tests/qemu-fuzz.t [INPUTS SEED]     another number of inputs, drawn from another seed
 #
@@ -15,7 +16,8 @@ set -euo pipefail
 . "$TOP/tests/fuzz.sh"
 
 SOURCE=$BUILD/qemu
-# QEMU's base library and generated headers are those of its unit tests; what of it gets our sets and texts is sanitized, too.
+# QEMU's base library and generated headers are those of its unit tests; what of it gets our sets
+# and texts is sanitized, too.
 OBJECTS=$BUILD/qemu-unit
 FUZZER=$BUILD/tests/fuzz-host-pmu
 
@@ -29,7 +31,8 @@ sanitized() {
 		"-fsanitize=$sanitizers" -fno-sanitize-recover=all \
 		-D_GNU_SOURCE -iquote "$OBJECTS" -iquote "$SOURCE" -iquote "$SOURCE/include" \
 		-iquote "$SOURCE/host/include/generic" -I"$OBJECTS" \
-		-o "$output" "$@" "$SOURCE"/{target/arm/host-pmu,util/bitmap,util/cutils}.c "$OBJECTS/libqemuutil.a" "${flags[@]}" -lm
+		-o "$output" "$@" "$SOURCE"/{target/arm/host-pmu,util/bitmap,util/cutils}.c \
+		"$OBJECTS/libqemuutil.a" "${flags[@]}" -lm
 }
 
 # The test of unreadable files is one of ordinary users; as root it says that it was skipped.
@@ -56,7 +59,8 @@ main() {
 	"$TOP/scripts/build-qemu" --unit-tests >/dev/null
 	check "unit test under ASan and UBSan" unit_test
 	build_fuzzer
-	check "fuzzed with $inputs inputs of seed $seed" fuzz "$TOP/tests/fuzz/corpus" 1024 -runs="$inputs" -seed="$seed"
+	check "fuzzed with $inputs inputs of seed $seed" fuzz "$TOP/tests/fuzz/corpus" 1024 \
+		-runs="$inputs" -seed="$seed"
 	finish
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the unit tests that the QEMU series adds pass on the machine that builds them, whatever its architecture. No caller drops the
-# reason why the VM does not start: the sources are searched for that, as nothing here compiles Cocoa. MAINTAINERS has us for each new file.
+# Claim: the unit tests that the QEMU series adds pass on the machine that builds them, whatever its
+# architecture. No caller drops the reason why the VM does not start: the sources are searched for
+# that, as nothing here compiles Cocoa. MAINTAINERS has us for each new file.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -9,7 +10,8 @@ set -euo pipefail
 COUNT=0
 FAILED=0
 
-# Numbers the tests of all programs in one row. A program that dies is a failed test, whatever it has printed.
+# Numbers the tests of all programs in one row. A program that dies is a failed test, whatever it
+# has printed.
 run_program() {
 	local program=$1 line numbered status=0
 	"$program" --tap -k >"$TMP/out" 2>&1 || status=$?
@@ -50,8 +52,10 @@ find_dropped_errors() {
 find_unmaintained() {
 	local file who
 	who=$(git -C "$BUILD/qemu" log -1 --format=%ae series)
-	git -C "$BUILD/qemu" show --name-only --format= ':/^overlay: new files' | while IFS= read -r file; do
-		(cd "$BUILD/qemu" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --no-l -f "$file" </dev/null) | grep -F "$who" >/dev/null ||
+	git -C "$BUILD/qemu" show --name-only --format= ':/^overlay: new files' |
+		while IFS= read -r file; do
+		(cd "$BUILD/qemu" && perl scripts/get_maintainer.pl --no-git --no-git-fallback \
+			--no-l -f "$file" </dev/null) | grep -F "$who" >/dev/null ||
 			echo "$file"
 	done
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run counts what tests print, lets nothing that went wrong pass as green, and names the way to each failure. On toy tests.
+# Claim: tests/run counts what tests print, lets nothing that went wrong pass as green, and names
+# the way to each failure. On toy tests.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -20,7 +21,8 @@ all_passed() {
 }
 
 one_failed() {
-	toy bad 'echo 1..3' 'echo "ok 1 - a"' 'echo "not ok 2 - the frobnicator"' 'echo "# expected 1, got 2"' 'echo why >&2' \
+	toy bad 'echo 1..3' 'echo "ok 1 - a"' 'echo "not ok 2 - the frobnicator"' \
+		'echo "# expected 1, got 2"' 'echo why >&2' \
 		'echo "ok 3 - c"' 'exit 1'
 	tap good 1..1 'ok 1'
 	run_ends 1 '3 passed, 1 failed, 0 skipped'
@@ -89,8 +91,10 @@ not_executable() {
 
 ran_too_long() {
 	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep infinity' 'echo "ok 2"'
-	VPMU_TIMEOUT_FACTOR='' VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' '1 passed, 2 failed, 0 skipped'
-	VPMU_TIMEOUT_FACTOR=1.5 VPMU_TEST_TIME_LIMIT=4 fails_as 'ran longer than 6 s' '1 passed, 2 failed, 0 skipped'
+	VPMU_TIMEOUT_FACTOR='' VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' \
+		'1 passed, 2 failed, 0 skipped'
+	VPMU_TIMEOUT_FACTOR=1.5 VPMU_TEST_TIME_LIMIT=4 fails_as 'ran longer than 6 s' \
+		'1 passed, 2 failed, 0 skipped'
 }
 
 skips() {
@@ -126,7 +130,8 @@ bad_list() {
 
 # meets NAME OTHER: a test that passes when the other one runs at the same time
 meets() {
-	toy "$1" "touch $TMP/$1" 'echo 1..1' "timeout ${3:-$WAIT} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
+	toy "$1" "touch $TMP/$1" 'echo 1..1' \
+		"timeout ${3:-$WAIT} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
 		'echo ok 1'
 }
 
@@ -144,7 +149,8 @@ together() {
 alone() {
 	toy one "touch $TMP/one" 'sleep 1' "rm $TMP/one" 'echo 1..1' 'echo ok 1'
 	toy three "touch $TMP/three" 'sleep 1' "rm $TMP/three" 'echo 1..1' 'echo ok 1'
-	SET='core alone' toy two 'sleep 0.5' 'echo 1..1' "! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
+	SET='core alone' toy two 'sleep 0.5' 'echo 1..1' \
+		"! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
 	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
 	sed -i 's/core alone/core/' "$P/tests/table"
 	sed -i 's/^sleep 1$/sleep 5/' "$P"/tests/{one,three}.t
@@ -154,7 +160,8 @@ alone() {
 # The test's own trap must have run, and its child be gone, when the harness is ended.
 interrupted() {
 	local pid status=0
-	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" 'sleep infinity & child=$!' "echo \$child >$TMP/child" 'wait'
+	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" \
+		'sleep infinity & child=$!' "echo \$child >$TMP/child" 'wait'
 	rm -f "$TMP/cleaned" "$TMP/child"
 	"$P/tests/run" >"$TMP/run" 2>&1 &
 	pid=$!
@@ -168,7 +175,8 @@ interrupted() {
 }
 
 check 'passed tests are counted, their TAP is kept' all_passed
-check 'a failed test is shown with its diagnostics, its logs and the command that reruns it' one_failed
+check 'a failed test is shown with its diagnostics, its logs and the command that reruns it' \
+	one_failed
 check 'a program without a plan fails' no_plan
 check 'a program that ends before its plan fails' short_plan
 check 'a program that prints a number twice fails' same_number

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: for a base that upstream.conf selects a series has pins and patches of its own, and the rest in common. On toy trees.
+# Claim: for a base that upstream.conf selects a series has pins and patches of its own, and the
+# rest in common. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -11,7 +12,8 @@ choose() {
 	sed -i "s/^LINUX_BASE=.*/LINUX_BASE=$1/" "$P/upstream.conf"
 }
 
-# An older release, on which one patch has to be another, the second is not needed, and its new file neither
+# An older release, on which one patch has to be another, the second is not needed, and its new file
+# neither
 before_each() {
 	rm -rf "$P" "$TMP/older"
 	cp -a "$TMP/template" "$P"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series check fails on each fault that it is there for, and scripts/series mail makes a series that plain git am
-# turns into the tree of branch series, each commit whole on its own. On toy trees.
+# Claim: scripts/series check fails on each fault that it is there for, and scripts/series mail
+# makes a series that plain git am turns into the tree of branch series, each commit whole on its
+# own. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -86,7 +87,8 @@ finds_upstream_among_new_files() {
 # As a contributor's own git would store it.
 add_patch() {
 	commit "$@"
-	GIT_CONFIG_GLOBAL=/dev/null tree_git format-patch -q -N --zero-commit --no-signature --full-index --no-stat --start-number 3 -o "$P/linux/patches" HEAD^
+	GIT_CONFIG_GLOBAL=/dev/null tree_git format-patch -q -N --zero-commit --no-signature \
+		--full-index --no-stat --start-number 3 -o "$P/linux/patches" HEAD^
 }
 
 finds_patched_new_file() {
@@ -124,14 +126,18 @@ mails() {
 	series mail linux
 	am_onto_base
 	[ "$(tree_git rev-parse 'series^{tree}')" = "$(git -C "$c" rev-parse 'HEAD^{tree}')" ]
-	git -C "$c" log --format='%s, %an, %ai' -1 | diff - <(echo 'odd: chänge ä, Jörg Åström, 2020-02-03 04:05:06 +0530')
+	git -C "$c" log --format='%s, %an, %ai' -1 |
+		diff - <(echo 'odd: chänge ä, Jörg Åström, 2020-02-03 04:05:06 +0530')
 	# Each file with the patch that claims it.
-	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD^ | diff - <(printf '%s\n' hook.c new/plain.c)
-	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD | sort | grep -q '^new/odd tööl$'
+	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD^ |
+		diff - <(printf '%s\n' hook.c new/plain.c)
+	git -C "$c" -c core.quotePath=false show --format= --name-only HEAD | sort |
+		grep -q '^new/odd tööl$'
 	[ "$(git -C "$c" rev-list --count base..HEAD)" = 2 ]
 	grep -l '^Subject: \[PATCH 1/2\] core: add the hook$' "$OUT/0001-core-add-the-hook.patch"
 	[ "$(grep -rlE 'New-file|Signed-off-by|sent from my editor' "$OUT" | wc -l)" = 0 ]
-	(cd "$OUT" && ls) | diff - <(printf '%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch)
+	(cd "$OUT" && ls) | diff \
+		- <(printf '%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch)
 	nothing_left
 }
 
@@ -177,7 +183,8 @@ drops_old_mails() {
 
 usage() {
 	local args
-	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' 'mail --sign linux' 'revert linux' 'rebase minix'; do
+	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' \
+		'mail --sign linux' 'revert linux' 'rebase minix'; do
 		# The words of each.
 		# shellcheck disable=SC2086
 		fails_with 'usage: series' series $args

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series rebase moves a series to another base, or stops where it cannot, with a way on and a way back. On toy trees.
+# Claim: scripts/series rebase moves a series to another base, or stops where it cannot, with a way
+# on and a way back. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -110,7 +111,8 @@ no_tree() {
 check 'a series moves to a base that its patches apply to' moves
 check 'where a patch does not apply it stops, and goes on when that is resolved' stops_at_conflict
 check 'git rebase --abort is the way back' goes_back
-check 'a base that lacks what the series needs is refused, and what it lacks is named' needs_something
+check 'a base that lacks what the series needs is refused, and what it lacks is named' \
+	needs_something
 check 'the ports that there are, too' names_ports
 check 'a base that the series is on is refused' same_base
 check 'commits that are not saved are not moved' unsaved

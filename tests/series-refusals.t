@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series open and save refuse to lose anybody's work or to store what cannot be had back, and leave nothing half done
-# wherever they are interrupted. On toy trees.
+# Claim: scripts/series open and save refuse to lose anybody's work or to store what cannot be had
+# back, and leave nothing half done wherever they are interrupted. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -138,7 +138,8 @@ save_refuses_fresh_tree() {
 	refused_save 'changed since it was opened'
 }
 
-# interrupted NAME PATTERN SIGNAL CMD...: CMD with a program NAME that, given PATTERN, sends its caller SIGNAL instead of working
+# interrupted NAME PATTERN SIGNAL CMD...: CMD with a program NAME that, given PATTERN, sends its
+# caller SIGNAL instead of working
 interrupted() {
 	local name=$1 pattern=$2 signal=$3 status=0
 	shift 3

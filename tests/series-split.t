@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: patches that are posted as several series are kept as one branch and mailed as several: each with numbers and a cover
-# letter of its own, one on top of the other. On toy trees.
+# Claim: patches that are posted as several series are kept as one branch and mailed as several:
+# each with numbers and a cover letter of its own, one on top of the other. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -32,7 +32,8 @@ names() {
 
 each_on_its_own() {
 	series mail linux
-	names | diff - <(printf './%s\n' 1-fix-0001-core-add-the-hook.patch 2-mode-0000-cover-letter.txt \
+	names | diff - <(printf './%s\n' 1-fix-0001-core-add-the-hook.patch \
+		2-mode-0000-cover-letter.txt \
 		2-mode-0001-odd-ch-nge.patch 2-mode-0002-core-more.patch)
 	grep -qx 'Subject: \[PATCH\] core: add the hook' "$OUT"/1-fix-0001-*
 	grep -q '^Subject: \[PATCH 1/2\]' "$OUT"/2-mode-0001-*
@@ -57,9 +58,11 @@ applies() {
 	series mail linux
 	tree_git clone -q -b base "$T" "$P/pristine" 2>/dev/null
 	git -C "$P/pristine" -c core.hooksPath=/dev/null am -q "$OUT"/1-fix-*.patch
-	git -C "$P/pristine" -c core.quotePath=false show --format= --name-only | diff - <(printf '%s\n' hook.c new/plain.c)
+	git -C "$P/pristine" -c core.quotePath=false show --format= --name-only |
+		diff - <(printf '%s\n' hook.c new/plain.c)
 	git -C "$P/pristine" -c core.hooksPath=/dev/null am -q "$OUT"/2-mode-*.patch
-	[ "$(tree_git rev-parse 'series^{tree}')" = "$(git -C "$P/pristine" rev-parse 'HEAD^{tree}')" ]
+	[ "$(tree_git rev-parse 'series^{tree}')" = \
+		"$(git -C "$P/pristine" rev-parse 'HEAD^{tree}')" ]
 }
 
 request_for_comments() {
@@ -81,7 +84,8 @@ follows_edits() {
 	# The letters are no part of the tree, and stay.
 	letter 1-fix 'core: add the hook' '# Two fixes' '' Text.
 	series mail linux
-	(cd "$OUT" && ls 1-*) | diff - <(printf '1-fix-%s\n' 0000-cover-letter.txt 0001-core-add-the-hook.patch 0002-core-another-fix.patch)
+	(cd "$OUT" && ls 1-*) | diff - <(printf '1-fix-%s\n' 0000-cover-letter.txt \
+		0001-core-add-the-hook.patch 0002-core-another-fix.patch)
 	[ ! -e "$T/mail" ]
 }
 
@@ -94,7 +98,8 @@ without_letters() {
 	series mail linux
 	rm -r "$LETTERS"
 	series mail linux
-	names | diff - <(printf './%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch 0003-core-more.patch)
+	names | diff - <(printf './%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch \
+		0003-core-more.patch)
 	grep -q '^Subject: \[PATCH 3/3\]' "$OUT"/0003-*
 }
 
@@ -145,7 +150,8 @@ other_base() {
 	rm -rf "$T"
 	series open linux
 	series mail linux
-	names | diff - <(printf './%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch 0003-core-more.patch)
+	names | diff - <(printf './%s\n' 0001-core-add-the-hook.patch 0002-odd-ch-nge.patch \
+		0003-core-more.patch)
 }
 
 check 'each series is numbered on its own' each_on_its_own

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# A toy project to try scripts/series on: a copy of the scripts and a tree of a few files. Sourced by tests/series*.t.
+# A toy project to try scripts/series on: a copy of the scripts and a tree of a few files. Sourced
+# by tests/series*.t.
 
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
@@ -41,7 +42,8 @@ make_toy() {
 	echo '*.o' >"$LINUX_TREE/.gitignore"
 	# By git's own rule the label would be the function of a hunk.
 	echo '*.c diff=cpp' >"$LINUX_TREE/.gitattributes"
-	printf '%s\n' 'int main(void)' '{' 'label:' ' a;' ' b;' ' c;' one two three four five six seven eight nine >"$LINUX_TREE/hook.c"
+	printf '%s\n' 'int main(void)' '{' 'label:' ' a;' ' b;' ' c;' one two three four five six \
+		seven eight nine >"$LINUX_TREE/hook.c"
 	printf '%s\n' a b c d e f g h i j k l m n >"$LINUX_TREE/$ODD"
 	cat >"$LINUX_TREE/scripts/checkpatch.pl" <<-'EOF'
 		die "not told to leave the sender's line alone\n" unless grep { $_ eq '--no-signoff' } @ARGV;
@@ -82,7 +84,8 @@ make_project() {
 	sed -i 's/two/TWO/' "$T/hook.c"
 	commit 'core: add the hook' 'Needed for the test.' 'New-file: new/plain.c'
 	sed -i 's/m/M/' "$T/$ODD"
-	GIT_AUTHOR_NAME='Jörg Åström' GIT_AUTHOR_DATE='2020-02-03T04:05:06+0530' commit 'odd: chänge ä' 'Größe matters.' 'New-file: new/odd tööl'
+	GIT_AUTHOR_NAME='Jörg Åström' GIT_AUTHOR_DATE='2020-02-03T04:05:06+0530' commit \
+		'odd: chänge ä' 'Größe matters.' 'New-file: new/odd tööl'
 	series save linux
 }
 
@@ -98,7 +101,8 @@ before_each() {
 
 nothing_left() {
 	local left
-	left=$(find "$TMPDIR" -mindepth 1; find "$P" -maxdepth 1 -name '.linux.*'; find "$P/build" -name '*.new')
+	left=$(find "$TMPDIR" -mindepth 1; find "$P" -maxdepth 1 -name '.linux.*'; find "$P/build" \
+		-name '*.new')
 	echo "left behind: ${left:-nothing}"
 	[ -z "$left" ]
 }
@@ -110,7 +114,8 @@ change_folder() {
 
 # snapshot FOLDER: names, contents and modes
 snapshot() {
-	find "$1" -name .git -prune -o \( -type f -o -type l \) -printf '%P %m ' -exec sha256sum '{}' \; | sed 's,  /.*,,' | sort
+	find "$1" -name .git -prune -o \( -type f -o -type l \) -printf '%P %m ' -exec sha256sum \
+		'{}' \; | sed 's,  /.*,,' | sort
 }
 
 make_home

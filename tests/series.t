@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series open and save carry a series between its stored form and commits without a changed byte.
-# On toy trees.
+# Claim: scripts/series open and save carry a series between its stored form and commits without a
+# changed byte. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -27,8 +27,10 @@ round_trip() {
 
 same_as_format_patch() {
 	mkdir "$P/expected"
-	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$T" -c diff.renames=true format-patch -N --zero-commit \
-		--no-signature --full-index --no-stat --diff-algorithm=myers -o "$P/expected" ':/^overlay: new files..series'
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$T" -c diff.renames=true \
+		format-patch -N --zero-commit \
+		--no-signature --full-index --no-stat --diff-algorithm=myers -o "$P/expected" \
+		':/^overlay: new files..series'
 	[ "$(find "$P/expected" -type f | wc -l)" = 2 ]
 	diff -r "$P/expected" "$P/linux/patches"
 	grep -q '^@@ .* int main(void)$' "$P"/linux/patches/0001-*
@@ -94,7 +96,8 @@ deletions() {
 no_new_files() {
 	rm -rf "$P/linux/new"
 	series open linux
-	tree_git log --format=%s base..series | diff - <(printf '%s\n' 'odd: chänge ä' 'core: add the hook')
+	tree_git log --format=%s base..series |
+		diff - <(printf '%s\n' 'odd: chänge ä' 'core: add the hook')
 }
 
 keeps_cover() {

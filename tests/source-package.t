@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the source package of pmu-hybrid-check is all that its package is built of: unpacked elsewhere, it builds and passes its unit
-# tests, and the package has what ours has. tests/libvirt-package.t does so with libvirt-pmu-hybrid.
+# Claim: the source package of pmu-hybrid-check is all that its package is built of: unpacked
+# elsewhere, it builds and passes its unit tests, and the package has what ours has.
+# tests/libvirt-package.t does so with libvirt-pmu-hybrid.
 #
 # It is built for this machine, whatever that is.
 set -euo pipefail
@@ -31,29 +32,35 @@ unpacks() {
 # Meson is not installed here, but in the venv.
 rebuilds() {
 	(cd "$TMP/source" && PATH=$BUILD/venv/bin:$PATH DEB_BUILD_OPTIONS=noautodbgsym \
-		dpkg-buildpackage --build=binary --no-check-builddeps --unsigned-changes) >"$TMP/log" 2>&1 || {
+		dpkg-buildpackage --build=binary --no-check-builddeps \
+		--unsigned-changes) >"$TMP/log" 2>&1 || {
 		tail -n 30 "$TMP/log"
 		return 1
 	}
 	grep -qE '^Ok: +2 *$' "$TMP/log" || { grep -E '^[A-Z][A-Za-z ]+: ' "$TMP/log"; return 1; }
 }
 
-# All that a library needs is named by the package that has its .pc file; this machine's dpkg knows which one that is.
+# All that a library needs is named by the package that has its .pc file; this machine's dpkg knows
+# which one that is.
 names_libraries() {
 	local library package
 	while read -r library; do
 		package=$(dpkg-query --search "*/pkgconfig/$library.pc" | cut -d : -f 1)
-		grep -E '^Build-Depends:' "$TMP/source/debian/control" | grep -qw -- "$package" || { echo "$library is in $package"; return 1; }
-	done < <(grep -oE "dependency\('[^']*" "$TMP/source/tools/$NAME/meson.build" | cut -d "'" -f 2)
+		grep -E '^Build-Depends:' "$TMP/source/debian/control" | grep -qw -- "$package" ||
+			{ echo "$library is in $package"; return 1; }
+	done < <(grep -oE "dependency\('[^']*" "$TMP/source/tools/$NAME/meson.build" |
+		cut -d "'" -f 2)
 }
 
 same_files() {
 	local file
 	dpkg-deb --extract "$TMP/$NAME"_*.deb "$TMP/root"
 	while read -r file; do
-		[ -e "$TMP/root/$file" ] || [ -e "$TMP/root/$file.gz" ] || { echo "no $file"; return 1; }
+		[ -e "$TMP/root/$file" ] || [ -e "$TMP/root/$file.gz" ] ||
+			{ echo "no $file"; return 1; }
 	done < <(grep -v '^#' "$TOP/packages/debian/$NAME.install")
-	[ -e "$TMP/root/usr/share/doc/$NAME/check.md" ] || [ -e "$TMP/root/usr/share/doc/$NAME/check.md.gz" ]
+	[ -e "$TMP/root/usr/share/doc/$NAME/check.md" ] ||
+		[ -e "$TMP/root/usr/share/doc/$NAME/check.md.gz" ]
 	"$TMP/root/usr/bin/$NAME" --version
 }
 

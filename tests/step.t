@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: each step of a make run says how far the run is, and what the steps took is told at its end. A toy Makefile.
+# Claim: each step of a make run says how far the run is, and what the steps took is told at its
+# end. A toy Makefile.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -37,11 +38,13 @@ END
 # Neither of the two ends before both have begun.
 two_at_a_time() {
 	local run
-	timeout "$(scale_timeout 60)" make --no-print-directory -C "$PROJECT" all >"$TMP/stdout" 2>"$TMP/stderr" &
+	timeout "$(scale_timeout 60)" make --no-print-directory -C "$PROJECT" \
+		all >"$TMP/stdout" 2>"$TMP/stderr" &
 	run=$!
 	# each can be written to as soon as it is read
 	# shellcheck disable=SC2016 # the other shell's
-	timeout "$(scale_timeout 60)" bash -c 'echo go >"$1/gate-two"; echo go >"$1/gate-one"' bash "$PROJECT"
+	timeout "$(scale_timeout 60)" bash -c 'echo go >"$1/gate-two"; echo go >"$1/gate-one"' \
+		bash "$PROJECT"
 	wait "$run"
 	cat "$TMP/stdout" "$TMP/stderr"
 	grep -qE '^==> \[1/3, [0-9]+ s\] step (one|two)$' "$TMP/stderr"
@@ -50,12 +53,14 @@ two_at_a_time() {
 	grep -qE '^==> \[[12]/3, [0-9]+ s\] inside one$' "$TMP/stderr"
 }
 
-# The last run's: rows for its steps and one for all of it, with the CPU time of what the steps started.
+# The last run's: rows for its steps and one for all of it, with the CPU time of what the steps
+# started.
 table() {
 	[ "$(awk 'NR > 1 { print $(NF - 2) }' "$TMP/stdout" | sort | xargs)" = 'all one three two' ]
 	awk '$2 == "three" { found = $4 >= 0 && $3 >= 0 } END { exit !found }' "$TMP/stdout"
 	cmp "$TMP/stdout" "$PROJECT/build/results/times"
-	[ "$(awk -F '\t' '$1 == "step three" { print ($3 > 0) }' "$PROJECT"/build/steps/*/times)" = 1 ]
+	[ "$(awk -F '\t' '$1 == "step three" { print ($3 > 0) }' "$PROJECT"/build/steps/*/times)" \
+		= 1 ]
 }
 
 fails() {

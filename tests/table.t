@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run runs the rows of tests/table that it is to run, as the table has them, and refuses a table that is wrong or incomplete.
+# Claim: tests/run runs the rows of tests/table that it is to run, as the table has them, and
+# refuses a table that is wrong or incomplete.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -51,9 +52,11 @@ wrong_table() {
 	table_error 'no row of tests/table names tests/one.t; add one, or delete the program'
 	table_error "tests/table:1: two: there is no program 'tests/two.t'; mend the path or delete the row" 'two | core | 1 | | tests/two.t'
 	table_error "tests/table:3: there are two rows 'one'; rename one" \
-		'one | core | 1 | | tests/one.t' $'\tclaim' 'one | core | 1 | | tests/one.t' $'\tclaim'
+		'one | core | 1 | | tests/one.t' $'\tclaim' 'one | core | 1 | | tests/one.t' \
+		$'\tclaim'
 	table_error "tests/table:1: 'one | core' has 2 columns; a row is NAME | SET | SECONDS | NEEDS | COMMAND" 'one | core'
-	table_error "tests/table:1: 'One' is no name; use lower case, digits, '-' and '/'" 'One | core | 1 | | tests/one.t'
+	table_error "tests/table:1: 'One' is no name; use lower case, digits, '-' and '/'" \
+		'One | core | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'slow' is no set; give core or full, then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'long' is no number of seconds; give about how long it takes on two idle cores" \
 		'one | core | long | | tests/one.t'
@@ -61,14 +64,16 @@ wrong_table() {
 		'one | core | 1 | moon | tests/one.t'
 	table_error "tests/table:1: one claims nothing; say what passing proves in an indented line below the row, or as 'Claim: ...' in the head of tests/one.t" \
 		'one | core | 1 | | tests/one.t'
-	table_error "tests/table:1: this indented line follows no row; it is to be a row's claim" $'\tclaim'
+	table_error "tests/table:1: this indented line follows no row; it is to be a row's claim" \
+		$'\tclaim'
 }
 
 claims() {
 	tap one 1..1 'ok 1'
 	tap two 1..1 'ok 1'
 	sed -i '2i # Claim: it is\n# the first\n#\n# Nothing of it.' "$P/tests/one.t"
-	printf '%s\n' 'one | core | 5 | | tests/one.t' 'two | full alone | 7 | | tests/two.t now' $'\tit is' $'\tthe second' >"$P/tests/table"
+	printf '%s\n' 'one | core | 5 | | tests/one.t' 'two | full alone | 7 | | tests/two.t now' \
+		$'\tit is' $'\tthe second' >"$P/tests/table"
 	"$P/tests/run" --list >"$TMP/list"
 	diff - "$TMP/list" <<-'END'
 		one: it is the first
@@ -101,7 +106,8 @@ traced_by_themselves() {
 	grep -lE 'build-tool["] --native|fsanitize[=]|toy-ledger[.]sh"' tests/*.t >"$TMP/programs"
 	[ "$(wc -l <"$TMP/programs")" -gt 5 ]
 	while read -r program; do
-		awk -F ' *[|] *' -v program="$program" '!/^[#\t]/ && index($5 " ", program " ") && $2 !~ /untraced/ { print $1 ": " program " cannot be traced" }' \
+		awk -F ' *[|] *' -v program="$program" \
+			'!/^[#\t]/ && index($5 " ", program " ") && $2 !~ /untraced/ { print $1 ": " program " cannot be traced" }' \
 			tests/table
 	done <"$TMP/programs" | tee "$TMP/traced"
 	[ ! -s "$TMP/traced" ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may define before_each
-# and nothing_left.
+# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may
+# define before_each and nothing_left.
 
 COUNT=0
 FAILED=0
@@ -29,7 +29,8 @@ fails_with() {
 	nothing_left
 }
 
-# check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose lines has to succeed
+# check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose
+# lines has to succeed
 check() {
 	local name=$1 status
 	shift

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What tests/testbed.t runs in the exact host, where there is no shell: one word says what to do. Static, as no library is there. */
+/*
+ * What tests/testbed.t runs in the exact host, where there is no shell: one word says what to do.
+ * Static, as no library is there.
+ */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +51,8 @@ static int do_modes(int count, char **words)
 			perror(words[i]);
 			return 1;
 		}
-		printf("%o %u %lld %s\n", details.st_mode, details.st_uid, (long long)details.st_size, words[i]);
+		printf("%o %u %lld %s\n", details.st_mode, details.st_uid,
+		       (long long)details.st_size, words[i]);
 	}
 	return 0;
 }
@@ -78,7 +82,8 @@ static int do_loop(int count, char **words)
 }
 
 static const struct { const char *name; int (*run)(int count, char **words); } tasks[] = {
-	{ "streams", do_streams }, { "arguments", do_arguments }, { "modes", do_modes }, { "signal", do_signal },
+	{ "streams", do_streams }, { "arguments", do_arguments }, { "modes", do_modes },
+	{ "signal", do_signal },
 	{ "crash", do_crash }, { "report", do_report }, { "loop", do_loop },
 };
 

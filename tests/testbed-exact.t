@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: testbed/run --exact passes on what its command says and nothing else, its host has KVM and its topology's PMUs, and whatever goes
-# wrong ends with one error, the console log's path, a status of its own, and no process or file left behind.
+# Claim: testbed/run --exact passes on what its command says and nothing else, its host has KVM and
+# its topology's PMUs, and whatever goes wrong ends with one error, the console log's path, a status
+# of its own, and no process or file left behind.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -28,7 +29,8 @@ passes_streams() {
 }
 
 passes_arguments() {
-	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" ";reboot")
+	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" \
+		";reboot")
 	exact arguments "${words[@]}" >"$TMP/stdout"
 	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
 }
@@ -46,7 +48,8 @@ copies_files() {
 	echo text >"$TMP/tree/deep/data"
 	chmod 640 "$TMP/tree/deep/data"
 	ln -sf "$TMP/tree/deep/data" "$TMP/data-link"
-	exact --file "$TMP/tree" --file "$TMP/data-link" modes tree/deep/data data-link testbed-exact >"$TMP/stdout"
+	exact --file "$TMP/tree" --file "$TMP/data-link" modes tree/deep/data data-link \
+		testbed-exact >"$TMP/stdout"
 	printf '100640 0 5 %s\n' tree/deep/data data-link >"$TMP/wanted"
 	echo "100755 0 $(stat -c %s "$TMP/testbed-exact") testbed-exact" >>"$TMP/wanted"
 	diff "$TMP/wanted" "$TMP/stdout"
@@ -67,7 +70,8 @@ misused() {
 	shift
 	exits 2 "$RUN" "$@" >"$TMP/out" 2>"$TMP/stderr" </dev/null || return
 	cat "$TMP/stderr"
-	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" && grep -qF -- "$text" "$TMP/stderr"
+	expect 1 "$(grep -c 'error: ' "$TMP/stderr")" "number of errors" &&
+		grep -qF -- "$text" "$TMP/stderr"
 }
 
 aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-exact" "$TOP/tests/testbed-exact.c"
@@ -80,16 +84,22 @@ check "a command that is missing" exits 127 run --exact -- none
 check "KVM" exits 0 run --exact --file "$TMP/testbed-kvm" -- testbed-kvm
 check "a panic while the command runs" refused 123 "sysrq triggered crash" exact crash
 check "a report of the kernel that is no panic" report_is_noticed
-check "a panic at boot" refused 122 "Unable to mount root fs" exact --append rdinit=/nonexistent streams
+check "a panic at boot" refused 122 "Unable to mount root fs" exact --append rdinit=/nonexistent \
+	streams
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --exact --append "$MARK" --boot-timeout 3 -- none
-check "a host without KVM" refused 122 "the host lacks: /dev/kvm" exact --append kvm-arm.mode=none streams
+check "a host without KVM" refused 122 "the host lacks: /dev/kvm" exact --append kvm-arm.mode=none \
+	streams
 check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" \
 	exact --append initcall_blacklist=armv8_pmu_driver_init streams
-check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" exact --append maxcpus=3 streams
-check "a command that does not end" refused 124 "'testbed-exact' did not end within its deadline" exact --timeout 3 loop
-check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" run --exact --file "$TMP/none" -- none
-check "a device as a file" refused 125 "/dev/null is not to be copied" run --exact --file /dev/null -- none
+check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" exact --append \
+	maxcpus=3 streams
+check "a command that does not end" refused 124 "'testbed-exact' did not end within its deadline" \
+	exact --timeout 3 loop
+check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" \
+	run --exact --file "$TMP/none" -- none
+check "a device as a file" refused 125 "/dev/null is not to be copied" run --exact --file \
+	/dev/null -- none
 check "without a command" misused "has no login shell" --exact
 check "with a disk" misused "runs without a disk" --exact --disk "$TMP/none" -- none
 check "no process and no file is left behind" nothing_left

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Proves inside a host that KVM is usable and emulates a PMU: makes a VM and a vCPU with one, prints one line and ends with
- * status 0 when that worked. Static, so that it also runs where no library is.
+ * Proves inside a host that KVM is usable and emulates a PMU: makes a VM and a vCPU with one,
+ * prints one line and ends with status 0 when that worked. Static, so that it also runs where no
+ * library is.
  */
 #include <errno.h>
 #include <fcntl.h>

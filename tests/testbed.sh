@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by the tests of testbed/run, after tap.sh: a host for each, and how to look at what went wrong.
+# Sourced by the tests of testbed/run, after tap.sh: a host for each, and how to look at what went
+# wrong.
 
 RUN=$TOP/testbed/run
 TMP=$(mktemp -d)
@@ -22,7 +23,8 @@ expect() {
 	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }
 }
 
-# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it also names a log that exists
+# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it
+# also names a log that exists
 refused() {
 	local wanted=$1 text=$2 status=0 log
 	shift 2

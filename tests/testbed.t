@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: testbed/run passes on what its command says and nothing else, each host is fresh and has KVM and its topology's PMUs, and
-# whatever goes wrong ends with one error, the console log's path, a status of its own, and no process or file left behind.
-# Boots about thirty hosts; where the kernel does not matter, the stock one.
+# Claim: testbed/run passes on what its command says and nothing else, each host is fresh and has
+# KVM and its topology's PMUs, and whatever goes wrong ends with one error, the console log's path,
+# a status of its own, and no process or file left behind. Boots about thirty hosts; where the
+# kernel does not matter, the stock one.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -15,8 +16,10 @@ WAIT=$(scale_timeout 120)
 
 passes_streams() {
 	local status=0
-	run -- sh -c 'cat; echo error >&2; exit 7' >"$TMP/stdout" 2>"$TMP/stderr" <<<input || status=$?
-	expect 7 "$status" status && expect input "$(cat "$TMP/stdout")" stdout && expect error "$(cat "$TMP/stderr")" stderr
+	run -- sh -c 'cat; echo error >&2; exit 7' >"$TMP/stdout" 2>"$TMP/stderr" <<<input ||
+		status=$?
+	expect 7 "$status" status && expect input "$(cat "$TMP/stdout")" stdout &&
+		expect error "$(cat "$TMP/stderr")" stderr
 }
 
 # 255 is also ssh's word for a lost connection.
@@ -27,7 +30,8 @@ passes_255() {
 }
 
 passes_arguments() {
-	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" ";reboot")
+	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" \
+		";reboot")
 	run -- printf '%s\0' "${words[@]}" >"$TMP/stdout"
 	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
 }
@@ -56,13 +60,15 @@ copies_files() {
 	EOF
 }
 
-# has_pmus TOPOLOGY "NAME CPUS, ..." [OPTION]...: KVM makes no vCPU with a PMU on a CPU that has none, and CPU 0 has one
+# has_pmus TOPOLOGY "NAME CPUS, ..." [OPTION]...: KVM makes no vCPU with a PMU on a CPU that has
+# none, and CPU 0 has one
 has_pmus() {
 	local topology=$1 wanted=$2
 	shift 2
 	run --topology "$topology" --file "$TMP/testbed-kvm" "$@" -- \
 		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; taskset -c 0 ~/testbed-kvm' >"$TMP/stdout"
-	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/stdout" | sed 's/,/, /g')" "PMUs and KVM"
+	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/stdout" | sed 's/,/, /g')" \
+		"PMUs and KVM"
 }
 
 kernel_is() {
@@ -74,15 +80,18 @@ kernel_is() {
 hosts_are_fresh() {
 	local before
 	before=$(sha256sum "$ARTIFACTS/rootfs.img")
-	run -- sh -c 'echo changed >/etc/hostname && sync' && run -- grep -x vpmu-host /etc/hostname || return
+	run -- sh -c 'echo changed >/etc/hostname && sync' &&
+		run -- grep -x vpmu-host /etc/hostname || return
 	expect "$before" "$(sha256sum "$ARTIFACTS/rootfs.img")" "digest of the image"
 }
 
-# By what KVM and perf say of them: a VM's folder has the name of its process, and what it holds is listed there.
+# By what KVM and perf say of them: a VM's folder has the name of its process, and what it holds is
+# listed there.
 holds_hooks() {
 	# shellcheck disable=SC2016 # the host's variables
 	run -- sh -c 'cd /sys/kernel/debug/kvm && for vm in *-*; do ls -l /proc/"${vm%-*}"/fd; done' >"$TMP/stdout" || return
-	expect 1 "$(grep -c 'anon_inode:kvm-vm' "$TMP/stdout")" VMs && expect 1 "$(grep -c 'anon_inode:\[perf_event\]' "$TMP/stdout")" events
+	expect 1 "$(grep -c 'anon_inode:kvm-vm' "$TMP/stdout")" VMs &&
+		expect 1 "$(grep -c 'anon_inode:\[perf_event\]' "$TMP/stdout")" events
 }
 
 # Each waits in the host until the other one runs, too.
@@ -99,7 +108,8 @@ parallel_runs() {
 	wait
 	head "$TMP/boot-id-a" "$TMP/boot-id-b"
 	# an empty line and two boot ids
-	[ "$status" = 0 ] && expect 3 "$(sort -u "$TMP/boot-id-a" "$TMP/boot-id-b" | wc -l)" "different lines"
+	[ "$status" = 0 ] && expect 3 "$(sort -u "$TMP/boot-id-a" "$TMP/boot-id-b" | wc -l)" \
+		"different lines"
 }
 
 # wait_for CMD...: until CMD succeeds, or a deadline
@@ -111,9 +121,11 @@ wait_for() {
 	done
 }
 
-# is_booting PID: the kernel of this testbed/run's host; what its log begins with is there before the emulator is. PIDs come again.
+# is_booting PID: the kernel of this testbed/run's host; what its log begins with is there before
+# the emulator is. PIDs come again.
 is_booting() {
-	find "$BUILD/logs" -name "host-stock-*-$1.log" -newer "$TMP/stdout" -exec grep -l 'Booting Linux' {} + | grep -q .
+	find "$BUILD/logs" -name "host-stock-*-$1.log" -newer "$TMP/stdout" -exec grep -l \
+		'Booting Linux' {} + | grep -q .
 }
 
 # ended_by SIGNAL STATUS WHEN: SIGNAL during the boot or while the command runs
@@ -121,10 +133,12 @@ ended_by() {
 	local signal=$1 wanted=$2 when=$3 status=0 pid
 	: >"$TMP/stdout"
 	# not the function: the signal is for the program itself
-	"$RUN" --kernel stock --append "$MARK" -- sh -c 'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
+	"$RUN" --kernel stock --append "$MARK" -- sh -c \
+		'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
 	pid=$!
 	if [ "$when" = boot ]; then
-		# Not earlier: a QEMU that is ended while it opens its disks leaves a temporary file, which no handler of ours could know.
+		# Not earlier: a QEMU that is ended while it opens its disks leaves a temporary
+		# file, which no handler of ours could know.
 		wait_for is_booting "$pid" || return
 	else
 		wait_for grep -q started "$TMP/stdout" || return
@@ -137,14 +151,16 @@ ended_by() {
 # On a terminal, as a person has it.
 gives_shell() {
 	local status=0
-	script -qec "$RUN --kernel stock --append $MARK" /dev/null <<<$'test -t 0 && exit 9\n' >"$TMP/stdout" || status=$?
+	script -qec "$RUN --kernel stock --append $MARK" \
+		/dev/null <<<$'test -t 0 && exit 9\n' >"$TMP/stdout" || status=$?
 	expect 9 "$status" "exit status of the shell" || { cat "$TMP/stdout"; return 1; }
 }
 
 names_missing_artifacts() {
 	mkdir -p "$TMP/project"
 	cp -r "$TOP/testbed" "$TMP/project"
-	refused 125 "build/artifacts/Image-stock is missing; run 'testbed/build-kernel stock'" "$TMP/project/testbed/run" --kernel stock -- true
+	refused 125 "build/artifacts/Image-stock is missing; run 'testbed/build-kernel stock'" \
+		"$TMP/project/testbed/run" --kernel stock -- true
 }
 
 check "stdin, stdout, stderr and exit status pass" passes_streams
@@ -153,12 +169,16 @@ check "arguments pass unchanged" passes_arguments
 check "the factor of deadlines passes" passes_factor
 check "files, folders and modes are copied" copies_files
 check "biglittle has two PMUs" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
-check "tricluster has three PMUs" has_pmus tricluster "armv8_cortex_a55 0-1, armv8_cortex_a78 2-3, armv8_cortex_x1 4-5"
+check "tricluster has three PMUs" has_pmus tricluster \
+	"armv8_cortex_a55 0-1, armv8_cortex_a78 2-3, armv8_cortex_x1 4-5"
 check "homogeneous has one PMU" has_pmus homogeneous "armv8_cortex_a72 0-3"
-check "two PMUs may claim the same CPUs" has_pmus unlike-overlap "armv8_cortex_a53 0-3, armv8_cortex_a72 0-3"
+check "two PMUs may claim the same CPUs" has_pmus unlike-overlap \
+	"armv8_cortex_a53 0-3, armv8_cortex_a72 0-3"
 check "a cluster may have no PMU" has_pmus unlike-partial "armv8_cortex_a53 0-1"
-check "PMUs may differ in their counters" has_pmus unlike-counters "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
-check "biglittle counting instructions" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
+check "PMUs may differ in their counters" has_pmus unlike-counters \
+	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
+check "biglittle counting instructions" has_pmus biglittle \
+	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
 check "stock kernel, where a warning is a panic" kernel_is stock
 check "patched kernel, where a warning is a panic" kernel_is patched
 check "each host starts from the same image" hosts_are_fresh
@@ -166,27 +186,39 @@ check "KVM's and perf's hooks in the scheduler stay as they are" holds_hooks
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
 # By the emulator's end: a deadline has another status.
-check "a panic while the command runs" refused 123 "sysrq triggered crash" run -- sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
-# Printed by a thread of the kernel, after all that is before it: long after the command has ended. The variable is the host's.
+check "a panic while the command runs" refused 123 "sysrq triggered crash" run -- sh -c \
+	'echo c >/proc/sysrq-trigger; sleep 1000'
+# Printed by a thread of the kernel, after all that is before it: long after the command has ended.
+# The variable is the host's.
 # shellcheck disable=SC2016
-check "a report of the kernel that is no panic" refused 123 "the kernel reported a bug; 'sh' ended with status 0" \
+check "a report of the kernel that is no panic" refused 123 \
+	"the kernel reported a bug; 'sh' ended with status 0" \
 	run -- sh -c 'for i in $(seq 300); do echo "not yet: $i" >/dev/kmsg; done; echo "BUG: not one" >/dev/kmsg'
-check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append init=/nonexistent -- true
+check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append \
+	init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
-check "a device tree that does not exist" refused 125 "the device tree to boot with is '$TMP/none' (VPMU_TREE), which does not exist" \
+check "a device tree that does not exist" refused 125 \
+	"the device tree to boot with is '$TMP/none' (VPMU_TREE), which does not exist" \
 	env VPMU_TREE="$TMP/none" "$RUN" -- true
-check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append kvm-arm.mode=none -- true
-check "a host on which nothing holds the hooks" refused 122 "the host lacks: hooks that stay, see the messages above" \
-	run --append init=/usr/bin/bash --append '-- -c "rm /usr/sbin/vpmu-keep-hooks; exec /usr/sbin/vpmu-init"' -- true
-check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append initcall_blacklist=armv8_pmu_driver_init -- true
-check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 -- true
-check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run --timeout 3 -- sleep 1000
+check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append kvm-arm.mode=none \
+	-- true
+check "a host on which nothing holds the hooks" refused 122 \
+	"the host lacks: hooks that stay, see the messages above" \
+	run --append init=/usr/bin/bash --append \
+	'-- -c "rm /usr/sbin/vpmu-keep-hooks; exec /usr/sbin/vpmu-init"' -- true
+check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append \
+	initcall_blacklist=armv8_pmu_driver_init -- true
+check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 \
+	-- true
+check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run \
+	--timeout 3 -- sleep 1000
 check "SIGINT while the command runs" ended_by INT 130 command
 check "SIGINT during the boot" ended_by INT 130 boot
 check "SIGTERM while the command runs" ended_by TERM 143 command
 check "SIGKILL while the command runs" ended_by KILL 137 command
 check "missing artifacts" names_missing_artifacts
-check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" run --file "$TMP/none" -- true
+check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" \
+	run --file "$TMP/none" -- true
 check "no process and no file is left behind" nothing_left
 finish

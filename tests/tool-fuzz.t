@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: whatever /proc, /sys and QEMU's monitor hold, pmu-hybrid-check makes no wrong access, leaks nothing, and prints a valid report or
-# an error: a fuzzer under AddressSanitizer and UndefinedBehaviorSanitizer.
+# Claim: whatever /proc, /sys and QEMU's monitor hold, pmu-hybrid-check makes no wrong access, leaks
+# nothing, and prints a valid report or an error: a fuzzer under AddressSanitizer and
+# UndefinedBehaviorSanitizer.
 #
 #   tests/tool-fuzz.t [INPUTS SEED]     another number of inputs, drawn from another seed
 #
@@ -27,9 +28,11 @@ build_fuzzer() {
 	read -ra flags < <(pkg-config --cflags --libs json-glib-1.0)
 	mkdir -p "${FUZZER%/*}"
 	# Under a name of its own first: the program that fuzzes for longer may be running it.
-	clang -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-function -Werror \
+	clang -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-function \
+		-Werror \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE \
-		-I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" -o "$FUZZER.$$" "${sources[@]}" "${flags[@]}"
+		-I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" -o "$FUZZER.$$" "${sources[@]}" \
+		"${flags[@]}"
 	mv "$FUZZER.$$" "$FUZZER"
 }
 
@@ -39,7 +42,8 @@ main() {
 	trap 'rm -rf "$TMP"' EXIT
 	need clang clang
 	build_fuzzer
-	check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" -seed="$seed"
+	check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" \
+		-seed="$seed"
 	finish
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what pmu-hybrid-check says on hosts of each kind, with and without the mode, to root and to users, is what
-# tests/tool/hosts.expected has. After a change of a text: tests/tool-host.t --update, and read the difference.
+# Claim: what pmu-hybrid-check says on hosts of each kind, with and without the mode, to root and to
+# users, is what tests/tool/hosts.expected has. After a change of a text: tests/tool-host.t
+# --update, and read the difference.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -9,13 +10,16 @@ set -euo pipefail
 . "$TOP/tests/tap.sh"
 
 EXPECTED=$TOP/tests/tool/hosts.expected
-HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched homogeneous:stock nopmu:patched)
+HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched \
+	homogeneous:stock nopmu:patched)
 
 # Versions of Linux and of Debian's QEMU change by themselves.
 transcript() {
 	echo "=== $1"
-	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" --file "$ARTIFACTS/pmu-hybrid-check" \
-		--file "$ARTIFACTS/qemu-system-aarch64" --file "$TOP/tests/tool/host" --file "$TOP/docs/check.md" -- ./host |
+	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" --file \
+		"$ARTIFACTS/pmu-hybrid-check" \
+		--file "$ARTIFACTS/qemu-system-aarch64" --file "$TOP/tests/tool/host" --file \
+		"$TOP/docs/check.md" -- ./host |
 		sed -E "s/^(ok +host +Linux) [^ ]+/\1 VERSION/; s,(/usr/bin/qemu-system-aarch64) [0-9.]+,\1 VERSION,; s/ $QEMU_VERSION\b/ OURS/"
 }
 

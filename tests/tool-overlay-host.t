@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: on an emulated host with an unmodified kernel, the overlay that pmu-hybrid-check --overlay writes there, applied to its device
-# tree, has a guest's counters count on all CPUs, under a QEMU of Debian's, where they stand still without; and the numbers of event
-# counters are asked of KVM on the right CPUs.
+# Claim: on an emulated host with an unmodified kernel, the overlay that pmu-hybrid-check --overlay
+# writes there, applied to its device tree, has a guest's counters count on all CPUs, under a QEMU
+# of Debian's, where they stand still without; and the numbers of event counters are asked of KVM on
+# the right CPUs.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -16,7 +17,8 @@ QEMU=/usr/bin/qemu-system-aarch64
 on_host() {
 	local topology=$1
 	shift
-	"$TOP/testbed/run" --kernel stock --topology "$topology" --file "$TOOL" --file "$TMP/shim-counters.so" --file "$TOP/tests/tool/moves" \
+	"$TOP/testbed/run" --kernel stock --topology "$topology" --file "$TOOL" --file \
+		"$TMP/shim-counters.so" --file "$TOP/tests/tool/moves" \
 		--file "$ARTIFACTS/guests/winlike.bin" -- "$@"
 }
 
@@ -35,9 +37,11 @@ stands_still() {
 writes_overlay() {
 	on_host "$1" ./pmu-hybrid-check --overlay >"$1.dts"
 	sed -n '3,6p' "$1.dts"
-	[ "$(grep -cE "^ \* /pmu-(little|mid|big): cpu@[0-9] cpu@[0-9]; [0-9]+ event counters$" "$1.dts")" = "$2" ]
+	[ "$(grep -cE "^ \* /pmu-(little|mid|big): cpu@[0-9] cpu@[0-9]; [0-9]+ event counters$" \
+		"$1.dts")" = "$2" ]
 	# each number is there as often as there are PMUs: all are the same
-	[ "$(grep -oE '[0-9]+ event counters' "$1.dts" | sort | uniq -c | awk '{ print $1 }')" = "$2" ]
+	[ "$(grep -oE '[0-9]+ event counters' "$1.dts" | sort | uniq -c | awk '{ print $1 }')" = \
+		"$2" ]
 	! grep -q 'CHECK FIRST' "$1.dts"
 }
 
@@ -64,7 +68,8 @@ counts_everywhere() {
 }
 
 refuses_a_second() {
-	fails_with "there is one PMU node already, /pmu-all-cpus" with_overlay biglittle ./pmu-hybrid-check --overlay
+	fails_with "there is one PMU node already, /pmu-all-cpus" with_overlay biglittle \
+		./pmu-hybrid-check --overlay
 }
 
 refuses_different_numbers() {
@@ -76,12 +81,14 @@ refuses_different_numbers() {
 # refuses_unlike TOPOLOGY REASON: by what KVM says, without a shim
 refuses_unlike() {
 	fails_with "no overlay for this host: $2" \
-		"$TOP/testbed/run" --kernel unlike --topology "$1" --file "$TOOL" -- ./pmu-hybrid-check --overlay
+		"$TOP/testbed/run" --kernel unlike --topology "$1" --file "$TOOL" -- \
+		./pmu-hybrid-check --overlay
 }
 
 says_what_it_could_not_ask() {
 	local status=0
-	on_host biglittle sh -c 'cp pmu-hybrid-check /tmp && setpriv --reuid=1000 --clear-groups /tmp/pmu-hybrid-check --overlay' >said 2>err ||
+	on_host biglittle sh -c \
+		'cp pmu-hybrid-check /tmp && setpriv --reuid=1000 --clear-groups /tmp/pmu-hybrid-check --overlay' >said 2>err ||
 		status=$?
 	cat said err
 	[ "$status" = 2 ]
@@ -95,7 +102,8 @@ main() {
 	need dtc device-tree-compiler
 	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	cd "$TMP"
-	aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o shim-counters.so "$TOP/tests/tool/shim-counters.c"
+	aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o shim-counters.so \
+		"$TOP/tests/tool/shim-counters.c"
 	check "two PMU nodes: a guest's counter stands still on some CPUs" stands_still
 	check "an overlay for two PMU nodes" writes_overlay biglittle 2
 	check "it leaves one" apply_overlay biglittle
@@ -104,11 +112,13 @@ main() {
 	check "there is no overlay for a host that has it" refuses_a_second
 	check "an overlay for three PMU nodes" writes_overlay tricluster 3
 	check "it leaves one of three" apply_overlay tricluster
-	check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere tricluster 6
+	check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere \
+		tricluster 6
 	check "different numbers of event counters" refuses_different_numbers
 	check "PMUs with different numbers of event counters" refuses_unlike unlike-counters \
 		"the kinds of core have different numbers of event counters, which one PMU cannot have: /pmu-little has 4, /pmu-big has 6"
-	check "PMUs that are not PMUv3" refuses_unlike unlike-alien "Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
+	check "PMUs that are not PMUv3" refuses_unlike unlike-alien \
+		"Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
 	check "a user who may not use KVM" says_what_it_could_not_ask
 	finish
 }

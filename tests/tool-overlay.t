@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: for each board of tests/tool/boards.tsv pmu-hybrid-check --overlay writes an overlay that compiles without a warning and leaves
-# one PMU node with the interrupts that the table says, with and without labels in the board's tree; or one reason why one PMU is wrong.
-# After a change of a text: tests/tool-overlay.t --update, and read the difference.
+# Claim: for each board of tests/tool/boards.tsv pmu-hybrid-check --overlay writes an overlay that
+# compiles without a warning and leaves one PMU node with the interrupts that the table says, with
+# and without labels in the board's tree; or one reason why one PMU is wrong. After a change of a
+# text: tests/tool-overlay.t --update, and read the difference.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -96,7 +97,8 @@ texts_agree() {
 
 refuses() {
 	make_board "$1" -@ "$2"
-	fails_with "pmu-hybrid-check: error: no overlay for this host: " "$TOOL" --overlay --root root
+	fails_with "pmu-hybrid-check: error: no overlay for this host: " "$TOOL" --overlay --root \
+		root
 	grep -qF -- "$3" "$TMP/err"
 }
 
@@ -129,7 +131,8 @@ takes_extended_interrupts() {
 
 # A CPU that is switched off needs no PMU.
 leaves_out_absent_cpus() {
-	make_board rockchip,rk3588 -@ '&part1 { affinity = <&cpu4 &cpu5 &cpu6>; }; &cpu7 { status = "fail"; };'
+	make_board rockchip,rk3588 -@ \
+		'&part1 { affinity = <&cpu4 &cpu5 &cpu6>; }; &cpu7 { status = "fail"; };'
 	write_overlay
 }
 

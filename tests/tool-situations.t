@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what pmu-hybrid-check says of VMs and of SoCs as hosts, under sanitizers on this machine: it knows what a VM is before it judges
-# it, does not claim to know more, and chooses as QEMU. What is said: tests/tool/situations, tests/tool/boards and boards.expected.
+# Claim: what pmu-hybrid-check says of VMs and of SoCs as hosts, under sanitizers on this machine:
+# it knows what a VM is before it judges it, does not claim to know more, and chooses as QEMU. What
+# is said: tests/tool/situations, tests/tool/boards and boards.expected.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -10,7 +11,8 @@ set -euo pipefail
 
 # The machine's own processes below a host of ours
 make_live_root() {
-	local devices=$TMP/live/sys/bus/event_source/devices/armv8_cortex_a72 cpus=$TMP/live/sys/devices/system/cpu
+	local devices=$TMP/live/sys/bus/event_source/devices/armv8_cortex_a72 \
+		cpus=$TMP/live/sys/devices/system/cpu
 	mkdir -p "$devices" "$cpus"
 	ln -s /proc "$TMP/live/proc"
 	echo 0-8191 | tee "$devices/cpus" "$cpus/online" >"$cpus/present"
@@ -31,7 +33,8 @@ look_at_live() {
 	"$@" fake-qemu-live --listen live.sock &
 	qemu=$!
 	until [ -S live.sock ]; do sleep 0.05; done
-	"${LOOK[@]}" "$FOLDER/pmu-hybrid-check" --root "$TMP/live" --kvm pmu --qmp live.sock --json >json || status=$?
+	"${LOOK[@]}" "$FOLDER/pmu-hybrid-check" --root "$TMP/live" --kvm pmu --qmp live.sock \
+		--json >json || status=$?
 	kill "$qemu" 2>/dev/null || true
 	cat json
 	[ "$status" = "$expected" ]
@@ -76,7 +79,8 @@ main() {
 	while read -r name; do
 		check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
 	done < <("$TOP/tests/tool/situations")
-	check "each SoC of QEMU's unit test is given what QEMU chooses there" "$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
+	check "each SoC of QEMU's unit test is given what QEMU chooses there" \
+		"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
 	check "the transcript of a SoC of each kind" transcripts_agree
 	check "a VM in a PID namespace below" namespace_below
 	check "a VM in a PID namespace above" namespace_above

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by tests of verdicts, after tap.sh: toy-table.sh's project as a git repository, with a cache of its own.
+# Sourced by tests of verdicts, after tap.sh: toy-table.sh's project as a git repository, with a
+# cache of its own.
 
 # shellcheck source=toy-table.sh
 . "$TOP/tests/toy-table.sh"

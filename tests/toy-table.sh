@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by tests of tests/run, after tap.sh: a project with nothing but tests/run and a table of toys, in TMP/project.
+# Sourced by tests of tests/run, after tap.sh: a project with nothing but tests/run and a table of
+# toys, in TMP/project.
 
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
@@ -24,7 +25,8 @@ before_each() {
 
 # row NAME PROGRAM [SET [NEEDS]]: a line of the table, if it has none of that name
 row() {
-	grep -q "^$1 |" "$P/tests/table" || printf '%s | %s | 1 | %s | %s\n\tit is a toy\n' "$1" "${3:-core}" "${4-}" "$2" >>"$P/tests/table"
+	grep -q "^$1 |" "$P/tests/table" || printf '%s | %s | 1 | %s | %s\n\tit is a toy\n' "$1" \
+		"${3:-core}" "${4-}" "$2" >>"$P/tests/table"
 }
 
 # toy NAME LINE...: a row, and its program of these shell lines

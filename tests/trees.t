@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/trees makes the same base commit from a folder and from a tarball, keeps every file, and ends each failure with one
-# error and nothing left behind. Toy trees and a copy of the scripts in a temporary folder; no download.
+# Claim: scripts/trees makes the same base commit from a folder and from a tarball, keeps every
+# file, and ends each failure with one error and nothing left behind. Toy trees and a copy of the
+# scripts in a temporary folder; no download.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -45,7 +46,8 @@ trees() {
 	"$TMP/project/scripts/trees" linux
 }
 
-# Only apt-get is missing from what the script finds: the download's own way to fail, without a network.
+# Only apt-get is missing from what the script finds: the download's own way to fail, without a
+# network.
 trees_without_network() {
 	mkdir -p "$TMP/bin"
 	printf '#!/bin/sh\nexit 100\n' >"$TMP/bin/apt-get"
@@ -71,10 +73,12 @@ tar -C "$TMP" -cJf "$TMP/toy.tar.xz" toy
 check "folder and tarball give the same base commit" same_base
 check "files that .gitignore names are part of the base" keeps_ignored_files
 check "a tree made from another source is not replaced" \
-	fails_with "is there, made from" env LINUX_TREE="$TMP/toy" "$TMP/project/scripts/trees" linux
+	fails_with "is there, made from" env LINUX_TREE="$TMP/toy" "$TMP/project/scripts/trees" \
+	linux
 rm -rf "$TMP/project/build/linux"
 check "an override that does not exist is one error" \
-	fails_with "neither a folder nor a file" env LINUX_TREE="$TMP/none" "$TMP/project/scripts/trees" linux
+	fails_with "neither a folder nor a file" env LINUX_TREE="$TMP/none" \
+	"$TMP/project/scripts/trees" linux
 check "a source that cannot be had is one error naming what was tried" \
 	fails_with "tried the cache ($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" trees_without_network
 check "a cached file with another digest is not used" \

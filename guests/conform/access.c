@@ -7,7 +7,8 @@
 #define SPSR_I			(1 << 7)
 
 const char *const result_names[] = {
-	[DONE] = "no exception", [UNDEFINED] = "UNDEFINED", [TRAPPED] = "trapped to EL1", [OTHER_EXCEPTION] = "another exception",
+	[DONE] = "no exception", [UNDEFINED] = "UNDEFINED", [TRAPPED] = "trapped to EL1",
+	[OTHER_EXCEPTION] = "another exception",
 };
 
 struct outcome run_at(enum level level, const void *code, uint64_t operand, bool interrupts)
@@ -15,7 +16,8 @@ struct outcome run_at(enum level level, const void *code, uint64_t operand, bool
 	uint64_t spsr = level == AT_EL0 ? SPSR_EL0T_DAIF : SPSR_EL1H_DAIF;
 	struct outcome outcome;
 
-	run(&outcome, (uint64_t)code + (level == AT_EL0 ? EL0_ALIAS : 0), operand, interrupts ? spsr & ~SPSR_I : spsr);
+	run(&outcome, (uint64_t)code + (level == AT_EL0 ? EL0_ALIAS : 0), operand,
+	    interrupts ? spsr & ~SPSR_I : spsr);
 	return outcome;
 }
 
@@ -30,7 +32,8 @@ static enum result result_of(uint64_t esr)
 }
 
 /* The register is part of the instruction, so this writes itself the instruction. */
-static struct access access_at(enum level level, unsigned int id, uint32_t direction, uint64_t operand)
+static struct access access_at(enum level level, unsigned int id, uint32_t direction,
+			       uint64_t operand)
 {
 	static uint32_t code[2] __attribute__((aligned(8)));
 	struct outcome outcome;
@@ -39,7 +42,8 @@ static struct access access_at(enum level level, unsigned int id, uint32_t direc
 	code[1] = INSN_SVC;
 	asm volatile("dc cvau, %0; dsb ish; ic iallu; dsb ish; isb" : : "r"(code) : "memory");
 	outcome = run_at(level, code, operand, false);
-	return (struct access){ .result = result_of(outcome.esr), .value = outcome.value, .esr = outcome.esr };
+	return (struct access){ .result = result_of(outcome.esr), .value = outcome.value,
+				.esr = outcome.esr };
 }
 
 struct access read_at(enum level level, unsigned int id)

@@ -53,11 +53,15 @@ struct outcome run_at(enum level level, const void *code, uint64_t operand, bool
 struct access read_at(enum level level, unsigned int id);
 struct access write_at(enum level level, unsigned int id, uint64_t value);
 
-/* conform.c: cycle counter 0 and stopped, 64 bits wide, no filter, no interrupt, nothing for EL0, PMSELR_EL0.SEL = 31 */
+/*
+ * conform.c: cycle counter 0 and stopped, 64 bits wide, no filter, no interrupt, nothing for EL0,
+ * PMSELR_EL0.SEL = 31
+ */
 void reset_pmu(void);
 /*
- * Waits for what must come; the time only ends a hang. It is the time in which the vCPU ran: between two looks no more is counted than
- * a look can take, so that a vCPU that was not run for long has missed nothing.
+ * Waits for what must come; the time only ends a hang. It is the time in which the vCPU ran:
+ * between two looks no more is counted than a look can take, so that a vCPU that was not run for
+ * long has missed nothing.
  */
 #define WAIT_US		500000
 #define LOOK_US		100

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the cycle counter counts, and what it does not. Code enables it, spins and disables it at one level, so that a count is
- * exactly 0 when nothing is to be counted.
+ * What the cycle counter counts, and what it does not. Code enables it, spins and disables it at
+ * one level, so that a count is exactly 0 when nothing is to be counted.
  */
 #include "conform.h"
 
@@ -79,8 +79,10 @@ void check_counts(void)
 /* PMCR_EL0.E = 0: all counters are disabled. */
 void check_global_enable(void)
 {
-	expect_equal("PMCCNTR_EL0 after code at EL1 with PMCR_EL0.E = 0", 0, count_with(PMCR_LC, AT_EL1, 0));
-	expect_equal("PMCCNTR_EL0 after code at EL0 with PMCR_EL0.E = 0", 0, count_with(PMCR_LC, AT_EL0, 0));
+	expect_equal("PMCCNTR_EL0 after code at EL1 with PMCR_EL0.E = 0", 0,
+		     count_with(PMCR_LC, AT_EL1, 0));
+	expect_equal("PMCCNTR_EL0 after code at EL0 with PMCR_EL0.E = 0", 0,
+		     count_with(PMCR_LC, AT_EL0, 0));
 	start_at(0);
 	spin();
 	write_sysreg(PMCR_LC, pmcr_el0);
@@ -88,7 +90,8 @@ void check_global_enable(void)
 	expect_equal("PMCNTENSET_EL0 with PMCR_EL0.E = 0", CYCLE_BIT, read_sysreg(pmcntenset_el0));
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	spin();
-	expect(cycles_now(), "PMCCNTR_EL0 after PMCR_EL0.E became 1 again: expected more than 0, got 0");
+	expect(cycles_now(),
+	       "PMCCNTR_EL0 after PMCR_EL0.E became 1 again: expected more than 0, got 0");
 }
 
 /* A counter that is stopped keeps its value, and goes on from there. */
@@ -101,13 +104,17 @@ void check_stopped(void)
 	counted = cycles_now();
 	write_sysreg(CYCLE_BIT, pmcntenclr_el0);
 	stopped = cycles_now();
-	expect(stopped >= counted, "PMCCNTR_EL0 after PMCNTENCLR_EL0: expected at least 0x%lx, got 0x%lx", counted, stopped);
+	expect(stopped >= counted,
+	       "PMCCNTR_EL0 after PMCNTENCLR_EL0: expected at least 0x%lx, got 0x%lx", counted,
+	       stopped);
 	spin();
 	expect_equal("PMCCNTR_EL0 after a while with PMCNTENSET_EL0.C = 0", stopped, cycles_now());
 	write_sysreg(CYCLE_BIT, pmcntenset_el0);
 	isb();
 	spin();
-	expect(cycles_now() > stopped, "PMCCNTR_EL0 after PMCNTENSET_EL0: expected more than 0x%lx, got 0x%lx", stopped, cycles_now());
+	expect(cycles_now() > stopped,
+	       "PMCCNTR_EL0 after PMCNTENSET_EL0: expected more than 0x%lx, got 0x%lx", stopped,
+	       cycles_now());
 }
 
 /* Started once, it counts on: long enough for a hypervisor to do with the vCPU whatever it does. */
@@ -122,7 +129,9 @@ void check_counts_on(void)
 
 		run_at(level, code_spin, 0, false);
 		now = cycles_now();
-		expect(now > before, "PMCCNTR_EL0 after code at EL%u: expected more than 0x%lx, got 0x%lx", level == AT_EL1, before, now);
+		expect(now > before,
+		       "PMCCNTR_EL0 after code at EL%u: expected more than 0x%lx, got 0x%lx",
+		       level == AT_EL1, before, now);
 	}
 }
 
@@ -136,10 +145,12 @@ void check_write_while_counting(void)
 	spin();
 	write_sysreg(value, pmccntr_el0);
 	now = cycles_now();
-	expect(now >= value && now < 2 * value, "PMCCNTR_EL0 after 0x%lx was written while it counts: expected no less, got 0x%lx",
+	expect(now >= value && now < 2 * value,
+	       "PMCCNTR_EL0 after 0x%lx was written while it counts: expected no less, got 0x%lx",
 	       value, now);
 	spin();
-	expect(cycles_now() > now, "PMCCNTR_EL0 after a while: expected more than 0x%lx, got 0x%lx", now, cycles_now());
+	expect(cycles_now() > now, "PMCCNTR_EL0 after a while: expected more than 0x%lx, got 0x%lx",
+	       now, cycles_now());
 }
 
 void check_monotonic(void)
@@ -150,11 +161,15 @@ void check_monotonic(void)
 	before = cycles_now();
 	for (int i = 0; i < READS; i++, before = now) {
 		now = cycles_now();
-		expect(now >= before, "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", before, now);
+		expect(now >= before, "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", before,
+		       now);
 	}
 }
 
-/* PMCR_EL0.C resets the cycle counter when it is 1 that is written, and does not clear the overflow flag. */
+/*
+ * PMCR_EL0.C resets the cycle counter when it is 1 that is written, and does not clear the overflow
+ * flag.
+ */
 void check_reset_cycle_counter(void)
 {
 	static const uint64_t value = 1UL << 48;
@@ -170,7 +185,8 @@ void check_reset_cycle_counter(void)
 	start_at(value);
 	write_sysreg(PMCR_LC | PMCR_E | PMCR_C, pmcr_el0);
 	spin();
-	expect(cycles_now() > 0 && cycles_now() < value, "PMCCNTR_EL0 after PMCR_EL0.C while it counts: expected little, got 0x%lx",
+	expect(cycles_now() > 0 && cycles_now() < value,
+	       "PMCCNTR_EL0 after PMCR_EL0.C while it counts: expected little, got 0x%lx",
 	       cycles_now());
 }
 
@@ -197,7 +213,8 @@ static void expect_divided(const char *what, uint64_t divided, uint64_t undivide
 {
 	uint64_t times = divided * divisor;
 
-	expect(times > undivided / FACTOR && times < undivided * FACTOR, "%s: expected 0x%lx / %lu or so, got 0x%lx", what, undivided,
+	expect(times > undivided / FACTOR && times < undivided * FACTOR,
+	       "%s: expected 0x%lx / %lu or so, got 0x%lx", what, undivided,
 	       divisor, divided);
 }
 
@@ -206,30 +223,37 @@ void check_divider(void)
 {
 	uint64_t undivided = shortest_count(PMCR_E), divided = shortest_count(PMCR_E | PMCR_D);
 
-	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", divided, undivided, pmu.aarch32 ? DIVISOR : 1);
+	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", divided, undivided,
+		       pmu.aarch32 ? DIVISOR : 1);
 }
 
 /* PMCR_EL0.D: without effect when PMCR_EL0.LC is 1. */
 void check_divider_long(void)
 {
-	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC), divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);
+	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC),
+		divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);
 
 	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", divided, undivided, 1);
 }
 
-/* PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with nothing secure. */
+/*
+ * PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with
+ * nothing secure.
+ */
 void check_prohibited(void)
 {
 	for (enum level level = AT_EL1; level <= AT_EL0; level++)
 		expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, level, 0),
-		       "PMCCNTR_EL0 after EL%u with PMCR_EL0.DP = 1: expected more than 0, got 0", level == AT_EL1);
+		       "PMCCNTR_EL0 after EL%u with PMCR_EL0.DP = 1: expected more than 0, got 0",
+		       level == AT_EL1);
 }
 
 static void expect_counted(enum level level, uint64_t filter, bool counted)
 {
 	uint64_t cycles = count(level, filter);
 
-	expect(!cycles == !counted, "PMCCNTR_EL0 after EL%u with PMCCFILTR_EL0 0x%lx: expected %s, got 0x%lx",
+	expect(!cycles == !counted,
+	       "PMCCNTR_EL0 after EL%u with PMCCFILTR_EL0 0x%lx: expected %s, got 0x%lx",
 	       level == AT_EL1, filter, counted ? "more than 0" : "0", cycles);
 }
 
@@ -246,10 +270,14 @@ void check_filters(void)
 	expect_counted(AT_EL0, PMCCFILTR_P | PMCCFILTR_U, false);
 }
 
-/* PMCCFILTR_EL0.{NSK, NSU, M} are RES0 without EL3, NSH without EL2 and of no effect at other levels, the event always. */
+/*
+ * PMCCFILTR_EL0.{NSK, NSU, M} are RES0 without EL3, NSH without EL2 and of no effect at other
+ * levels, the event always.
+ */
 void check_filter_res0(void)
 {
-	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH | (pmu.el3 ? 0 : PMCCFILTR_NSK | PMCCFILTR_NSU | PMCCFILTR_M);
+	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH | (pmu.el3 ? 0 : PMCCFILTR_NSK |
+							   PMCCFILTR_NSU | PMCCFILTR_M);
 
 	expect_counted(AT_EL1, none, true);
 	expect_counted(AT_EL0, none, true);
@@ -257,7 +285,10 @@ void check_filter_res0(void)
 	expect_counted(AT_EL0, none | PMCCFILTR_U, false);
 }
 
-/* Whether the counter counts in WFI is IMPLEMENTATION DEFINED. It does not go back, and counts afterwards. */
+/*
+ * Whether the counter counts in WFI is IMPLEMENTATION DEFINED. It does not go back, and counts
+ * afterwards.
+ */
 void check_wfi(void)
 {
 	uint64_t before, after;
@@ -272,7 +303,10 @@ void check_wfi(void)
 		asm volatile("wfi");
 	write_sysreg(0, cntv_ctl_el0);
 	after = cycles_now();
-	expect(after >= before, "PMCCNTR_EL0 after WFI: expected at least 0x%lx, got 0x%lx", before, after);
+	expect(after >= before, "PMCCNTR_EL0 after WFI: expected at least 0x%lx, got 0x%lx", before,
+	       after);
 	spin();
-	expect(cycles_now() > after, "PMCCNTR_EL0 a while after WFI: expected more than 0x%lx, got 0x%lx", after, cycles_now());
+	expect(cycles_now() > after,
+	       "PMCCNTR_EL0 a while after WFI: expected more than 0x%lx, got 0x%lx", after,
+	       cycles_now());
 }

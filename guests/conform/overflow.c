@@ -69,10 +69,12 @@ static void clear_overflow(void)
 void check_overflow_64(void)
 {
 	start_at(-NEAR, PMCR_LC);
-	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after an overflow of 64 bits: expected 1, got 0");
+	expect(wait_for(overflowed()),
+	       "PMOVSSET_EL0.C after an overflow of 64 bits: expected 1, got 0");
 	write_sysreg(0, pmcr_el0);
 	isb();
-	expect(read_sysreg(pmccntr_el0) < -2 * NEAR, "PMCCNTR_EL0 after its overflow: expected little, got 0x%lx",
+	expect(read_sysreg(pmccntr_el0) < -2 * NEAR,
+	       "PMCCNTR_EL0 after its overflow: expected little, got 0x%lx",
 	       read_sysreg(pmccntr_el0));
 }
 
@@ -92,37 +94,49 @@ void check_overflow_late(void)
 		bool flag = overflowed();
 
 		before = now;
-		expect(!flag || read_sysreg(pmccntr_el0) <= cycles, "PMOVSSET_EL0.C before 0x%lx cycles were counted: expected 0, got 1",
+		expect(!flag || read_sysreg(pmccntr_el0) <= cycles,
+		       "PMOVSSET_EL0.C before 0x%lx cycles were counted: expected 0, got 1",
 		       cycles);
 		spin();
 		now = read_sysreg(pmccntr_el0);
 	} while (now > cycles && now != before);
-	expect(read_sysreg(pmccntr_el0) <= cycles, "PMCCNTR_EL0 after long, started at 0x%lx: expected an overflow, got 0x%lx", -cycles,
+	expect(read_sysreg(pmccntr_el0) <= cycles,
+	       "PMCCNTR_EL0 after long, started at 0x%lx: expected an overflow, got 0x%lx", -cycles,
 	       read_sysreg(pmccntr_el0));
-	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after 0x%lx cycles were counted: expected 1, got 0", cycles);
+	expect(wait_for(overflowed()),
+	       "PMOVSSET_EL0.C after 0x%lx cycles were counted: expected 1, got 0", cycles);
 }
 
-/* PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1 without AArch32. */
+/*
+ * PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1
+ * without AArch32.
+ */
 void check_overflow_32(void)
 {
 	start_at(BEYOND_32 - NEAR, 0);
 	if (pmu.aarch32) {
-		expect(wait_for(overflowed()), "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC = 0: expected 1, got 0");
+		expect(wait_for(overflowed()),
+		       "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC = 0: expected 1, got 0");
 	} else {
 		spin();
-		expect(!overflowed(), "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC RES1: expected 0, got 1");
+		expect(!overflowed(),
+		       "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC RES1: expected 0, got 1");
 	}
-	expect(read_sysreg(pmccntr_el0) >= BEYOND_32, "PMCCNTR_EL0 after an overflow of 32 bits: expected at least 0x%lx, got 0x%lx",
+	expect(read_sysreg(pmccntr_el0) >= BEYOND_32,
+	       "PMCCNTR_EL0 after an overflow of 32 bits: expected at least 0x%lx, got 0x%lx",
 	       BEYOND_32, read_sysreg(pmccntr_el0));
 }
 
 static void expect_no_overflow(uint64_t carry, uint64_t pmcr)
 {
 	start_at(carry - NEAR, pmcr);
-	expect(wait_for(read_sysreg(pmccntr_el0) >= carry), "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", carry,
+	expect(wait_for(read_sysreg(pmccntr_el0) >= carry),
+	       "PMCCNTR_EL0: expected at least 0x%lx, got 0x%lx", carry,
 	       read_sysreg(pmccntr_el0));
 	spin();
-	expect(!overflowed(), "PMOVSSET_EL0.C after a carry into 0x%lx, PMCR_EL0 0x%lx: expected 0, got 1", carry, pmcr);
+	expect(!overflowed(),
+	       "PMOVSSET_EL0.C after a carry into 0x%lx, PMCR_EL0 0x%lx: expected 0, got 1", carry,
+	       pmcr);
 }
 
 /* No other carry is an overflow. */
@@ -160,7 +174,8 @@ void check_write_is_no_overflow(void)
 {
 	start_at(~0UL << 40, PMCR_LC);
 	write_sysreg(0, pmccntr_el0);
-	expect(!overflowed(), "PMOVSSET_EL0.C after 0 was written to PMCCNTR_EL0: expected 0, got 1");
+	expect(!overflowed(),
+	       "PMOVSSET_EL0.C after 0 was written to PMCCNTR_EL0: expected 0, got 1");
 	start_at(~0UL << 40, PMCR_LC);
 	write_sysreg(PMCR_LC | PMCR_E | PMCR_C, pmcr_el0);
 	expect(!overflowed(), "PMOVSSET_EL0.C after PMCR_EL0.C: expected 0, got 1");
@@ -176,11 +191,15 @@ static void start_interrupting(void)
 	isb();
 }
 
-/* An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler clears the flag. */
+/*
+ * An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler
+ * clears the flag.
+ */
 void check_interrupt(void)
 {
 	start_interrupting();
-	expect(wait_for(interrupt_pending()), "interrupt after an overflow: expected one, got none");
+	expect(wait_for(interrupt_pending()),
+	       "interrupt after an overflow: expected one, got none");
 	expect_equal("ICC_IAR1_EL1 after an overflow", INTID_PMU, acknowledge());
 	expect_equal("ICC_IAR1_EL1 while the interrupt is active", INTID_NONE, acknowledge());
 	clear_overflow();
@@ -197,7 +216,8 @@ void check_interrupt_level(void)
 	for (int i = 0; i < 3; i++) {
 		uint64_t interrupt = INTID_NONE;
 
-		expect(wait_for((interrupt = acknowledge()) != INTID_NONE), "interrupt with the flag set: expected one, got none");
+		expect(wait_for((interrupt = acknowledge()) != INTID_NONE),
+		       "interrupt with the flag set: expected one, got none");
 		if (interrupt != INTID_NONE)
 			end_interrupt(interrupt);
 	}
@@ -215,10 +235,12 @@ void check_interrupt_enable(void)
 	expect(!interrupt_pending(), "interrupt with PMINTENSET_EL1.C = 0: expected none, got one");
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
 	isb();
-	expect(wait_for(interrupt_pending()), "interrupt once PMINTENSET_EL1.C is 1: expected one, got none");
+	expect(wait_for(interrupt_pending()),
+	       "interrupt once PMINTENSET_EL1.C is 1: expected one, got none");
 	write_sysreg(CYCLE_BIT, pmintenclr_el1);
 	isb();
-	expect(wait_for(!interrupt_pending()), "interrupt after PMINTENCLR_EL1.C: expected none, got one");
+	expect(wait_for(!interrupt_pending()),
+	       "interrupt after PMINTENCLR_EL1.C: expected none, got one");
 }
 
 /* PMCR_EL0.E = 0: no overflow asks for an interrupt. */
@@ -232,10 +254,12 @@ void check_interrupt_global_enable(void)
 	expect(!interrupt_pending(), "interrupt with PMCR_EL0.E = 0: expected none, got one");
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	isb();
-	expect(wait_for(interrupt_pending()), "interrupt once PMCR_EL0.E is 1: expected one, got none");
+	expect(wait_for(interrupt_pending()),
+	       "interrupt once PMCR_EL0.E is 1: expected one, got none");
 	write_sysreg(PMCR_LC, pmcr_el0);
 	isb();
-	expect(wait_for(!interrupt_pending()), "interrupt once PMCR_EL0.E is 0 again: expected none, got one");
+	expect(wait_for(!interrupt_pending()),
+	       "interrupt once PMCR_EL0.E is 0 again: expected none, got one");
 }
 
 /* A flag that software sets is as good as any. */
@@ -246,9 +270,11 @@ void check_interrupt_by_software(void)
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
 	write_sysreg(CYCLE_BIT, pmovsset_el0);
 	isb();
-	expect(wait_for(interrupt_pending()), "interrupt after PMOVSSET_EL0: expected one, got none");
+	expect(wait_for(interrupt_pending()),
+	       "interrupt after PMOVSSET_EL0: expected one, got none");
 	clear_overflow();
-	expect(wait_for(!interrupt_pending()), "interrupt after PMOVSCLR_EL0: expected none, got one");
+	expect(wait_for(!interrupt_pending()),
+	       "interrupt after PMOVSCLR_EL0: expected none, got one");
 }
 
 /* Taken from EL0, to EL1, in the middle of what is counted. */

@@ -21,7 +21,8 @@ static uint64_t counter_bits(void)
 /* ID_AA64DFR0_EL1.PMUVer: values not defined are reserved. */
 void check_version(void)
 {
-	expect(!(PMUVER_RESERVED >> pmu.version & 1), "ID_AA64DFR0_EL1.PMUVer: expected a version, got 0x%x, which is reserved",
+	expect(!(PMUVER_RESERVED >> pmu.version & 1),
+	       "ID_AA64DFR0_EL1.PMUVer: expected a version, got 0x%x, which is reserved",
 	       pmu.version);
 }
 
@@ -49,10 +50,14 @@ void check_write_only_bits(void)
 {
 	write_sysreg(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
 	isb();
-	expect_equal("PMCR_EL0.{C, P} after 1 was written", 0, read_sysreg(pmcr_el0) & (PMCR_C | PMCR_P));
+	expect_equal("PMCR_EL0.{C, P} after 1 was written", 0,
+		     read_sysreg(pmcr_el0) & (PMCR_C | PMCR_P));
 }
 
-/* PMCR_EL0: bits that are RW; where there are conditions for that, the bit is RES0 or RES1 otherwise. */
+/*
+ * PMCR_EL0: bits that are RW; where there are conditions for that, the bit is RES0 or RES1
+ * otherwise.
+ */
 void check_writable_bits(void)
 {
 	const struct { const char *name; uint64_t bit; bool writable; } bits[] = {
@@ -115,7 +120,8 @@ void check_overflow_bits(void)
 /* PMCCNTR_EL0.CCNT is 64 bits, whatever PMCR_EL0.LC says about its overflow. */
 void check_cycle_counter_64(void)
 {
-	static const uint64_t values[] = { ~0UL, 0x0123456789abcdef, 0xfedcba9876543210, 1, 1UL << 63, 0 };
+	static const uint64_t values[] = { ~0UL, 0x0123456789abcdef, 0xfedcba9876543210, 1,
+					   1UL << 63, 0 };
 
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(values); i++) {
 		write_sysreg(i % 2 ? PMCR_LC : 0, pmcr_el0);
@@ -133,7 +139,8 @@ void check_filter_bits(void)
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		write_sysreg(values[i], pmccfiltr_el0);
 		isb();
-		expect_equal("PMCCFILTR_EL0.{P, U} as written", values[i], read_sysreg(pmccfiltr_el0) & (PMCCFILTR_P | PMCCFILTR_U));
+		expect_equal("PMCCFILTR_EL0.{P, U} as written", values[i],
+			     read_sysreg(pmccfiltr_el0) & (PMCCFILTR_P | PMCCFILTR_U));
 	}
 }
 
@@ -143,11 +150,15 @@ void check_user_enable_bits(void)
 	for (uint64_t value = PMUSERENR_ALL; value <= PMUSERENR_ALL; value--) {
 		write_sysreg(value, pmuserenr_el0);
 		isb();
-		expect_equal("PMUSERENR_EL0.{ER, CR, SW, EN} as written", value, read_sysreg(pmuserenr_el0) & PMUSERENR_ALL);
+		expect_equal("PMUSERENR_EL0.{ER, CR, SW, EN} as written", value,
+			     read_sysreg(pmuserenr_el0) & PMUSERENR_ALL);
 	}
 }
 
-/* PMCEID<n>_EL0: CPU_CYCLES is among the events that PMUv3 requires, SW_INCR where it can be counted. IDhi are of FEAT_PMUv3p1. */
+/*
+ * PMCEID<n>_EL0: CPU_CYCLES is among the events that PMUv3 requires, SW_INCR where it can be
+ * counted. IDhi are of FEAT_PMUv3p1.
+ */
 void check_event_ids(void)
 {
 	uint64_t low = read_sysreg(pmceid0_el0), high = read_sysreg(pmceid1_el0);
@@ -161,20 +172,27 @@ void check_event_ids(void)
 	}
 }
 
-/* PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS is zero only when STALL_SLOT is not implemented. */
+/*
+ * PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS is zero only when STALL_SLOT is not
+ * implemented.
+ */
 void check_pmmir(void)
 {
 	struct access got = read_at(AT_EL1, SYS_PMMIR_EL1);
 	bool stall_slot = read_sysreg(pmceid1_el0) >> (EVENT_STALL_SLOT - 32) & 1;
 
 	if (pmu.version < PMUV3P4) {
-		expect(got.result == UNDEFINED, "read of PMMIR_EL1 before PMUv3p4: expected %s, got %s", result_names[UNDEFINED],
+		expect(got.result == UNDEFINED,
+		       "read of PMMIR_EL1 before PMUv3p4: expected %s, got %s",
+		       result_names[UNDEFINED],
 		       result_names[got.result]);
 		return;
 	}
-	expect(got.result == DONE, "read of PMMIR_EL1: expected %s, got %s", result_names[DONE], result_names[got.result]);
+	expect(got.result == DONE, "read of PMMIR_EL1: expected %s, got %s", result_names[DONE],
+	       result_names[got.result]);
 	expect_equal("PMMIR_EL1, RES0 bits", 0, got.value & PMMIR_RES0);
-	expect(!stall_slot || got.value & PMMIR_SLOTS, "PMMIR_EL1.SLOTS with STALL_SLOT: expected more than 0, got 0x%lx", got.value);
+	expect(!stall_slot || got.value & PMMIR_SLOTS,
+	       "PMMIR_EL1.SLOTS with STALL_SLOT: expected more than 0, got 0x%lx", got.value);
 }
 
 /* There are no such encodings, with MSR or with MRS. */
@@ -185,11 +203,13 @@ void check_no_such_access(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
 		got = write_at(AT_EL1, read_only[i], 0);
-		expect(got.result == UNDEFINED, "write of %s: expected %s, got %s", register_name(read_only[i]),
+		expect(got.result == UNDEFINED, "write of %s: expected %s, got %s",
+		       register_name(read_only[i]),
 		       result_names[UNDEFINED], result_names[got.result]);
 	}
 	got = read_at(AT_EL1, SYS_PMSWINC_EL0);
-	expect(got.result == UNDEFINED, "read of PMSWINC_EL0: expected %s, got %s", result_names[UNDEFINED],
+	expect(got.result == UNDEFINED, "read of PMSWINC_EL0: expected %s, got %s",
+	       result_names[UNDEFINED],
 	       result_names[got.result]);
 }
 
@@ -208,9 +228,11 @@ void check_software_increment(void)
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	isb();
 	for (int i = 0; i < 3; i++)
-		expect_equal("result of a write of PMSWINC_EL0", DONE, write_at(AT_EL1, SYS_PMSWINC_EL0, ~0UL).result);
+		expect_equal("result of a write of PMSWINC_EL0", DONE,
+			     write_at(AT_EL1, SYS_PMSWINC_EL0, ~0UL).result);
 	if (pmu.counters)
-		expect_equal("PMEVCNTR0_EL0 after three increments", start + 3, read_at(AT_EL1, SYS_PMEVCNTR0).value);
+		expect_equal("PMEVCNTR0_EL0 after three increments", start + 3,
+			     read_at(AT_EL1, SYS_PMEVCNTR0).value);
 	expect_equal("PMCCNTR_EL0, disabled, after PMSWINC_EL0", start, read_sysreg(pmccntr_el0));
 	expect_equal("PMOVSSET_EL0 after PMSWINC_EL0", 0, read_sysreg(pmovsset_el0));
 }

@@ -6,7 +6,10 @@
 #define EVENT_CPU_CYCLES 0x11
 #define PATTERN		0x12345678UL
 
-/* PMEVCNTR<n>_EL0: op0 3, op1 3, CRn 14, CRm 0b10:n[4:3], op2 n[2:0]; PMEVTYPER<n>_EL0: CRm 0b11:n[4:3] */
+/*
+ * PMEVCNTR<n>_EL0: op0 3, op1 3, CRn 14, CRm 0b10:n[4:3], op2 n[2:0]; PMEVTYPER<n>_EL0: CRm
+ * 0b11:n[4:3]
+ */
 static unsigned int event_counter(unsigned int n)
 {
 	return SYSREG_ID(3, 3, 14, 8 | n >> 3, n & 7);
@@ -30,7 +33,8 @@ void check_selection(void)
 		unsigned int counter = n == pmu.counters ? CYCLE_COUNTER : n;
 
 		select(counter);
-		expect_equal("PMSELR_EL0.SEL as written", counter, read_sysreg(pmselr_el0) & PMSELR_SEL);
+		expect_equal("PMSELR_EL0.SEL as written", counter,
+			     read_sysreg(pmselr_el0) & PMSELR_SEL);
 	}
 }
 
@@ -44,18 +48,20 @@ void check_selected_filter(void)
 		write_sysreg(0, pmccfiltr_el0);
 		write_sysreg(values[i], pmxevtyper_el0);
 		isb();
-		expect_equal("PMCCFILTR_EL0 as written to PMXEVTYPER_EL0", values[i], read_sysreg(pmccfiltr_el0));
+		expect_equal("PMCCFILTR_EL0 as written to PMXEVTYPER_EL0", values[i],
+			     read_sysreg(pmccfiltr_el0));
 		write_sysreg(0, pmxevtyper_el0);
 		write_sysreg(values[i], pmccfiltr_el0);
 		isb();
-		expect_equal("PMXEVTYPER_EL0 as written to PMCCFILTR_EL0", values[i], read_sysreg(pmxevtyper_el0));
+		expect_equal("PMXEVTYPER_EL0 as written to PMCCFILTR_EL0", values[i],
+			     read_sysreg(pmxevtyper_el0));
 	}
 }
 
 /*
- * PMSELR_EL0.SEL = 31: accesses to PMXEVCNTR_EL0 are CONSTRAINED UNPREDICTABLE. They are UNDEFINED, do nothing, are RAZ/WI, or as if
- * SEL was UNKNOWN, which is some event counter, or a case below. The cycle counter is none of these; PMUSERENR_EL0.ER, for event
- * counters, would give it to EL0.
+ * PMSELR_EL0.SEL = 31: accesses to PMXEVCNTR_EL0 are CONSTRAINED UNPREDICTABLE. They are UNDEFINED,
+ * do nothing, are RAZ/WI, or as if SEL was UNKNOWN, which is some event counter, or a case below.
+ * The cycle counter is none of these; PMUSERENR_EL0.ER, for event counters, would give it to EL0.
  */
 void check_selected_cycle_counter(void)
 {
@@ -67,31 +73,37 @@ void check_selected_cycle_counter(void)
 	write_sysreg(PATTERN, pmccntr_el0);
 	isb();
 	got = read_at(AT_EL1, SYS_PMXEVCNTR_EL0);
-	expect(got.result == UNDEFINED || (got.result == DONE && (!got.value || got.value == SENTINEL)),
+	expect(got.result == UNDEFINED ||
+	       (got.result == DONE && (!got.value || got.value == SENTINEL)),
 	       "read of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31, PMCCNTR_EL0 0x%lx: expected UNDEFINED, 0 or no effect, got %s and 0x%lx",
 	       PATTERN, result_names[got.result], got.value);
 	got = write_at(AT_EL1, SYS_PMXEVCNTR_EL0, ~PATTERN);
 	expect(got.result == UNDEFINED || got.result == DONE,
-	       "write of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31: expected UNDEFINED or %s, got %s", result_names[DONE],
+	       "write of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31: expected UNDEFINED or %s, got %s",
+	       result_names[DONE],
 	       result_names[got.result]);
-	expect_equal("PMCCNTR_EL0 after a write of PMXEVCNTR_EL0 with PMSELR_EL0.SEL 31", PATTERN, read_sysreg(pmccntr_el0));
+	expect_equal("PMCCNTR_EL0 after a write of PMXEVCNTR_EL0 with PMSELR_EL0.SEL 31", PATTERN,
+		     read_sysreg(pmccntr_el0));
 	write_sysreg(PATTERN, pmccntr_el0);
 	write_sysreg(PMUSERENR_ER, pmuserenr_el0);
 	isb();
 	got = read_at(AT_EL0, SYS_PMXEVCNTR_EL0);
-	expect(got.value != PATTERN, "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x: expected no cycle counter, got 0x%lx",
+	expect(got.value != PATTERN,
+	       "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x: expected no cycle counter, got 0x%lx",
 	       PMUSERENR_ER, got.value);
 }
 
 /*
- * PMEVCNTR<n>_EL0, PMEVTYPER<n>_EL0, PMXEVCNTR_EL0, PMXEVTYPER_EL0, "Accessing": with FEAT_FGT, accesses to event counters that
- * are not implemented are UNDEFINED. Without, they are CONSTRAINED UNPREDICTABLE: UNDEFINED, without effect or RAZ/WI.
+ * PMEVCNTR<n>_EL0, PMEVTYPER<n>_EL0, PMXEVCNTR_EL0, PMXEVTYPER_EL0, "Accessing": with FEAT_FGT,
+ * accesses to event counters that are not implemented are UNDEFINED. Without, they are CONSTRAINED
+ * UNPREDICTABLE: UNDEFINED, without effect or RAZ/WI.
  */
 static bool read_is_permitted(struct access got, uint64_t also)
 {
 	if (got.result == UNDEFINED)
 		return true;
-	return !pmu.fgt && got.result == DONE && (!got.value || got.value == SENTINEL || got.value == also);
+	return !pmu.fgt && got.result == DONE &&
+		(!got.value || got.value == SENTINEL || got.value == also);
 }
 
 static bool write_is_permitted(struct access got)
@@ -101,18 +113,24 @@ static bool write_is_permitted(struct access got)
 
 static void expect_nothing_at(const char *name, unsigned int id, unsigned int n, uint64_t also)
 {
-	const char *expected = pmu.fgt ? "UNDEFINED, as with FEAT_FGT" : "UNDEFINED, 0 or no effect";
+	const char *expected = pmu.fgt ? "UNDEFINED, as with FEAT_FGT"
+		: "UNDEFINED, 0 or no effect";
 	struct access got = read_at(AT_EL1, id);
 
-	expect(read_is_permitted(got, also), "read of %s, n %u: expected %s, got %s and 0x%lx", name, n, expected,
+	expect(read_is_permitted(got, also), "read of %s, n %u: expected %s, got %s and 0x%lx",
+	       name, n, expected,
 	       result_names[got.result], got.value);
 	got = write_at(AT_EL1, id, PATTERN);
-	expect(write_is_permitted(got), "write of %s, n %u: expected %s, got %s", name, n, expected, result_names[got.result]);
+	expect(write_is_permitted(got), "write of %s, n %u: expected %s, got %s", name, n, expected,
+	       result_names[got.result]);
 	expect_equal("PMCCNTR_EL0 afterwards", 0, read_sysreg(pmccntr_el0));
 	expect_equal("PMCNTENSET_EL0 afterwards", 0, read_sysreg(pmcntenset_el0));
 }
 
-/* Through PMSELR_EL0, the effect may also be that of some other SEL; for PMXEVTYPER_EL0, that of 31. */
+/*
+ * Through PMSELR_EL0, the effect may also be that of some other SEL; for PMXEVTYPER_EL0, that of
+ * 31.
+ */
 void check_selected_beyond(void)
 {
 	reset_pmu();
@@ -124,7 +142,8 @@ void check_selected_beyond(void)
 		write_sysreg(PMCCFILTR_P, pmccfiltr_el0);
 		select(n);
 		expect_nothing_at("PMXEVCNTR_EL0, PMSELR_EL0.SEL n", SYS_PMXEVCNTR_EL0, n, 0);
-		expect_nothing_at("PMXEVTYPER_EL0, PMSELR_EL0.SEL n", SYS_PMXEVTYPER_EL0, n, PMCCFILTR_P);
+		expect_nothing_at("PMXEVTYPER_EL0, PMSELR_EL0.SEL n", SYS_PMXEVTYPER_EL0, n,
+				  PMCCFILTR_P);
 	}
 }
 
@@ -137,7 +156,10 @@ void check_direct_beyond(void)
 	}
 }
 
-/* Those that there are hold what is written, and PMSELR_EL0 selects them. 32 bits before FEAT_PMUv3p5. */
+/*
+ * Those that there are hold what is written, and PMSELR_EL0 selects them. 32 bits before
+ * FEAT_PMUv3p5.
+ */
 void check_event_counters(void)
 {
 	uint64_t mask = pmu.version >= PMUV3P5 ? ~0UL : LOW_32_BITS;
@@ -149,9 +171,13 @@ void check_event_counters(void)
 		write_at(AT_EL1, event_type(n), EVENT_CPU_CYCLES);
 		write_at(AT_EL1, event_counter(n), value);
 		select(n);
-		expect_equal("PMEVCNTR<n>_EL0 as written", value & mask, read_at(AT_EL1, event_counter(n)).value);
-		expect_equal("PMXEVCNTR_EL0 as written to PMEVCNTR<n>_EL0", value & mask, read_sysreg(pmxevcntr_el0));
-		expect_equal("PMEVTYPER<n>_EL0 as written", EVENT_CPU_CYCLES, read_at(AT_EL1, event_type(n)).value);
-		expect_equal("PMXEVTYPER_EL0 as written to PMEVTYPER<n>_EL0", EVENT_CPU_CYCLES, read_sysreg(pmxevtyper_el0));
+		expect_equal("PMEVCNTR<n>_EL0 as written", value & mask,
+			     read_at(AT_EL1, event_counter(n)).value);
+		expect_equal("PMXEVCNTR_EL0 as written to PMEVCNTR<n>_EL0", value & mask,
+			     read_sysreg(pmxevcntr_el0));
+		expect_equal("PMEVTYPER<n>_EL0 as written", EVENT_CPU_CYCLES,
+			     read_at(AT_EL1, event_type(n)).value);
+		expect_equal("PMXEVTYPER_EL0 as written to PMEVTYPER<n>_EL0", EVENT_CPU_CYCLES,
+			     read_sysreg(pmxevtyper_el0));
 	}
 }

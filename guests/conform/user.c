@@ -56,7 +56,8 @@ static struct access try(const struct user_access *access, bool is_write, uint64
 static void try_all(void (*judge)(const struct user_access *access, bool is_write, uint64_t bits))
 {
 	for (size_t i = 0; i < ARRAY_SIZE(user_accesses); i++)
-		for (uint64_t bits = 0; (pmu.counters || !user_accesses[i].event_counter) && bits <= PMUSERENR_ALL; bits++)
+		for (uint64_t bits = 0; (pmu.counters || !user_accesses[i].event_counter) &&
+		     bits <= PMUSERENR_ALL; bits++)
 			for (int is_write = 0; is_write <= 1; is_write++)
 				judge(&user_accesses[i], is_write, bits);
 }
@@ -68,11 +69,15 @@ static void judge_access(const struct user_access *access, bool is_write, uint64
 	struct access got = try(access, is_write, bits);
 
 	if (rule == NEVER)
-		expect(got.result == UNDEFINED, "%s of %s at EL0: expected %s, got %s", is_write ? "write" : "read",
-		       register_name(access->id), result_names[UNDEFINED], result_names[got.result]);
+		expect(got.result == UNDEFINED, "%s of %s at EL0: expected %s, got %s",
+		       is_write ? "write" : "read",
+		       register_name(access->id), result_names[UNDEFINED],
+		       result_names[got.result]);
 	else
-		expect((got.result == DONE) == allowed, "%s of %s at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s",
-		       is_write ? "write" : "read", register_name(access->id), bits, allowed ? result_names[DONE] : "an exception",
+		expect((got.result == DONE) == allowed,
+		       "%s of %s at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s",
+		       is_write ? "write" : "read", register_name(access->id), bits,
+		       allowed ? result_names[DONE] : "an exception",
 		       result_names[got.result]);
 }
 
@@ -100,7 +105,10 @@ void check_user_access(void)
 	try_all(judge_common_access);
 }
 
-/* PMUSERENR_EL0.{SW, CR, ER} allow EL0 to increment, to read the cycle counter, and to select and read event counters. */
+/*
+ * PMUSERENR_EL0.{SW, CR, ER} allow EL0 to increment, to read the cycle counter, and to select and
+ * read event counters.
+ */
 void check_user_own_access(void)
 {
 	try_all(judge_own_access);
@@ -109,7 +117,8 @@ void check_user_own_access(void)
 /* ESR_ELx, ISS for EC 0x18: Op0, Op2, Op1, CRn, Rt, CRm, Direction; Rt is X0 */
 static uint64_t syndrome(unsigned int id, bool is_write)
 {
-	unsigned int op0 = id >> 14 & 3, op1 = id >> 11 & 7, crn = id >> 7 & 0xf, crm = id >> 3 & 0xf, op2 = id & 7;
+	unsigned int op0 = id >> 14 & 3, op1 = id >> 11 & 7, crn = id >> 7 & 0xf,
+		crm = id >> 3 & 0xf, op2 = id & 7;
 
 	return (uint64_t)ESR_EC_SYSREG << ESR_EC_SHIFT | 1 << 25 | op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1 | !is_write;
 }
@@ -123,7 +132,8 @@ static void judge_trap(const struct user_access *access, bool is_write, uint64_t
 		return;
 	got = try(access, is_write, bits);
 	expect(got.esr == syndrome(access->id, is_write),
-	       "ESR_EL1 after a %s of %s at EL0, PMUSERENR_EL0 0x%lx: expected 0x%lx, got 0x%lx", is_write ? "write" : "read",
+	       "ESR_EL1 after a %s of %s at EL0, PMUSERENR_EL0 0x%lx: expected 0x%lx, got 0x%lx",
+	       is_write ? "write" : "read",
 	       register_name(access->id), bits, syndrome(access->id, is_write), got.esr);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How Windows uses the PMU, as far as it is known: the loader's accesses in the order of a public trap log, reads of the cycle counter in the
- * kernel and in user mode, and what a profiler does. Where values are not known all are tried. Windows needs no event counters, no
- * PMCEID<n>_EL0 and no PMMIR_EL1; those are other checks.
+ * How Windows uses the PMU, as far as it is known: the loader's accesses in the order of a public
+ * trap log, reads of the cycle counter in the kernel and in user mode, and what a profiler does.
+ * Where values are not known all are tried. Windows needs no event counters, no PMCEID<n>_EL0 and
+ * no PMMIR_EL1; those are other checks.
  */
 #include "conform.h"
 
@@ -30,7 +31,8 @@ static void set_up(bool lc, uint64_t user)
 
 	set_up_as_loader(lc, user);
 	after = read_sysreg(pmcr_el0);
-	expect_equal("PMCR_EL0.{IMP, IDCODE, N} written back as read", before & PMCR_READ_ONLY, after & PMCR_READ_ONLY);
+	expect_equal("PMCR_EL0.{IMP, IDCODE, N} written back as read", before & PMCR_READ_ONLY,
+		     after & PMCR_READ_ONLY);
 	expect_equal("PMCR_EL0.E", PMCR_E, after & PMCR_E);
 	expect_equal("PMCNTENSET_EL0", CYCLE_BIT, read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
 }
@@ -43,10 +45,14 @@ static void expect_counting(const char *when)
 	spin();
 	isb();
 	after = read_sysreg(pmccntr_el0);
-	expect(after > before, "PMCCNTR_EL0 %s: expected more than 0x%lx, got 0x%lx", when, before, after);
+	expect(after > before, "PMCCNTR_EL0 %s: expected more than 0x%lx, got 0x%lx", when, before,
+	       after);
 }
 
-/* First of all checks, so that in the first round nothing has written to the PMU; only the firmware may have. */
+/*
+ * First of all checks, so that in the first round nothing has written to the PMU; only the firmware
+ * may have.
+ */
 void check_windows_untouched(void)
 {
 	set_up(false, PMUSERENR_EN);
@@ -62,7 +68,8 @@ void check_windows_loader(void)
 		expect_counting("after the loader's set-up");
 		write_sysreg(BEYOND_32 - NEAR, pmccntr_el0);
 		isb();
-		expect(wait_for(read_sysreg(pmccntr_el0) >= BEYOND_32), "PMCCNTR_EL0 from below 2^32, PMCR_EL0.LC %d: expected more, got 0x%lx",
+		expect(wait_for(read_sysreg(pmccntr_el0) >= BEYOND_32),
+		       "PMCCNTR_EL0 from below 2^32, PMCR_EL0.LC %d: expected more, got 0x%lx",
 		       lc, read_sysreg(pmccntr_el0));
 		expect_counting("beyond 2^32");
 	}
@@ -77,17 +84,22 @@ void check_windows_bitmaps(void)
 	for (uint64_t all = ALL_COUNTERS; all; all = all == ALL_COUNTERS ? ~0UL : 0) {
 		write_sysreg(all, pmcntenset_el0);
 		isb();
-		expect_equal("PMCNTENSET_EL0 after all bits", there, read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
+		expect_equal("PMCNTENSET_EL0 after all bits", there,
+			     read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
 		write_sysreg(all & ~CYCLE_BIT, pmcntenclr_el0);
 		write_sysreg(all, pmovsclr_el0);
 		write_sysreg(all, pmintenclr_el1);
 		isb();
-		expect_equal("PMCNTENSET_EL0 after all others are cleared", CYCLE_BIT, read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
+		expect_equal("PMCNTENSET_EL0 after all others are cleared", CYCLE_BIT,
+			     read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
 		expect_counting("with all others cleared");
 	}
 }
 
-/* The kernel charges a thread with the cycles between two context switches, spent at EL0 and EL1, with WFI between. */
+/*
+ * The kernel charges a thread with the cycles between two context switches, spent at EL0 and EL1,
+ * with WFI between.
+ */
 void check_windows_context_switches(void)
 {
 	set_up(true, PMUSERENR_EN);
@@ -97,7 +109,9 @@ void check_windows_context_switches(void)
 		run_at(AT_EL0, code_spin, 0, false);
 		isb();
 		end = read_sysreg(pmccntr_el0);
-		expect(end > start, "PMCCNTR_EL0 after a thread at EL0: expected more than 0x%lx, got 0x%lx", start, end);
+		expect(end > start,
+		       "PMCCNTR_EL0 after a thread at EL0: expected more than 0x%lx, got 0x%lx",
+		       start, end);
 	}
 }
 
@@ -108,8 +122,10 @@ static void expect_user_count(uint64_t user, uint64_t least)
 	first = read_at(AT_EL0, SYS_PMCCNTR_EL0);
 	run_at(AT_EL0, code_spin, 0, false);
 	second = read_at(AT_EL0, SYS_PMCCNTR_EL0);
-	expect(first.result == DONE && second.result == DONE, "read of PMCCNTR_EL0 at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s", user,
-	       result_names[DONE], result_names[first.result == DONE ? second.result : first.result]);
+	expect(first.result == DONE && second.result == DONE,
+	       "read of PMCCNTR_EL0 at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s", user,
+	       result_names[DONE],
+	       result_names[first.result == DONE ? second.result : first.result]);
 	expect(first.value >= least && second.value > first.value && second.value < 2 * least,
 	       "PMCCNTR_EL0 read at EL0, PMUSERENR_EL0 0x%lx: expected more and more from 0x%lx, got 0x%lx and 0x%lx", user, least,
 	       first.value, second.value);
@@ -137,8 +153,9 @@ void check_windows_user_cr_er(void)
 }
 
 /*
- * ReadPMC() selects a counter and reads it in user mode. Of a counter that is not there, and of 31, any answer will do that the architecture
- * permits; but there has to be one, and the cycle counter has to count on.
+ * ReadPMC() selects a counter and reads it in user mode. Of a counter that is not there, and of 31,
+ * any answer will do that the architecture permits; but there has to be one, and the cycle counter
+ * has to count on.
  */
 void check_windows_read_pmc(void)
 {
@@ -151,14 +168,19 @@ void check_windows_read_pmc(void)
 		reset_pmu();
 		set_up(true, users[i % ARRAY_SIZE(users)]);
 		got = write_at(AT_EL0, SYS_PMSELR_EL0, selected[i / ARRAY_SIZE(users)]);
-		expect(got.result != OTHER_EXCEPTION, "write of PMSELR_EL0 at EL0: got %s", result_names[got.result]);
+		expect(got.result != OTHER_EXCEPTION, "write of PMSELR_EL0 at EL0: got %s",
+		       result_names[got.result]);
 		got = read_at(AT_EL0, SYS_PMXEVCNTR_EL0);
-		expect(got.result != OTHER_EXCEPTION, "read of PMXEVCNTR_EL0 at EL0: got %s", result_names[got.result]);
+		expect(got.result != OTHER_EXCEPTION, "read of PMXEVCNTR_EL0 at EL0: got %s",
+		       result_names[got.result]);
 		expect_counting("after ReadPMC()");
 	}
 }
 
-/* Written as the six bits that older architectures have: LC becomes 0. The counter stops and starts, and keeps its value. */
+/*
+ * Written as the six bits that older architectures have: LC becomes 0. The counter stops and
+ * starts, and keeps its value.
+ */
 void check_windows_profiler(void)
 {
 	uint64_t pmcr, stopped;
@@ -179,14 +201,18 @@ void check_windows_profiler(void)
 	expect_counting("with PMCR_EL0.E 1 again");
 }
 
-/* A sampling profiler: it writes the counter while LC is 0, waits for the overflow of 32 bits, and clears it. */
+/*
+ * A sampling profiler: it writes the counter while LC is 0, waits for the overflow of 32 bits, and
+ * clears it.
+ */
 void check_windows_profiler_overflow(void)
 {
 	set_up(false, PMUSERENR_EN);
 	for (int i = 0; i < 3; i++) {
 		write_sysreg(BEYOND_32 - NEAR, pmccntr_el0);
 		isb();
-		expect(!pmu.aarch32 || wait_for(overflowed()), "PMOVSCLR_EL0.C after an overflow of 32 bits, PMCR_EL0.LC 0: expected 1, got 0");
+		expect(!pmu.aarch32 || wait_for(overflowed()),
+		       "PMOVSCLR_EL0.C after an overflow of 32 bits, PMCR_EL0.LC 0: expected 1, got 0");
 		write_sysreg(CYCLE_BIT, pmovsclr_el0);
 		expect(!overflowed(), "PMOVSCLR_EL0.C after it was cleared: expected 0, got 1");
 		expect_counting("after an overflow");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the boot loader of Windows does with the PMU, as far as it is known: a public trap log of a build of 2022 has the order of its
- * accesses. The values that it writes, and what it does when a count goes back, are not known; numbers are unsigned 64-bit ones here.
+ * What the boot loader of Windows does with the PMU, as far as it is known: a public trap log of a
+ * build of 2022 has the order of its accesses. The values that it writes, and what it does when a
+ * count goes back, are not known; numbers are unsigned 64-bit ones here.
  */
 #include "guest.h"
 
@@ -11,13 +12,17 @@
 #define LATER_US	5000
 /* The last two stalls differ by 8 ms; so many times that is a second */
 #define DIFFERENCES_PER_SECOND	125
-/* A clock that is off by more is called wrong. A rate that a busy machine has disturbed is off by less. */
+/*
+ * A clock that is off by more is called wrong. A rate that a busy machine has disturbed is off by
+ * less.
+ */
 #define WRONG_FACTOR	6
 
 #define ALL_COUNTERS	0xffffffffUL
 
 const char *const loader_points[] = {
-	[POINT_NONE] = "none", [POINT_SETUP] = "setup", [POINT_SHORT] = "short", [POINT_BETWEEN] = "between", [POINT_EARLY] = "early",
+	[POINT_NONE] = "none", [POINT_SETUP] = "setup", [POINT_SHORT] = "short",
+	[POINT_BETWEEN] = "between", [POINT_EARLY] = "early",
 	[POINT_LATE] = "late", [POINT_END] = "end", [POINT_KERNEL] = "kernel", NULL,
 };
 
@@ -51,10 +56,14 @@ static struct span since(struct span start)
 {
 	struct span end = now();
 
-	return (struct span){ .cycles = end.cycles - start.cycles, .ticks = end.ticks - start.ticks };
+	return (struct span){ .cycles = end.cycles - start.cycles,
+			      .ticks = end.ticks - start.ticks };
 }
 
-/* A calibration under way. What is done at its points takes cycles and time that are not part of a stall. */
+/*
+ * A calibration under way. What is done at its points takes cycles and time that are not part of a
+ * stall.
+ */
 struct run {
 	const struct loader *loader;
 	struct span held;
@@ -118,7 +127,10 @@ static uint64_t higher(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* A counter that stood still for a time shows too low a rate, never too high a one: so the highest one is right. */
+/*
+ * A counter that stood still for a time shows too low a rate, never too high a one: so the highest
+ * one is right.
+ */
 static bool is_wrong(uint64_t frequency, uint64_t rate)
 {
 	return frequency / WRONG_FACTOR > rate || frequency < rate / WRONG_FACTOR;
@@ -147,6 +159,7 @@ bool calibrate_as_loader(const struct loader *loader)
 	rate = higher(rate_of(first), higher(rate_of(second), rate_of(later)));
 	wrong = is_wrong(frequency, rate);
 	print("loader stall=%s short=%lu long=%lu held=%lu frequency=%lu rate=%lu elapsed_ms=%lu clock=%s", loader->name, first.cycles,
-	      second.cycles, run.held.cycles, frequency, rate, later.cycles / (frequency / 1000), wrong ? "wrong" : "right");
+	      second.cycles, run.held.cycles, frequency, rate, later.cycles / (frequency / 1000),
+	      wrong ? "wrong" : "right");
 	return !wrong;
 }

@@ -55,7 +55,8 @@ uint64_t platform_uart_base(void)
 
 	if (!path)
 		return DEFAULT_UART;
-	node = fdt_path_offset_namelen(fdt, path, strchr(path, ':') ? strchr(path, ':') - path : (int)strlen(path));
+	node = fdt_path_offset_namelen(fdt, path, strchr(path, ':') ? strchr(path, ':') - path
+				       : (int)strlen(path));
 	return node >= 0 && read_reg(node, &base) ? base : DEFAULT_UART;
 }
 

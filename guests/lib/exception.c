@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Exceptions are reported so that a person can read them, PMU register accesses by the register's name. */
+/*
+ * Exceptions are reported so that a person can read them, PMU register accesses by the register's
+ * name.
+ */
 #include "internal.h"
 
 #define NAMED(name)	{ SYS_##name, #name }
@@ -62,7 +65,8 @@ void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far)
 	/* an exception in the report itself: nothing more can be said */
 	if (faulted[vcpu_index()]++)
 		psci_system_off();
-	if (vector % ARRAY_SIZE(vector_names) || (esr >> ESR_EC_SHIFT & ESR_EC_MASK) != ESR_EC_UNKNOWN)
+	if (vector % ARRAY_SIZE(vector_names) ||
+	    (esr >> ESR_EC_SHIFT & ESR_EC_MASK) != ESR_EC_UNKNOWN)
 		fail("%s exception, %s, vcpu=%u vector=%lu esr=0x%lx elr=0x%lx far=0x%lx",
 		     kind, exception_class(esr), vcpu_index(), vector, esr, elr, far);
 	insn = *(const uint32_t *)elr;
@@ -70,5 +74,6 @@ void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far)
 		fail("%s exception, %s 0x%x, vcpu=%u esr=0x%lx elr=0x%lx",
 		     kind, exception_class(esr), insn, vcpu_index(), esr, elr);
 	fail("%s exception, %s of %s is undefined, insn=0x%x vcpu=%u esr=0x%lx elr=0x%lx", kind,
-	     insn & INSN_SYSREG_READ ? "read" : "write", register_name(INSN_SYSREG_ID(insn)), insn, vcpu_index(), esr, elr);
+	     insn & INSN_SYSREG_READ ? "read" : "write", register_name(INSN_SYSREG_ID(insn)), insn,
+	     vcpu_index(), esr, elr);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest is given. It defines guest_main(), which runs on vCPU 0 with MMU and caches on, interrupts masked and the
- * firmware's tables read, and which ends with one of the verdicts.
+ * What a guest is given. It defines guest_main(), which runs on vCPU 0 with MMU and caches on,
+ * interrupts masked and the firmware's tables read, and which ends with one of the verdicts.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -13,7 +13,10 @@
 #include "sysreg.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-/* To our printing "l" is 64 bits, as to C but on Windows, whose rules the compiler follows for UEFI; there it cannot check. */
+/*
+ * To our printing "l" is 64 bits, as to C but on Windows, whose rules the compiler follows for
+ * UEFI; there it cannot check.
+ */
 #ifdef __LP64__
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
 #else
@@ -24,9 +27,10 @@
 void guest_main(void);
 
 /*
- * report.c: output is whole lines, never interleaved between vCPUs. %s %c %d %u %x with l, and %% are understood.
- * A verdict prints the guest's last line and powers it off:
- * PASS, FAIL (what was tested is at fault, an exception included), STOP (the guest cannot go on, as Windows could not).
+ * report.c: output is whole lines, never interleaved between vCPUs. %s %c %d %u %x with l, and %%
+ * are understood. A verdict prints the guest's last line and powers it off:
+ * PASS, FAIL (what was tested is at fault, an exception included), STOP (the guest cannot go on, as
+ * Windows could not).
  */
 void print(const char *fmt, ...) PRINTF(1, 2);
 void pass(const char *fmt, ...) PRINTF(1, 2) NORETURN;
@@ -42,7 +46,10 @@ void output_hold(void);
 void output_release(void);
 void print_held(const char *fmt, ...) PRINTF(1, 2);
 
-/* uart.c: whether something was typed at the UART; then it can be taken, so that this asks for what comes next */
+/*
+ * uart.c: whether something was typed at the UART; then it can be taken, so that this asks for what
+ * comes next
+ */
 bool has_input(void);
 void take_input(void);
 
@@ -61,8 +68,8 @@ void wait_for_vcpus(const unsigned int *done, const char *what);
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
 
 /*
- * run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC for one. VBAR_EL1 has to be
- * vectors_of_run.
+ * run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC
+ * for one. VBAR_EL1 has to be vectors_of_run.
  */
 struct outcome {
 	uint64_t value;				/* x0 by then */
@@ -80,18 +87,27 @@ extern char code_thread[];			/* spins; the value is the cycles that it read itse
 #define VECTOR_IRQ_EL1	5
 #define VECTOR_IRQ_EL0	9
 
-/* gic.c: private interrupts of this vCPU, as a mask. They stay masked in PSTATE: WFI ends by them, and they can be asked for. */
+/*
+ * gic.c: private interrupts of this vCPU, as a mask. They stay masked in PSTATE: WFI ends by them,
+ * and they can be asked for.
+ */
 #define INTID_TIMER	27			/* CNTV */
 void gic_enable(uint32_t interrupts);
 /* False where the VM has no GICv3: the functions around this are not for it. */
 bool gic_is_there(void);
 bool gic_is_pending(unsigned int interrupt);
 
-/* exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report of what it did not expect. */
+/*
+ * exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report
+ * of what it did not expect.
+ */
 const char *register_name(unsigned int id);
 void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 
-/* params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of range, ends with FAIL. */
+/*
+ * params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of
+ * range, ends with FAIL.
+ */
 struct param {
 	const char *name;
 	uint64_t value;			/* the default until read */
@@ -101,8 +117,9 @@ struct param {
 void read_params(struct param *params, size_t count);
 
 /*
- * timing.c: interval_ticks() ends with FAIL when that is less than one, check_pmu() with STOP when the vCPU has none. An interval is
- * measured of an enabled counter; one that went back ends with FAIL, one that stood still with STOP when it is divided by.
+ * timing.c: interval_ticks() ends with FAIL when that is less than one, check_pmu() with STOP when
+ * the vCPU has none. An interval is measured of an enabled counter; one that went back ends with
+ * FAIL, one that stood still with STOP when it is divided by.
  */
 struct delta {
 	uint64_t cntvct, ticks;		/* at its end; how long it was */
@@ -122,9 +139,10 @@ void record_delta(struct delta delta);
 void print_deltas_held(void);
 
 /*
- * calibrate.c: what the loader of Windows does on the boot vCPU, from a PMU as it was found to a clock. Stalls of 1, 1,000 and 9,000 us, as
- * the firmware gives them; the counts of the last two give the frequency. Ends with STOP when that divides by zero, returns whether the
- * clock is right, more or less.
+ * calibrate.c: what the loader of Windows does on the boot vCPU, from a PMU as it was found to a
+ * clock. Stalls of 1, 1,000 and 9,000 us, as the firmware gives them; the counts of the last two
+ * give the frequency. Ends with STOP when that divides by zero, returns whether the clock is right,
+ * more or less.
  */
 enum point {
 	POINT_NONE, POINT_SETUP, POINT_SHORT, POINT_BETWEEN, POINT_EARLY, POINT_LATE, POINT_END,
@@ -138,19 +156,24 @@ struct loader {
 	bool lc;				/* PMCR_EL0.LC */
 	uint64_t user;				/* PMUSERENR_EL0 */
 	/*
-	 * Called after the set-up, between the two stalls, at the end, and at the point below if that is inside one of them: half-way
-	 * through the short one, after 2 or 8 ms of the long one. How long it takes is not measured. NULL for nothing.
+	 * Called after the set-up, between the two stalls, at the end, and at the point below if
+	 * that is inside one of them: half-way through the short one, after 2 or 8 ms of the long
+	 * one. How long it takes is not measured. NULL for nothing.
 	 */
 	void (*at_point)(enum point point);
 	enum point point;
 };
 bool calibrate_as_loader(const struct loader *loader);
-/* Its accesses to the PMU, all that are known: PMSELR_EL0, PMCEID<n>_EL0, PMEV*, PMXEV*, PMINTENSET_EL1 and PMOVSSET_EL0 are not among them. */
+/*
+ * Its accesses to the PMU, all that are known: PMSELR_EL0, PMCEID<n>_EL0, PMEV*, PMXEV*,
+ * PMINTENSET_EL1 and PMOVSSET_EL0 are not among them.
+ */
 void set_up_as_loader(bool lc, uint64_t user);
 
 /*
- * kernel.c: what the kernel of Windows is known to do with the counter, on each vCPU; it does not divide by what it counts. Says how often a
- * thread was charged no cycles, or read none itself. half_way() is called then, or NULL.
+ * kernel.c: what the kernel of Windows is known to do with the counter, on each vCPU; it does not
+ * divide by what it counts. Says how often a thread was charged no cycles, or read none itself.
+ * half_way() is called then, or NULL.
  */
 void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void));
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the kernel of Windows is known to do with the cycle counter: it charges a thread with the cycles between two context switches, and
- * lets user mode read PMCCNTR_EL0 and CNTVCT_EL0. There is no public sign that it divides by these cycles, so nothing stops here.
+ * What the kernel of Windows is known to do with the cycle counter: it charges a thread with the
+ * cycles between two context switches, and lets user mode read PMCCNTR_EL0 and CNTVCT_EL0. There is
+ * no public sign that it divides by these cycles, so nothing stops here.
  */
 #include "guest.h"
 
@@ -32,7 +33,8 @@ static uint64_t run_thread(void)
 
 	run(&outcome, (uint64_t)code_thread + EL0_ALIAS, 0, SPSR_EL0T_DAIF);
 	if ((outcome.esr >> ESR_EC_SHIFT & ESR_EC_MASK) != ESR_EC_SVC)
-		fail("user mode cannot read PMCCNTR_EL0 or CNTVCT_EL0 vcpu=%u vector=%lu esr=0x%lx", vcpu_index(), outcome.vector, outcome.esr);
+		fail("user mode cannot read PMCCNTR_EL0 or CNTVCT_EL0 vcpu=%u vector=%lu esr=0x%lx",
+		     vcpu_index(), outcome.vector, outcome.esr);
 	return outcome.value;
 }
 
@@ -62,5 +64,6 @@ void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void))
 		zero += !charged;
 		idle();
 	}
-	print("kernel vcpu=%u switches=%u cycles=%lu zero=%u user_zero=%u", vcpu_index(), switches, total, zero, user_zero);
+	print("kernel vcpu=%u switches=%u cycles=%lu zero=%u user_zero=%u", vcpu_index(), switches,
+	      total, zero, user_zero);
 }

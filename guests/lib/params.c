@@ -52,7 +52,8 @@ static NORETURN void fail_unknown(const struct param *params, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		add_to_list(&list, params[i].name);
-	fail("unknown parameter in \"%s\"; write NAME=VALUE with a name of %s", platform_bootargs(), list.text);
+	fail("unknown parameter in \"%s\"; write NAME=VALUE with a name of %s", platform_bootargs(),
+	     list.text);
 }
 
 static void set_param(struct param *param, const char *text, size_t len)
@@ -88,7 +89,8 @@ void read_params(struct param *params, size_t count)
 			continue;
 		}
 		for (i = 0; i < count; i++)
-			if (strlen(params[i].name) == name_len && !strncmp(params[i].name, args, name_len))
+			if (strlen(params[i].name) == name_len &&
+			    !strncmp(params[i].name, args, name_len))
 				break;
 		if (i == count || !equals)
 			fail_unknown(params, count);

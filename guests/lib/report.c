@@ -26,7 +26,8 @@ bool output_try_hold(void)
 {
 	unsigned int expected = NOBODY;
 
-	return __atomic_compare_exchange_n(&holder, &expected, vcpu_index() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&holder, &expected, vcpu_index() + 1, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 void output_hold(void)
@@ -75,7 +76,10 @@ void print(const char *fmt, ...)
 	output_release();
 }
 
-/* Never releases the output: the verdict is the last line, whatever the other vCPUs still want to say. */
+/*
+ * Never releases the output: the verdict is the last line, whatever the other vCPUs still want to
+ * say.
+ */
 static NORETURN void verdict(const char *prefix, const char *fmt, va_list ap)
 {
 	/* an exception or a verdict may come up while this very vCPU holds the output */

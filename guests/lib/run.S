@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Code at EL0 or EL1, from which an exception comes back. Hand-assembled, as it must not touch memory at EL0, and as nothing but
- * what is written here may be counted.
+ * Code at EL0 or EL1, from which an exception comes back. Hand-assembled, as it must not touch
+ * memory at EL0, and as nothing but what is written here may be counted.
  */
 #include "sysreg.h"
 

@@ -10,7 +10,10 @@ static unsigned int count;
 static unsigned int up = 1;
 static void (*secondary_fn)(void);
 
-/* The boot vCPU is index 0 (start-up says so before anybody can know), which QEMU's order agrees with. */
+/*
+ * The boot vCPU is index 0 (start-up says so before anybody can know), which QEMU's order agrees
+ * with.
+ */
 void smp_init(void)
 {
 	uint64_t self = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
@@ -28,8 +31,8 @@ unsigned int vcpu_count(void)
 }
 
 /*
- * For ever: how long is too long is for whoever runs the guest to say, who knows how busy the machine is. The lines are for who then
- * looks for the reason.
+ * For ever: how long is too long is for whoever runs the guest to say, who knows how busy the
+ * machine is. The lines are for who then looks for the reason.
  */
 void wait_for_vcpus(const unsigned int *done, const char *what)
 {
@@ -39,7 +42,8 @@ void wait_for_vcpus(const unsigned int *done, const char *what)
 		if (cntvct() - said < us_to_ticks(SAY_S * 1000000))
 			continue;
 		said = cntvct();
-		print("waiting: %u of %u vCPUs %s", __atomic_load_n(done, __ATOMIC_RELAXED), count, what);
+		print("waiting: %u of %u vCPUs %s", __atomic_load_n(done, __ATOMIC_RELAXED), count,
+		      what);
 	}
 }
 
@@ -57,7 +61,8 @@ void start_secondaries(void (*fn)(void))
 		int64_t error = psci_cpu_on(mpidrs[i], (uint64_t)start_secondary, i);
 
 		if (error)
-			fail("PSCI CPU_ON of vcpu=%u (MPIDR 0x%lx) returned %ld", i, mpidrs[i], error);
+			fail("PSCI CPU_ON of vcpu=%u (MPIDR 0x%lx) returned %ld", i, mpidrs[i],
+			     error);
 	}
 	wait_for_vcpus(&up, "came up");
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Simple loops: built with -fno-tree-loop-distribute-patterns, so that the compiler does not turn them into calls of themselves. */
+/*
+ * Simple loops: built with -fno-tree-loop-distribute-patterns, so that the compiler does not turn
+ * them into calls of themselves.
+ */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The cycle counter, measured over intervals of the system counter and divided by, and the lines that say what was measured. */
+/*
+ * The cycle counter, measured over intervals of the system counter and divided by, and the lines
+ * that say what was measured.
+ */
 #include "guest.h"
 
 /*
- * What a vCPU can measure while another one prints. Small, so that what is read of the guest was measured just now even on a
- * host too slow for the rate: there the vCPUs wait for the printing instead of running ahead of it.
+ * What a vCPU can measure while another one prints. Small, so that what is read of the guest was
+ * measured just now even on a host too slow for the rate: there the vCPUs wait for the printing
+ * instead of running ahead of it.
  */
 #define RING_SIZE	8
 
@@ -25,7 +29,8 @@ uint64_t interval_ticks(uint64_t us)
 	uint64_t ticks = us_to_ticks(us);
 
 	if (!ticks)
-		fail("an interval of %lu us is less than a tick of CNTFRQ_EL0, %lu Hz", us, cntfrq());
+		fail("an interval of %lu us is less than a tick of CNTFRQ_EL0, %lu Hz", us,
+		     cntfrq());
 	return ticks;
 }
 
@@ -55,7 +60,8 @@ static void print_ring(unsigned int vcpu)
 	for (; printed < written; printed++) {
 		const struct delta *delta = &ring->deltas[printed % RING_SIZE];
 
-		print_held("delta vcpu=%u cntvct=%lu cycles=%lu ticks=%lu", vcpu, delta->cntvct, delta->after - delta->before,
+		print_held("delta vcpu=%u cntvct=%lu cycles=%lu ticks=%lu", vcpu, delta->cntvct,
+			   delta->after - delta->before,
 			   delta->ticks);
 		__atomic_store_n(&ring->printed, printed + 1, __ATOMIC_RELEASE);
 	}
@@ -68,8 +74,9 @@ void print_deltas_held(void)
 }
 
 /*
- * A line costs at least an exit of the vCPU, on the UART one for each character. So the deltas are printed between intervals, by
- * one vCPU for all; who finds another one at it measures on, and only a full ring makes a vCPU wait.
+ * A line costs at least an exit of the vCPU, on the UART one for each character. So the deltas are
+ * printed between intervals, by one vCPU for all; who finds another one at it measures on, and only
+ * a full ring makes a vCPU wait.
  */
 void record_delta(struct delta delta)
 {
@@ -89,7 +96,10 @@ void record_delta(struct delta delta)
 	}
 }
 
-/* Arm's division by zero gives 0 without a trap, so compilers put a check and a BRK in front, as here. */
+/*
+ * Arm's division by zero gives 0 without a trap, so compilers put a check and a BRK in front, as
+ * here.
+ */
 void divide_by_cycles(struct delta delta)
 {
 	uint64_t scale;
@@ -104,7 +114,10 @@ void divide_by_cycles(struct delta delta)
 	asm volatile("" : : "r"(scale));	/* used, as far as the compiler knows */
 }
 
-/* Reads of the system counter are slow on an emulated host, and a wait of nothing else would make it crawl. */
+/*
+ * Reads of the system counter are slow on an emulated host, and a wait of nothing else would make
+ * it crawl.
+ */
 static void wait_until(uint64_t start, uint64_t ticks)
 {
 	do {

@@ -2,9 +2,9 @@
 /*
  * Start-up of all vCPUs: down to EL1 when entered at EL2, MMU and caches on, then C.
  *
- * Nothing writes to memory while the MMU is off, and the page table is in the image: so no cache maintenance is needed where
- * the image was in memory before any vCPU ran, and exclusives work from the first C statement on (they need cacheable memory
- * on real CPUs).
+ * Nothing writes to memory while the MMU is off, and the page table is in the image: so no cache
+ * maintenance is needed where the image was in memory before any vCPU ran, and exclusives work from
+ * the first C statement on (they need cacheable memory on real CPUs).
  */
 #include "sysreg.h"
 
@@ -23,7 +23,10 @@ start_secondary:		/* x0: vCPU index, passed through CPU_ON */
 	b	.
 
 	.globl	enter_el1_mmu
-/* x20: vCPU index. MMU off unless at EL2. Leaves EL1h, MMU on, stack, vectors and TPIDR_EL1 set. Clobbers x0-x2, x21. */
+/*
+ * x20: vCPU index. MMU off unless at EL2. Leaves EL1h, MMU on, stack, vectors and TPIDR_EL1 set.
+ * Clobbers x0-x2, x21.
+ */
 enter_el1_mmu:
 	mov	x21, x30
 	mrs	x0, CurrentEL
@@ -90,7 +93,10 @@ in_el1:
 	mov	sp, x0
 	ret	x21
 
-/* No exception is ever expected: each one is reported and ends the guest. x0: its place in this table. */
+/*
+ * No exception is ever expected: each one is reported and ends the guest. x0: its place in this
+ * table.
+ */
 	.macro	vector, index
 	.balign	0x80
 	mov	x0, #\index
@@ -111,8 +117,9 @@ exception:
 	b	.
 
 /*
- * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then, after a GiB of nothing, an alias of the
- * RAM for EL0: EL1 executes nothing that EL0 may write to, so code for both needs two mappings.
+ * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then,
+ * after a GiB of nothing, an alias of the RAM for EL0: EL1 executes nothing that EL0 may write to,
+ * so code for both needs two mappings.
  */
 	.section .rodata, "a"
 	.balign	4096

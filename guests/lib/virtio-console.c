@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Transmit side of a virtio console (device 3 of virtio 1.x) on virtio-mmio: an exit of the vCPU for a line, where the PL011
- * takes one for a character.
+ * Transmit side of a virtio console (device 3 of virtio 1.x) on virtio-mmio: an exit of the vCPU
+ * for a line, where the PL011 takes one for a character.
  */
 #include <string.h>
 
@@ -73,7 +73,8 @@ static bool start_device(void)
 	status |= STATUS_FEATURES_OK;
 	mmio_write(device + MMIO_STATUS, status);
 	mmio_write(device + MMIO_QUEUE_SEL, TRANSMITQ);
-	if (!(mmio_read(device + MMIO_STATUS) & STATUS_FEATURES_OK) || mmio_read(device + MMIO_QUEUE_NUM_MAX) < QUEUE_SIZE)
+	if (!(mmio_read(device + MMIO_STATUS) & STATUS_FEATURES_OK) ||
+	    mmio_read(device + MMIO_QUEUE_NUM_MAX) < QUEUE_SIZE)
 		return false;
 	avail.flags = NO_INTERRUPT;
 	mmio_write(device + MMIO_QUEUE_NUM, QUEUE_SIZE);
@@ -87,14 +88,18 @@ static bool start_device(void)
 
 bool virtio_console_init(uint64_t base)
 {
-	if (mmio_read(base + MMIO_MAGIC) != MAGIC || mmio_read(base + MMIO_DEVICE_ID) != DEVICE_CONSOLE ||
+	if (mmio_read(base + MMIO_MAGIC) != MAGIC ||
+	    mmio_read(base + MMIO_DEVICE_ID) != DEVICE_CONSOLE ||
 	    mmio_read(base + MMIO_VERSION) != VERSION_MODERN)
 		return false;
 	device = base;
 	return start_device();
 }
 
-/* Returns when the device has taken the text: the caller's buffer is then its own again, and the machine may be powered off. */
+/*
+ * Returns when the device has taken the text: the caller's buffer is then its own again, and the
+ * machine may be powered off.
+ */
 void virtio_console_write(const char *text, size_t len)
 {
 	desc[0].addr = (uint64_t)text;

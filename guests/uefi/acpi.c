@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the guests need of ACPI's tables (ACPI 6.5, by its own names); the counterpart of lib/dt.c. */
+/*
+ * What the guests need of ACPI's tables (ACPI 6.5, by its own names); the counterpart of lib/dt.c.
+ */
 #include <string.h>
 
 #include "uefi.h"
@@ -53,7 +55,8 @@ struct PACKED madt {
 struct PACKED gicc {
 	uint8_t Type, Length;
 	uint16_t Reserved;
-	uint32_t CPUInterfaceNumber, ACPIProcessorUID, Flags, ParkingProtocolVersion, PerformanceInterruptGSIV;
+	uint32_t CPUInterfaceNumber, ACPIProcessorUID, Flags, ParkingProtocolVersion,
+		PerformanceInterruptGSIV;
 	uint64_t ParkedAddress, PhysicalBaseAddress, GICV, GICH;
 	uint32_t VGICMaintenanceInterrupt;
 	uint64_t GICRBaseAddress, MPIDR;
@@ -98,7 +101,8 @@ void platform_init(const void *tables)
 {
 	const struct rsdp *rsdp = tables;
 
-	if (!rsdp || memcmp(rsdp->Signature, "RSD PTR ", sizeof(rsdp->Signature)) || !rsdp->XsdtAddress)
+	if (!rsdp || memcmp(rsdp->Signature, "RSD PTR ", sizeof(rsdp->Signature)) ||
+	    !rsdp->XsdtAddress)
 		fail("the firmware has no ACPI tables; start the VM with ACPI");
 	xsdt = (const void *)rsdp->XsdtAddress;
 }
@@ -127,7 +131,10 @@ bool platform_psci_uses_smc(void)
 	return !(fadt->ARM_BOOT_ARCH & PSCI_USE_HVC);
 }
 
-/* The enabled CPU at *offset of the MADT or after it, which leads to the next one; NULL when there is none. */
+/*
+ * The enabled CPU at *offset of the MADT or after it, which leads to the next one; NULL when there
+ * is none.
+ */
 static const struct gicc *next_cpu(size_t *offset)
 {
 	const struct madt *madt = need_table("APIC");
@@ -159,8 +166,8 @@ unsigned int platform_cpus(uint64_t *mpidr, unsigned int max)
 }
 
 /*
- * What Windows is known to need: tables for its debugger and its timers, the boot CPU first, and the interrupt of the PMU where the Base
- * System Architecture has it.
+ * What Windows is known to need: tables for its debugger and its timers, the boot CPU first, and
+ * the interrupt of the PMU where the Base System Architecture has it.
  */
 uint32_t acpi_check(void)
 {
@@ -173,9 +180,11 @@ uint32_t acpi_check(void)
 	need_table("GTDT");
 	while ((cpu = next_cpu(&offset))) {
 		if (!count++ && cpu->MPIDR != self)
-			fail("the first GICC of the MADT has MPIDR 0x%lx, the boot CPU has 0x%lx", cpu->MPIDR, self);
+			fail("the first GICC of the MADT has MPIDR 0x%lx, the boot CPU has 0x%lx",
+			     cpu->MPIDR, self);
 		if (cpu->PerformanceInterruptGSIV != PMU_INTERRUPT)
-			fail("GICC %u of the MADT has PMU interrupt %u; Windows expects %u", count - 1, cpu->PerformanceInterruptGSIV,
+			fail("GICC %u of the MADT has PMU interrupt %u; Windows expects %u",
+			     count - 1, cpu->PerformanceInterruptGSIV,
 			     PMU_INTERRUPT);
 	}
 	if (!count)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What we use of the UEFI specification (2.10), by its own names; what lies between is left out by size. On AArch64 its calling
- * convention is C's.
+ * What we use of the UEFI specification (2.10), by its own names; what lies between is left out by
+ * size. On AArch64 its calling convention is C's.
  */
 #ifndef EFI_H
 #define EFI_H
@@ -33,9 +33,11 @@ typedef struct {
 typedef struct {
 	EFI_TABLE_HEADER hdr;
 	void *task_priority_and_memory_allocation[4];
-	EFI_STATUS (*GetMemoryMap)(uint64_t *size, void *map, uint64_t *key, uint64_t *descriptor_size, uint32_t *descriptor_version);
+	EFI_STATUS (*GetMemoryMap)(uint64_t *size, void *map, uint64_t *key,
+				   uint64_t *descriptor_size, uint32_t *descriptor_version);
 	void *memory_pool[2];
-	EFI_STATUS (*CreateEvent)(uint32_t type, uint64_t level, void *notify, void *context, EFI_EVENT *event);
+	EFI_STATUS (*CreateEvent)(uint32_t type, uint64_t level, void *notify, void *context,
+				  EFI_EVENT *event);
 	void *timers_and_events[4];
 	EFI_STATUS (*CheckEvent)(EFI_EVENT event);
 	void *install_protocol[3];
@@ -45,11 +47,15 @@ typedef struct {
 	EFI_STATUS (*ExitBootServices)(EFI_HANDLE image, uint64_t key);
 	void *get_next_monotonic_count;
 	EFI_STATUS (*Stall)(uint64_t microseconds);
-	EFI_STATUS (*SetWatchdogTimer)(uint64_t seconds, uint64_t code, uint64_t size, const uint16_t *data);
-	EFI_STATUS (*ConnectController)(EFI_HANDLE controller, EFI_HANDLE *drivers, void *remaining, uint8_t recursive);
+	EFI_STATUS (*SetWatchdogTimer)(uint64_t seconds, uint64_t code, uint64_t size,
+				       const uint16_t *data);
+	EFI_STATUS (*ConnectController)(EFI_HANDLE controller, EFI_HANDLE *drivers, void *remaining,
+					uint8_t recursive);
 	void *controllers_and_protocols[5];
-	EFI_STATUS (*LocateHandleBuffer)(int type, const EFI_GUID *protocol, void *key, uint64_t *count, EFI_HANDLE **handles);
-	EFI_STATUS (*LocateProtocol)(const EFI_GUID *protocol, void *registration, void **interface);
+	EFI_STATUS (*LocateHandleBuffer)(int type, const EFI_GUID *protocol, void *key,
+					 uint64_t *count, EFI_HANDLE **handles);
+	EFI_STATUS (*LocateProtocol)(const EFI_GUID *protocol, void *registration,
+				     void **interface);
 } EFI_BOOT_SERVICES;
 
 /* 4.5; 8.2 */
@@ -59,9 +65,11 @@ typedef struct {
 	EFI_TABLE_HEADER hdr;
 	void *times[4];
 	void *virtual_memory[2];
-	EFI_STATUS (*GetVariable)(const uint16_t *name, const EFI_GUID *vendor, uint32_t *attributes, uint64_t *size, void *data);
+	EFI_STATUS (*GetVariable)(const uint16_t *name, const EFI_GUID *vendor,
+				  uint32_t *attributes, uint64_t *size, void *data);
 	void *get_next_variable_name;
-	EFI_STATUS (*SetVariable)(const uint16_t *name, const EFI_GUID *vendor, uint32_t attributes, uint64_t size, const void *data);
+	EFI_STATUS (*SetVariable)(const uint16_t *name, const EFI_GUID *vendor, uint32_t attributes,
+				  uint64_t size, const void *data);
 } EFI_RUNTIME_SERVICES;
 
 /* 4.6 */
@@ -102,7 +110,8 @@ typedef struct {
 typedef struct EFI_FILE_PROTOCOL EFI_FILE_PROTOCOL;
 struct EFI_FILE_PROTOCOL {
 	uint64_t revision;
-	EFI_STATUS (*Open)(EFI_FILE_PROTOCOL *self, EFI_FILE_PROTOCOL **file, const uint16_t *name, uint64_t mode, uint64_t attributes);
+	EFI_STATUS (*Open)(EFI_FILE_PROTOCOL *self, EFI_FILE_PROTOCOL **file, const uint16_t *name,
+			   uint64_t mode, uint64_t attributes);
 	EFI_STATUS (*Close)(EFI_FILE_PROTOCOL *self);
 	void *delete;
 	EFI_STATUS (*Read)(EFI_FILE_PROTOCOL *self, uint64_t *size, void *buffer);
@@ -179,7 +188,8 @@ struct EFI_TCP4_PROTOCOL {
 #define IP4_CONFIG2_POLICY_DHCP		1
 typedef struct EFI_IP4_CONFIG2_PROTOCOL EFI_IP4_CONFIG2_PROTOCOL;
 struct EFI_IP4_CONFIG2_PROTOCOL {
-	EFI_STATUS (*SetData)(EFI_IP4_CONFIG2_PROTOCOL *self, int type, uint64_t size, const void *data);
+	EFI_STATUS (*SetData)(EFI_IP4_CONFIG2_PROTOCOL *self, int type, uint64_t size,
+			      const void *data);
 };
 
 /* 4.6.1 */

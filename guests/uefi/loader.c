@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* From the firmware's call to where the firmware is gone: parameters, tables, then a kernel's own page table, stack and vectors. */
+/*
+ * From the firmware's call to where the firmware is gone: parameters, tables, then a kernel's own
+ * page table, stack and vectors.
+ */
 #include <string.h>
 
 #include "uefi.h"
@@ -8,7 +11,8 @@
 
 #define REBOOTS		u"winlikeReboots"
 /* Of our own variables */
-static const EFI_GUID vendor = { 0x6f5b4f34, 0x5f4c, 0x4f07, { 0x9a, 0x3d, 0x0d, 0x4c, 0xf2, 0xa0, 0xc0, 0x03 } };
+static const EFI_GUID vendor = { 0x6f5b4f34, 0x5f4c, 0x4f07,
+				 { 0x9a, 0x3d, 0x0d, 0x4c, 0xf2, 0xa0, 0xc0, 0x03 } };
 
 #define CTR_DMINLINE_SHIFT	16
 #define CTR_DMINLINE_MASK	0xf
@@ -34,12 +38,14 @@ uint64_t read_reboots(void)
 {
 	uint64_t count, size = sizeof(count);
 
-	return runtime->GetVariable(REBOOTS, &vendor, NULL, &size, &count) == EFI_SUCCESS && size == sizeof(count) ? count : 0;
+	return runtime->GetVariable(REBOOTS, &vendor, NULL, &size, &count) == EFI_SUCCESS &&
+		size == sizeof(count) ? count : 0;
 }
 
 void write_reboots(uint64_t count)
 {
-	EFI_STATUS status = runtime->SetVariable(REBOOTS, &vendor, EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS,
+	EFI_STATUS status = runtime->SetVariable(REBOOTS, &vendor, EFI_VARIABLE_NON_VOLATILE |
+						 EFI_VARIABLE_BOOTSERVICE_ACCESS,
 						 sizeof(count), &count);
 
 	if (status != EFI_SUCCESS)
@@ -56,11 +62,15 @@ static void *need_protocol(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle, EF
 	return interface;
 }
 
-/* Of the file system that the program itself came from. Without the file, all parameters are the defaults. */
+/*
+ * Of the file system that the program itself came from. Without the file, all parameters are the
+ * defaults.
+ */
 static void read_parameters(const EFI_SYSTEM_TABLE *system, const EFI_LOADED_IMAGE_PROTOCOL *image)
 {
 	EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *volume =
-		need_protocol(system, image->DeviceHandle, (EFI_GUID)EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID);
+		need_protocol(system, image->DeviceHandle,
+			      (EFI_GUID)EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID);
 	EFI_FILE_PROTOCOL *root, *file;
 	uint64_t size = sizeof(parameters);
 	EFI_STATUS status = volume->OpenVolume(volume, &root);
@@ -71,7 +81,8 @@ static void read_parameters(const EFI_SYSTEM_TABLE *system, const EFI_LOADED_IMA
 		return;
 	status = file->Read(file, &size, parameters);
 	if (status != EFI_SUCCESS || size == sizeof(parameters))
-		fail("cannot read the parameters (status 0x%lx); the limit is %u bytes", status, (unsigned int)sizeof(parameters) - 1);
+		fail("cannot read the parameters (status 0x%lx); the limit is %u bytes", status,
+		     (unsigned int)sizeof(parameters) - 1);
 	for (size_t i = 0; i < size; i++)
 		if (parameters[i] < ' ')
 			parameters[i] = ' ';
@@ -87,7 +98,10 @@ static const void *find_rsdp(const EFI_SYSTEM_TABLE *system)
 	return NULL;
 }
 
-/* The map may change while it is asked for, by an event of the firmware; then it refuses the key, and has no more events after that. */
+/*
+ * The map may change while it is asked for, by an event of the firmware; then it refuses the key,
+ * and has no more events after that.
+ */
 static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle)
 {
 	static uint64_t map[4096];
@@ -98,7 +112,8 @@ static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle
 	for (int tries = 0; tries < 2; tries++) {
 		uint64_t size = sizeof(map);
 
-		status = system->BootServices->GetMemoryMap(&size, map, &key, &descriptor_size, &descriptor_version);
+		status = system->BootServices->GetMemoryMap(&size, map, &key, &descriptor_size,
+							    &descriptor_version);
 		if (status != EFI_SUCCESS)
 			fail("GetMemoryMap returned 0x%lx", status);
 		status = system->BootServices->ExitBootServices(handle, key);

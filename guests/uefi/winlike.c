@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: as winlike's, from the firmware's call on: first as the loader of Windows with the firmware still there, then as its
- * kernel on all vCPUs, and that as often as Windows reboots.
+ * Claim: as winlike's, from the firmware's call on: first as the loader of Windows with the
+ * firmware still there, then as its kernel on all vCPUs, and that as often as Windows reboots.
  *
- * Why it matters: a harness that boots Windows has to be seen to fail where Windows would, on an image that anybody may have.
+ * Why it matters: a harness that boots Windows has to be seen to fail where Windows would, on an
+ * image that anybody may have.
  *
- * How it can tell: as winlike. The loader's calibration is done twice on the boot vCPU: by the firmware's Stall, and after
- * ExitBootServices, when there is none any more, by the system counter. Each vCPU then charges threads with cycles as the
- * kernel does, see lib/kernel.c. Then, stricter than Windows is known to be, each vCPU is
- * calibrated by an interval of its own before the guest says READY.
+ * How it can tell: as winlike. The loader's calibration is done twice on the boot vCPU: by the
+ * firmware's Stall, and after ExitBootServices, when there is none any more, by the system counter.
+ * Each vCPU then charges threads with cycles as the kernel does, see lib/kernel.c. Then, stricter
+ * than Windows is known to be, each vCPU is calibrated by an interval of its own before the guest
+ * says READY.
  */
 #include "uefi.h"
 
 /*
- * What the guest does to its own counter, so that it is seen what comes of it: before or in the middle of the loader's calibration, or
- * after READY on the last vCPU. Or it says nothing more after READY, for who has to find that out.
+ * What the guest does to its own counter, so that it is seen what comes of it: before or in the
+ * middle of the loader's calibration, or after READY on the last vCPU. Or it says nothing more
+ * after READY, for who has to find that out.
  */
 enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK, FAULT_HANG };
 
@@ -22,7 +25,8 @@ static const char *const faults[] = { "none", "loader", "clock", "still", "back"
 
 /* Words of enum acpi_fault */
 static const char *const acpi_faults[] = {
-	"sound", "no_dbg2", "no_gtdt", "no_madt", "no_cpu", "length", "order", "no_interrupt", "last_interrupt", NULL,
+	"sound", "no_dbg2", "no_gtdt", "no_madt", "no_cpu", "length", "order", "no_interrupt",
+	"last_interrupt", NULL,
 };
 
 enum { SECONDS, INTERVAL_US, EVERY, SWITCHES, REBOOTS, FAULT, ACPI, LISTEN };
@@ -54,14 +58,16 @@ static void stop_cycle_counter(void)
 
 static void at_point(enum point point)
 {
-	if ((params[FAULT].value == FAULT_LOADER && point == POINT_SETUP) || (params[FAULT].value == FAULT_CLOCK && point == POINT_BETWEEN))
+	if ((params[FAULT].value == FAULT_LOADER && point == POINT_SETUP) ||
+	    (params[FAULT].value == FAULT_CLOCK && point == POINT_BETWEEN))
 		stop_cycle_counter();
 }
 
 static void calibrate_loader(const char *name, void (*stall)(uint64_t us))
 {
 	const struct loader loader = {
-		.name = name, .stall = stall, .lc = true, .user = PMUSERENR_EN, .at_point = at_point, .point = POINT_NONE,
+		.name = name, .stall = stall, .lc = true, .user = PMUSERENR_EN,
+		.at_point = at_point, .point = POINT_NONE,
 	};
 
 	calibrate_as_loader(&loader);
@@ -162,7 +168,8 @@ void guest_main(void)
 {
 	calibrate_loader("cntvct", stall_by_cntvct);
 	start_secondaries(secondary_main);
-	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu every=%lu", vcpu_count(), cntfrq(), params[SECONDS].value,
+	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu every=%lu", vcpu_count(),
+	      cntfrq(), params[SECONDS].value,
 	      params[INTERVAL_US].value, params[EVERY].value);
 	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
 	calibrate();

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Judges a real board: looks at it with pmu-hybrid-check, runs the Avocado tests on it, and prints a report for a mail.
+"""Judges a real board: looks at it with pmu-hybrid-check, runs the Avocado tests on it, and prints
+a report for a mail.
 
     build/venv/bin/python tests/avocado/board.py user@board [ARGUMENT of tests/avocado/run]...
 
@@ -15,28 +16,33 @@ from hosts import ARTIFACTS, TOP, Board, testbed
 TOOL, QEMU = ARTIFACTS / "pmu-hybrid-check", ARTIFACTS / "qemu-system-aarch64"
 # The tool's exit status for a finding with which VMs will not work
 PROBLEM = 3
-MODEL = "tr -d '\\0' </sys/firmware/devicetree/base/model 2>/dev/null || cat /sys/class/dmi/id/product_name 2>/dev/null || echo unknown"
+MODEL = ("tr -d '\\0' </sys/firmware/devicetree/base/model 2>/dev/null || cat "
+         "/sys/class/dmi/id/product_name 2>/dev/null || echo unknown")
 NOBODY = "YOUR NAME <YOUR ADDRESS>"
 
 
 def look(address):
-    """What the board is, as lines of the report; ends this program when the tool finds a problem."""
+    """What the board is, as lines of the report; ends this program when the tool finds a
+    problem."""
     with tempfile.TemporaryDirectory() as logs, Board(logs, [TOOL, QEMU], address) as board:
         status, found, errors = board.status(f"./{TOOL.name}", "--qemu", f"./{QEMU.name}")
         print(found or errors, end="", flush=True)
         if status >= PROBLEM:
             sys.exit("board: error: pmu-hybrid-check found a problem, see above; mend that first")
-        cores = ", ".join(f"{name} on CPUs {','.join(map(str, cpus))}" for name, cpus in board.pmus.items())
+        cores = ", ".join(f"{name} on CPUs {','.join(map(str, cpus))}"
+                          for name, cpus in board.pmus.items())
         version = board.run(f"./{QEMU.name}", "--version").splitlines()[0]
         return [f"Board:   {board.run('sh', '-c', MODEL).strip()}", f"PMUs:    {cores}",
-                f"Linux:   {board.release}, {'with' if board.fixed_counters else 'without'} the fixed-counters mode",
+                f"Linux:   {board.release}, {'with' if board.fixed_counters else 'without'} the "
+                "fixed-counters mode",
                 f"QEMU:    {version}"]
 
 
 def run_tests(address, arguments):
     """Their exit status and results."""
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-        command = [TOP / "tests" / "avocado" / "run", "-p", f"host={address}", "--json", file.name, *arguments]
+        command = [TOP / "tests" / "avocado" / "run", "-p", f"host={address}", "--json", file.name,
+                   *arguments]
         status = subprocess.run(command, check=False).returncode
         return status, json.loads(file.read() or '{"tests": []}')
 
@@ -55,14 +61,16 @@ def list_results(results):
 
 def find_tester():
     """As git has it."""
-    found = [subprocess.run(["git", "config", f"user.{key}"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    found = [subprocess.run(["git", "config", f"user.{key}"], stdout=subprocess.PIPE, text=True,
+                            check=False).stdout.strip()
              for key in ("name", "email")]
     return f"{found[0]} <{found[1]}>" if all(found) else NOBODY
 
 
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        sys.exit("board: error: which board? usage: board.py user@board [ARGUMENT of tests/avocado/run]...")
+        sys.exit("board: error: which board? usage: board.py user@board [ARGUMENT of "
+                 "tests/avocado/run]...")
     address, *arguments = sys.argv[1:]
     try:
         facts = look(address)

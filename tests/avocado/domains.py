@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt on the test host, its domains by virsh, and what docs/libvirt.md says of them: tests use the XML of that page."""
+"""libvirt on the test host, its domains by virsh, and what docs/libvirt.md says of them: tests use
+the XML of that page."""
 import contextlib
 import os
 import re
@@ -30,8 +31,10 @@ LOAD_PROFILES = """
 mount -t securityfs securityfs /sys/kernel/security
 apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper
 """
-RESTART = "kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"
-# The path of an empty qcow2 image of 64 MiB to write: header, table of refcounts, refcounts of the four clusters, table of clusters
+RESTART = ("kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; "
+           "libvirtd -d")
+# The path of an empty qcow2 image of 64 MiB to write: header, table of refcounts, refcounts of the
+# four clusters, table of clusters
 MAKE_DISK = """
 import struct, sys
 cluster = 1 << 16
@@ -90,9 +93,11 @@ def read_pinnings():
 
 
 class Libvirt:
-    """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless feature=False."""
+    """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless
+    feature=False."""
 
-    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None, emulator=EMULATOR):
+    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None,
+                 emulator=EMULATOR):
         self.test, self.host, self.emulator = test, host, emulator
         self._feature, self._apparmor, self._hostname = feature, apparmor, hostname
         self.prefix = prefix or f"vpmu{host.folder.rpartition('.')[2]}"
@@ -101,10 +106,14 @@ class Libvirt:
     def __enter__(self):
         if isinstance(self.host, EmulatedHost):
             self._set_up()
-        elif self.host.status("sh", "-ec", f"virsh list && test -x {self.emulator} && grep -q pmu-hybrid {FEATURES}")[0]:
-            self.test.cancel(f"needs a running libvirt that knows the feature, and our QEMU as {self.emulator}; see docs/libvirt.md")
+        elif self.host.status("sh", "-ec",
+                              f"virsh list && test -x {self.emulator} && grep -q pmu-hybrid "
+                              f"{FEATURES}")[0]:
+            self.test.cancel("needs a running libvirt that knows the feature, and our QEMU as "
+                             f"{self.emulator}; see docs/libvirt.md")
         self.host.run("install", "-m", "644", WINLIKE.name, self.kernel)
-        self.host.start("libvirt-cleaner", "sh", "-c", CLEANER, "sh", self.prefix, LOGS, self.kernel)
+        self.host.start("libvirt-cleaner", "sh", "-c", CLEANER, "sh", self.prefix, LOGS,
+                        self.kernel)
         return self
 
     def __exit__(self, kind, *_):
@@ -161,10 +170,12 @@ class Libvirt:
 
 
 class Domain:
-    """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or None; pinning: XML of <vcpu>
-    and of what is in <cputune>; words: LITTLE and big, and what to put in their place; disk: whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
+    """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or
+    None; pinning: XML of <vcpu> and of what is in <cputune>; words: LITTLE and big, and what to put
+    in their place; disk: whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
 
-    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None, disk=False, cpu=None):
+    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None,
+                 disk=False, cpu=None):
         self.libvirt, self.host, self.test, self.name = libvirt, libvirt.host, libvirt.test, name
         self.console_path = f"{LOGS}/{name}-console.log"
         self.xml = find_example("domain")
@@ -270,7 +281,8 @@ class Domain:
         def seen():
             new = self.console[before:]
             if "STOP:" in new or "FAIL:" in new:
-                raise AssertionError(f"{self.name}: expected a guest that lives, got {new[-300:]!r}")
+                raise AssertionError(f"{self.name}: expected a guest that lives, got "
+                                     f"{new[-300:]!r}")
             return all(new.count(f"delta vcpu={vcpu} ") >= deltas for vcpu in self.vcpus)
         poll("a guest that goes on", seen, self.explain, interval=0.5)
 
@@ -281,13 +293,15 @@ class Domain:
     def move(self, cpus):
         """All vCPU threads, for the time that the domain runs."""
         try:
-            self.libvirt.virsh("; ".join(f"vcpupin {self.name} {vcpu} {cpus} --live" for vcpu in self.vcpus))
+            self.libvirt.virsh("; ".join(f"vcpupin {self.name} {vcpu} {cpus} --live"
+                                         for vcpu in self.vcpus))
         except CommandFailed as error:
             raise CommandFailed(f"{self.explain()}. {error}") from error
 
     def explain(self):
         """What is known of it, for messages."""
-        return f"{self.name} is {self.reason}; console: {self.console[-300:]!r}; log: {self.log[-600:]!r}"
+        return (f"{self.name} is {self.reason}; console: {self.console[-300:]!r}; log: "
+                f"{self.log[-600:]!r}")
 
 
 class DomainTest(VmTest):
@@ -321,4 +335,5 @@ class DomainTest(VmTest):
 def cpu_list(cpus):
     """As libvirt takes it and as QEMU prints it where CPUs are in a row."""
     cpus = sorted(cpus)
-    return f"{cpus[0]}-{cpus[-1]}" if len(cpus) == cpus[-1] - cpus[0] + 1 and len(cpus) > 1 else ",".join(map(str, cpus))
+    return (f"{cpus[0]}-{cpus[-1]}" if len(cpus) == cpus[-1] - cpus[0] + 1 and len(cpus) > 1
+            else ",".join(map(str, cpus)))

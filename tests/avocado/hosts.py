@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arm64 host that a test runs on: emulated for this test alone, or a real one, `-p host=user@board`. Both are reached by ssh.
+"""The arm64 host that a test runs on: emulated for this test alone, or a real one, `-p
+host=user@board`. Both are reached by ssh.
 
 A test derives from HostTest and says what it needs of the host:
 
     with self.host(pmus=2, mode=True) as host:
         print(host.run("uname", "-r"))
 
-An emulated host is made to fit, unless parameters say otherwise. What the host then lacks, cancels the test.
+An emulated host is made to fit, unless parameters say otherwise. What the host then lacks, cancels
+the test.
 """
 import contextlib
 import functools
@@ -25,10 +27,12 @@ from in_host import parse_cpu_list
 TOP = testbed.TOP
 ARTIFACTS = testbed.ARTIFACTS
 ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
-# Seconds, before VPMU_TIMEOUT_FACTOR: of any wait and of one command on the host, which takes a twentieth on an idle machine; and of a test,
-# which has a few of them. They end hangs: nothing is judged by how long it takes.
+# Seconds, before VPMU_TIMEOUT_FACTOR: of any wait and of one command on the host, which takes a
+# twentieth on an idle machine; and of a test, which has a few of them. They end hangs: nothing is
+# judged by how long it takes.
 WAIT, TEST_TIMEOUT = 300, 1200
-# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left: processes are known by their folder.
+# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left:
+# processes are known by their folder.
 KEEPER = """
 folder=$(mktemp -d /var/tmp/vpmu.XXXXXX) && chmod 711 "$folder" && echo "$folder" || exit
 cat >/dev/null
@@ -37,8 +41,9 @@ for process in /proc/[0-9]*; do
 done
 rm -rf "$folder"
 """
-# Whether KVM has ATTRIBUTE, on a VM of its own: the attribute is taken, and PMCR_EL0.N reads 0 then. Another series claims its number, too.
-# The ioctls and their structures are those of Linux' include/uapi/linux/kvm.h.
+# Whether KVM has ATTRIBUTE, on a VM of its own: the attribute is taken, and PMCR_EL0.N reads 0
+# then. Another series claims its number, too. The ioctls and their structures are those of Linux'
+# include/uapi/linux/kvm.h.
 PROBE = """
 import ctypes, fcntl, os, struct
 kvm = os.open("/dev/kvm", os.O_RDWR)
@@ -78,7 +83,8 @@ class CommandFailed(AssertionError):
 
 
 class Host:
-    """What tests see of a host. Commands start in self.folder, where the test's files are, as root."""
+    """What tests see of a host. Commands start in self.folder, where the test's files are, as
+    root."""
 
     def __init__(self, logs, files):
         self.logs, self.files = Path(logs), files
@@ -129,16 +135,20 @@ class Host:
     # ssh
 
     def _connect(self, *options):
-        """All go through the keeper's connection: making one takes an emulated CPU half a second."""
+        """All go through the keeper's connection: making one takes an emulated CPU half a
+        second."""
         return self._ssh("-T", "-o", f"ControlPath={self._local}/ssh", *options)
 
     def _start_keeper(self):
-        keeper = testbed.start_child([*self._connect("-o", "ControlMaster=yes"), self._line(["sh", "-c", KEEPER], None)],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        keeper = testbed.start_child([*self._connect("-o", "ControlMaster=yes"),
+                                      self._line(["sh", "-c", KEEPER], None)],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True)
         self._stack.callback(self._end_keeper, keeper)
         self.folder = keeper.stdout.readline().strip()
         if not self.folder:
-            raise testbed.HostError(testbed.STATUS_DIED, f"no way in by ssh: {keeper.stderr.read().strip()}")
+            raise testbed.HostError(testbed.STATUS_DIED,
+                                    f"no way in by ssh: {keeper.stderr.read().strip()}")
 
     @staticmethod
     def _end_keeper(keeper):
@@ -161,8 +171,10 @@ class Host:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
             source.write((stdin or "").encode())
             source.seek(0)
-            status = self._wait([*self._connect(), self._line(argv, self.folder)], time.monotonic() + scaled(timeout),
-                                f"'{shlex.join(map(str, argv))}'", stdin=source, stdout=out, stderr=err)
+            status = self._wait([*self._connect(), self._line(argv, self.folder)],
+                                time.monotonic() + scaled(timeout),
+                                f"'{shlex.join(map(str, argv))}'", stdin=source, stdout=out,
+                                stderr=err)
             texts = []
             for file in (out, err):
                 file.seek(0)
@@ -173,13 +185,16 @@ class Host:
         """Runs a command, which must succeed; what it printed."""
         status, out, err = self.status(*argv, timeout=timeout, stdin=stdin)
         if status:
-            raise CommandFailed(f"{shlex.join(map(str, argv))}: expected exit status 0, got {status}; {(err or out).strip()}")
+            raise CommandFailed(f"{shlex.join(map(str, argv))}: expected exit status 0, got "
+                                f"{status}; {(err or out).strip()}")
         return out
 
     def start(self, name, *argv):
-        """Starts a command that runs beside the test, at most as long as the host is in use. Its stdout and stderr are NAME.out and
-        NAME.err in the test's logs; its stdin is that of the process (ssh) that is returned."""
-        with open(self.logs / f"{name}.out", "ab") as out, open(self.logs / f"{name}.err", "ab") as err:
+        """Starts a command that runs beside the test, at most as long as the host is in use. Its
+        stdout and stderr are NAME.out and NAME.err in the test's logs; its stdin is that of the
+        process (ssh) that is returned."""
+        with open(self.logs / f"{name}.out", "ab") as out, open(self.logs / f"{name}.err",
+                                                                "ab") as err:
             process = testbed.start_child([*self._connect(), self._line(argv, self.folder)],
                                           stdin=subprocess.PIPE, stdout=out, stderr=err)
         self._stack.callback(process.stdin.close)
@@ -187,21 +202,24 @@ class Host:
         return process
 
     def forward(self, target):
-        """Path of a socket here that leads to TARGET there: a socket's path, or "127.0.0.1:PORT"."""
+        """Path of a socket here that leads to TARGET there: a socket's path, or
+        "127.0.0.1:PORT"."""
         self._sockets += 1
         local = f"{self._local}/{self._sockets}"
-        subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True, capture_output=True)
+        subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True,
+                       capture_output=True)
         return local
 
     def fetch(self, name):
         """Copies a file of its folder to the test's logs."""
         with open(self.logs / name, "wb") as file:
-            subprocess.run([*self._connect(), self._line(["cat", name], self.folder)], stdin=subprocess.DEVNULL, stdout=file,
-                           timeout=scaled(WAIT), check=True)
+            subprocess.run([*self._connect(), self._line(["cat", name], self.folder)],
+                           stdin=subprocess.DEVNULL, stdout=file, timeout=scaled(WAIT), check=True)
 
     def offer(self, local, path):
         """The other way round: the socket LOCAL here can be reached there, as PATH."""
-        subprocess.run([*self._connect("-O", "forward", "-R", f"{path}:{local}")], check=True, capture_output=True)
+        subprocess.run([*self._connect("-O", "forward", "-R", f"{path}:{local}")], check=True,
+                       capture_output=True)
 
     def has_program(self, name):
         """Whether it is in PATH there."""
@@ -218,7 +236,8 @@ class Host:
         self.cpus = parse_cpu_list(online)
         self.has_kvm = kvm == "kvm"
         # names and CPUs, by CPU
-        self.pmus = dict(sorted(((name, parse_cpu_list(cpus)) for name, cpus in map(str.split, pmus)), key=lambda pmu: pmu[1]))
+        self.pmus = dict(sorted(((name, parse_cpu_list(cpus))
+                                 for name, cpus in map(str.split, pmus)), key=lambda pmu: pmu[1]))
 
     @property
     def clusters(self):
@@ -265,7 +284,8 @@ class EmulatedHost(Host):
 
 
 class Board(Host):
-    """A real one. The user's ssh configuration says how it is reached; who is not root there needs sudo without a password."""
+    """A real one. The user's ssh configuration says how it is reached; who is not root there needs
+    sudo without a password."""
 
     def __init__(self, logs, files, address):
         super().__init__(logs, files)
@@ -274,19 +294,23 @@ class Board(Host):
         self._log_before = []
 
     def _boot(self):
-        result = subprocess.run([*self._ssh("-T"), "id -u"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        result = subprocess.run([*self._ssh("-T"), "id -u"], stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, check=False)
         if result.returncode:
-            raise testbed.HostError(testbed.STATUS_BOOT, f"ssh {self._address}: {result.stderr.strip()}")
+            raise testbed.HostError(testbed.STATUS_BOOT,
+                                    f"ssh {self._address}: {result.stderr.strip()}")
         if result.stdout.strip() != "0":
             self._sudo = ["sudo", "-n"]
 
     def _ssh(self, *options):
-        return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={math.ceil(scaled(WAIT))}", *options, self._address, "--"]
+        return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={math.ceil(scaled(WAIT))}",
+                *options, self._address, "--"]
 
     def _line(self, argv, folder):
         if not folder:
             return shlex.join([*self._sudo, *map(str, argv)])
-        return shlex.join([*self._sudo, "sh", "-c", 'cd "$0" && exec "$@"', folder, *map(str, argv)])
+        return shlex.join([*self._sudo, "sh", "-c", 'cd "$0" && exec "$@"', folder,
+                           *map(str, argv)])
 
     def _put_files(self):
         there = [path for path in self.files if self.status("test", "-e", path)[0] == 0]
@@ -294,7 +318,8 @@ class Board(Host):
             self.run("ln", "-s", path, ".")
         with testbed.pack_files([path for path in self.files if path not in there]) as archive:
             archive.seek(0)
-            subprocess.run([*self._connect(), self._line(["tar", "-x", "--no-same-owner"], self.folder)], stdin=archive, check=True)
+            subprocess.run([*self._connect(), self._line(["tar", "-x", "--no-same-owner"],
+                                                         self.folder)], stdin=archive, check=True)
         self._log_before = self._read_log()
 
     def _wait(self, argv, deadline, what, **kwargs):
@@ -325,11 +350,14 @@ class HostTest(avocado.Test):
 
     timeout = scaled(TEST_TIMEOUT)
 
-    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False, kernel=None):
-        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode (True), has not (False), or either;
-        an emulated one by default with such a KERNEL. FILES go into its folder, as does QEMU: copied, or linked if a board has a
-        file of that path itself. Cancels the test where the host lacks something; used with "with"."""
-        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel), pmus, mode, exactly)
+    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False,
+             kernel=None):
+        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode
+        (True), has not (False), or either; an emulated one by default with such a KERNEL. FILES go
+        into its folder, as does QEMU: copied, or linked if a board has a file of that path itself.
+        Cancels the test where the host lacks something; used with "with"."""
+        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append,
+                                             kernel), pmus, mode, exactly)
 
     @property
     def qemu(self):
@@ -340,7 +368,8 @@ class HostTest(avocado.Test):
         address = self.params.get("host", default="")
         if address:
             return Board(self.logdir, files, address)
-        kernel = self.params.get("kernel", default=kernel or ("stock" if mode is False else "patched"))
+        kernel = self.params.get("kernel",
+                                 default=kernel or ("stock" if mode is False else "patched"))
         topology = self.params.get("topology", default=None) or find_topology(pmus)
         return EmulatedHost(self.logdir, files, kernel, topology, icount, append)
 
@@ -351,9 +380,11 @@ class HostTest(avocado.Test):
             if host.arch != "aarch64" or not host.has_kvm:
                 self.cancel(f"needs an arm64 host with /dev/kvm, and {host} is {host.arch}")
             if len(host.pmus) < pmus or exactly and len(host.pmus) != pmus:
-                self.cancel(f"needs a host with {'' if exactly else 'at least '}{pmus} PMUs, and this is {host}")
+                self.cancel(f"needs a host with {'' if exactly else 'at least '}{pmus} PMUs, and "
+                            f"this is {host}")
             if mode is not None and host.fixed_counters != mode:
-                self.cancel(f"needs a KVM {'with' if mode else 'without'} {ATTRIBUTE}, and this is {host}")
+                self.cancel(f"needs a KVM {'with' if mode else 'without'} {ATTRIBUTE}, and this is "
+                            f"{host}")
             yield host
 
 
@@ -370,7 +401,8 @@ def find_topology(pmus):
 
 
 def poll(what, condition, explain=lambda: "", interval=0.05, timeout=WAIT):
-    """Waits until the condition is true, and returns what it is then; fails after so many seconds."""
+    """Waits until the condition is true, and returns what it is then; fails after so many
+    seconds."""
     deadline = time.monotonic() + scaled(timeout)
     while not (found := condition()):
         if time.monotonic() > deadline:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest seen from outside: whether one that does not come up hangs, or is only slow; and which registers of the PMU it accesses."""
+"""A guest seen from outside: whether one that does not come up hangs, or is only slow; and which
+registers of the PMU it accesses."""
 import re
 import time
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 LOOKS, PAUSE = 6, 1
 # A loop that waits for something is in one page of code
 PAGE = 0xfff
-# Clock ticks (10 ms) of the vCPU's thread between the first look and the last: below, it was not running but waiting in WFI
+# Clock ticks (10 ms) of the vCPU's thread between the first look and the last: below, it was not
+# running but waiting in WFI
 IDLE_TICKS = 5
 PROGRAM_COUNTER = re.compile(r"\bPC=([0-9a-f]+)")
 SCREEN = "look.ppm"
@@ -20,13 +22,15 @@ FILTER = "(CRn == 9 && CRm >= 12 && CRm <= 14) || (CRn == 14 && CRm >= 8)"
 # KiB for each CPU. What comes when it is full is not recorded: the loader comes first.
 BUFFER = 4096
 # Some kernels put Linux' own prefix before the register's name.
-ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: (?P<pc>[0-9a-f]+) (?:SYS_)?(?P<register>\S+) "
+ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: "
+                    r"(?P<pc>[0-9a-f]+) (?:SYS_)?(?P<register>\S+) "
                     r"\([\d,]+\) (?P<direction>read|write)")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at a time: the screen, the length of the console, and of each vCPU its PC and its thread's CPU time."""
+    """What was seen at a time: the screen, the length of the console, and of each vCPU its PC and
+    its thread's CPU time."""
 
     screen: str
     console: int
@@ -58,10 +62,12 @@ def judge(looks):
     """A sentence: whether a guest that has been looked at so often hangs."""
     shown = len({(look.screen, look.console) for look in looks}) > 1
     vcpus = [describe_vcpu(counters, ticks) for counters, ticks in
-             zip(zip(*(look.counters for look in looks), strict=True), zip(*(look.ticks for look in looks), strict=True), strict=True)]
+             zip(zip(*(look.counters for look in looks), strict=True),
+                 zip(*(look.ticks for look in looks), strict=True), strict=True)]
     alive = shown or any(works for _, works in vcpus)
     told = "; ".join(f"vCPU {number} {what}" for number, (what, _) in enumerate(vcpus))
-    return f"It {'is slow' if alive else 'hangs'}: screen and console {'changed' if shown else 'did not change'} in {len(looks)} looks; {told}"
+    return (f"It {'is slow' if alive else 'hangs'}: screen and console "
+            f"{'changed' if shown else 'did not change'} in {len(looks)} looks; {told}")
 
 
 def watch(vm):
@@ -74,9 +80,12 @@ def watch(vm):
 
 
 def start_trace(host):
-    """From now on KVM's accesses to the PMU for guests are recorded; returns whether the host's kernel can."""
-    script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; echo 0 >options/overwrite; "
-              f"echo {BUFFER} >buffer_size_kb; echo '{FILTER}' >events/{EVENT}/filter; echo 1 >events/{EVENT}/enable; echo 1 >tracing_on")
+    """From now on KVM's accesses to the PMU for guests are recorded; returns whether the host's
+    kernel can."""
+    script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; echo "
+              "0 >options/overwrite; "
+              f"echo {BUFFER} >buffer_size_kb; echo '{FILTER}' >events/{EVENT}/filter; echo 1 "
+              f">events/{EVENT}/enable; echo 1 >tracing_on")
     can = host.status("sh", "-c", script)[0] == 0
     if not can:
         host.status("rmdir", INSTANCE)
@@ -88,7 +97,8 @@ def format_accesses(trace, threads):
     for line in trace.splitlines():
         found = ACCESS.search(line)
         if found and int(found["thread"]) in threads:
-            yield (f"vcpu={threads.index(int(found['thread']))} cpu={int(found['cpu'])} time={found['time']} pc=0x{found['pc']} "
+            yield (f"vcpu={threads.index(int(found['thread']))} cpu={int(found['cpu'])} "
+                   f"time={found['time']} pc=0x{found['pc']} "
                    f"{found['direction']} {found['register']}")
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Moves threads from one set of CPUs to the next and back, each at its own time; runs on the test host.
+"""Moves threads from one set of CPUs to the next and back, each at its own time; runs on the test
+host.
 
     python3 mover.py MOVES STAY CPUS[:CPUS]... THREAD...
 
-MOVES is how often each thread is moved. STAY is in seconds, CPUS as 0,1. At the end each thread may run on all the CPUs.
+MOVES is how often each thread is moved. STAY is in seconds, CPUS as 0,1. At the end each thread may
+run on all the CPUs.
 """
 import os
 import sys

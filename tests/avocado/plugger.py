@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Takes CPUs offline and back online, one after the other; runs on the test host until its stdin ends.
+"""Takes CPUs offline and back online, one after the other; runs on the test host until its stdin
+ends.
 
     python3 plugger.py STAY CPU...
 

@@ -3,8 +3,8 @@
 
     python3 pressure.py LEAST
 
-Takes memory until LEAST MiB are available, keeps it for a moment, and gives it back. It is the first to go should the kernel run out of
-memory. Prints how often it did.
+Takes memory until LEAST MiB are available, keeps it for a moment, and gives it back. It is the
+first to go should the kernel run out of memory. Prints how often it did.
 """
 import select
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prints avocado's results as TAP with the reasons, which avocado's own TAP has not: print_tap.py RESULTS.json"""
+"""Prints avocado's results as TAP with the reasons, which avocado's own TAP has not: print_tap.py
+RESULTS.json"""
 import json
 import os
 import sys
@@ -17,12 +18,14 @@ def judge(test):
     if test["status"] in ("CANCEL", "SKIP"):
         raise unittest.SkipTest(" ".join(reason.split()))
     if test["status"] != "PASS":
-        raise AssertionError(f"{test['status']}: {reason}\nlogs: {os.path.relpath(test['logdir'], TOP)}")
+        raise AssertionError(f"{test['status']}: {reason}\nlogs: "
+                             f"{os.path.relpath(test['logdir'], TOP)}")
 
 
 def main():
     tests = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["tests"]
-    return tap.run(tap.Test(test["name"].removeprefix("tests/avocado/"), judge, test) for test in tests)
+    return tap.run(tap.Test(test["name"].removeprefix("tests/avocado/"), judge, test)
+                   for test in tests)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: each Avocado test is run by a row of tests/table, and by one only; those of Windows need an image, and are run by tests/windows.t."""
+"""Claim: each Avocado test is run by a row of tests/table, and by one only; those of Windows need
+an image, and are run by tests/windows.t."""
 import collections
 import shlex
 import subprocess
@@ -15,13 +16,16 @@ OTHERS = ("--filter-by-tags=-windows", "--filter-by-tags-include-empty")
 
 def list_tests(arguments):
     """Those that `avocado run` takes with such arguments."""
-    output = subprocess.run([AVOCADO, "list", *arguments], cwd=TOP, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [words[1] for words in map(str.split, output.splitlines()) if len(words) > 1 and words[0] == "avocado-instrumented"]
+    output = subprocess.run([AVOCADO, "list", *arguments], cwd=TOP, stdout=subprocess.PIPE,
+                            text=True, check=True).stdout
+    return [words[1] for words in map(str.split, output.splitlines()) if len(words) > 1
+            and words[0] == "avocado-instrumented"]
 
 
 def rows():
     """Arguments of each row that runs some."""
-    output = subprocess.run([TOP / "tests/run", "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = subprocess.run([TOP / "tests/run", "--list"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout
     for line in output.splitlines():
         command = line.partition(" s: ")[2]
         if line.startswith("    ") and command.startswith(f"{RUNNER} "):
@@ -32,7 +36,8 @@ def check():
     files = sorted(str(path.relative_to(TOP)) for path in (TOP / "tests/avocado").glob("test_*.py"))
     count = collections.Counter()
     for arguments in rows():
-        count.update(list_tests(arguments if any("test_" in word for word in arguments) else [*arguments, *files]))
+        count.update(list_tests(arguments if any("test_" in word for word in arguments)
+                                else [*arguments, *files]))
     tests = list_tests([*OTHERS, *files])
     assert len(tests) > 10, f"avocado list knows {len(tests)} tests; there are more"
     tap.expect_nothing(f"{test} is run by {count[test]} rows" for test in tests if count[test] != 1)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests of test_windows.py's signals and of looks.py, on sockets and words of this program in place of a VM's. The row avocado/signals runs it."""
+"""Tests of test_windows.py's signals and of looks.py, on sockets and words of this program in place
+of a VM's. The row avocado/signals runs it."""
 import contextlib
 import json
 import socket
@@ -24,7 +25,8 @@ def vm_with_socket():
         listener.settimeout(scaled(WAIT))
         table = "TCP[HOST_FORWARD]  12  127.0.0.1 40001  10.0.2.15  3389     0     0\n"
         host = types.SimpleNamespace(folder=folder, forward=lambda _: path)
-        yield types.SimpleNamespace(host=host, qmp=types.SimpleNamespace(cmd=lambda *_, **__: table)), listener
+        yield types.SimpleNamespace(host=host,
+                                    qmp=types.SimpleNamespace(cmd=lambda *_, **__: table)), listener
 
 
 def check(condition, what):
@@ -62,7 +64,8 @@ def serve(listener, replies):
 
 
 def test_tcp():
-    """tcp: a connection that is closed without a byte is no answer; Remote Desktop is greeted as it must be"""
+    """tcp: a connection that is closed without a byte is no answer; Remote Desktop is greeted as it
+    must be"""
     with vm_with_socket() as (vm, listener):
         signal = Tcp(types.SimpleNamespace(ready_detail="3389"), vm)
         heard = []
@@ -95,13 +98,19 @@ def see(screen="s", console=0, counters=((0x1000, 0x2000),), ticks=((0, 0),)):
 
 
 def test_looks():
-    """a guest that hangs is told from one that is slow: by its screen, its console, and what its vCPUs do"""
+    """a guest that hangs is told from one that is slow: by its screen, its console, and what its
+    vCPUs do"""
     waits = see(counters=[(0x1000, 0x2000)] * 3, ticks=[(0, 0), (1, 0), (2, 1)])
-    spins = see(counters=[(0x1000, 0x2000), (0x1004, 0x2000), (0x1ffc, 0x2000)], ticks=[(0, 0), (100, 0), (200, 0)])
-    works = see(counters=[(0x1000, 0x2000), (0x5000, 0x2000), (0x1000, 0x2000)], ticks=[(0, 0), (100, 0), (200, 0)])
-    for told, what in ((waits, "It hangs: screen and console did not change in 3 looks; vCPU 0 waits in WFI; vCPU 1 waits in WFI"),
-                       (spins, "It hangs: screen and console did not change in 3 looks; vCPU 0 spins at 0x1ffc; vCPU 1 waits in WFI"),
-                       (works, "It is slow: screen and console did not change in 3 looks; vCPU 0 works; vCPU 1 waits in WFI"),
+    spins = see(counters=[(0x1000, 0x2000), (0x1004, 0x2000), (0x1ffc, 0x2000)],
+                ticks=[(0, 0), (100, 0), (200, 0)])
+    works = see(counters=[(0x1000, 0x2000), (0x5000, 0x2000), (0x1000, 0x2000)],
+                ticks=[(0, 0), (100, 0), (200, 0)])
+    for told, what in ((waits, "It hangs: screen and console did not change in 3 looks; vCPU 0 "
+                               "waits in WFI; vCPU 1 waits in WFI"),
+                       (spins, "It hangs: screen and console did not change in 3 looks; vCPU 0 "
+                               "spins at 0x1ffc; vCPU 1 waits in WFI"),
+                       (works, "It is slow: screen and console did not change in 3 looks; vCPU 0 "
+                               "works; vCPU 1 waits in WFI"),
                        (spins + see("other"), "It is slow: screen and console changed"),
                        (spins + see(console=7), "It is slow: screen and console changed")):
         check(looks.judge(told).startswith(what), f"expected {what!r}, got {looks.judge(told)!r}")
@@ -114,7 +123,8 @@ def test_accesses():
        CPU 1/KVM-109     [000] d..1.   647.656808: kvm_sys_access: PC: 40204320 PMCNTENCLR_EL0 (3,3,9,12,2) write
        CPU 0/KVM-999     [000] d..1.   647.657082: kvm_sys_access: PC: 0 SYS_PMCR_EL0 (3,3,9,12,0) read
 """
-    wanted = ["vcpu=0 cpu=2 time=647.656548 pc=0x40204318 read PMCR_EL0", "vcpu=1 cpu=0 time=647.656808 pc=0x40204320 write PMCNTENCLR_EL0"]
+    wanted = ["vcpu=0 cpu=2 time=647.656548 pc=0x40204318 read PMCR_EL0",
+              "vcpu=1 cpu=0 time=647.656808 pc=0x40204320 write PMCNTENCLR_EL0"]
     got = list(looks.format_accesses(trace, [108, 109]))
     check(got == wanted, f"expected {wanted}, got {got}")
 
@@ -139,7 +149,9 @@ def test_ssh():
 
 
 def main():
-    return tap.run(tap.Test(test.__doc__, test) for test in (test_agent, test_tcp, test_ssh, test_serial, test_looks, test_accesses))
+    return tap.run(tap.Test(test.__doc__, test)
+                   for test in (test_agent, test_tcp, test_ssh, test_serial, test_looks,
+                                test_accesses))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: KVM's PMU is what the Arm ARM says a PMUv3 is: the cycle counter of one PMU, and fixed counters while the vCPU moves. By
-guests/conform.c, its checks of how Windows uses the PMU included; what is known of KVM and of the emulated host is in tests/conformance-known."""
+"""Claim: KVM's PMU is what the Arm ARM says a PMUv3 is: the cycle counter of one PMU, and fixed
+counters while the vCPU moves. By guests/conform.c, its checks of how Windows uses the PMU included;
+what is known of KVM and of the emulated host is in tests/conformance-known."""
 import re
 
 from hosts import ARTIFACTS, TOP, EmulatedHost
@@ -9,8 +10,8 @@ from vms import MOVER, VmTest
 CONFORM = ARTIFACTS / "guests" / "conform.bin"
 FILES = [CONFORM, MOVER]
 KNOWN = TOP / "tests" / "conformance-known"
-# A second, on emulated hosts of the virtual time that instructions take. The guest checks until it is told to stop: when the moves come
-# in its life depends on this machine, that they do must not.
+# A second, on emulated hosts of the virtual time that instructions take. The guest checks until it
+# is told to stop: when the moves come in its life depends on this machine, that they do must not.
 MOVES, FEW_MOVES, STAY = 200, 10, 0.005
 # What a counter that stands still on the other cluster cannot pass
 MOVING_NEEDS = ["windows_loader", "windows_context_switches", "windows_profiler"]
@@ -18,7 +19,8 @@ MOVING_NEEDS = ["windows_loader", "windows_context_switches", "windows_profiler"
 
 def known_failures(implementations):
     """Names of the checks that fail there."""
-    rows = [re.split(r" *\| *", line) for line in KNOWN.read_text().splitlines() if not line.startswith("#")]
+    rows = [re.split(r" *\| *", line) for line in KNOWN.read_text().splitlines()
+            if not line.startswith("#")]
     return sorted(check for implementation, check, _ in rows if implementation in implementations)
 
 
@@ -34,12 +36,15 @@ class Conformance(VmTest):
         failures = [line for line in lines if line.startswith("FAIL ")]
         ran = len(failures) + len([line for line in lines if line.startswith("PASS ")])
         failed = sorted(re.match("FAIL ([^:]*)", line)[1] for line in failures)
-        self.check_equal(lines[-1], f"FAIL: {len(failed)} of {ran} checks" if failed else f"PASS: {ran} checks", "verdict")
-        self.check_equal(failed, known_failures(implementations), "failed checks\n" + "\n".join(failures))
+        self.check_equal(lines[-1], f"FAIL: {len(failed)} of {ran} checks" if failed
+                         else f"PASS: {ran} checks", "verdict")
+        self.check_equal(failed, known_failures(implementations),
+                         "failed checks\n" + "\n".join(failures))
 
     def test_one_pmu(self):
         """
-        The oracle: KVM with the event counters of one PMU, on its CPUs, needing nothing of the series
+        The oracle: KVM with the event counters of one PMU, on its CPUs, needing nothing of the
+        series
         """
         with self.host(files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
@@ -48,12 +53,15 @@ class Conformance(VmTest):
 
     def test_stock_moving(self):
         """
-        The negative control: where the vCPU moves between PMUs and the counter stands still, Windows' access profile is not met
+        The negative control: where the vCPU moves between PMUs and the counter stands still,
+        Windows' access profile is not met
         """
         with self.host(pmus=2, files=FILES, icount=True, kernel="stock") as host, \
-                self.vm(host, cpu="host", kernel=CONFORM, append="repeat=until_input group=windows", affinity=host.clusters[0], vcpus=1) as vm:
+                self.vm(host, cpu="host", kernel=CONFORM, append="repeat=until_input group=windows",
+                        affinity=host.clusters[0], vcpus=1) as vm:
             vm.cont().wait_for_console("conform ")
-            while missing := [check for check in MOVING_NEEDS if f"FAIL {check}: " not in vm.console]:
+            while missing := [check for check in MOVING_NEEDS
+                              if f"FAIL {check}: " not in vm.console]:
                 self.log.info("no failure yet of %s", ", ".join(missing))
                 vm.move(FEW_MOVES, STAY)
 

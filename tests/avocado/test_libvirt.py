@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: what docs/libvirt.md says. libvirt asks for pmu-hybrid in two ways, places the VM in any way, and the guest's PMU fits.
+"""Claim: what docs/libvirt.md says. libvirt asks for pmu-hybrid in two ways, places the VM in any
+way, and the guest's PMU fits.
 
-Why it matters: libvirt, which most users have, pins vCPUs after they were made; without pmu-hybrid it is luck which PMU they get.
+Why it matters: libvirt, which most users have, pins vCPUs after they were made; without pmu-hybrid
+it is luck which PMU they get.
 """
 import contextlib
 import re
@@ -13,10 +15,13 @@ from pages import DOCS, find_scripts
 from vms import FIXED
 
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
-NO_PROPERTY = "can't apply global host-arm-cpu.pmu-hybrid=on: Property 'host-arm-cpu.pmu-hybrid' not found"
-NO_PMU_COVERS, NO_MODE = "which no single PMU covers", "and its kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
+NO_PROPERTY = ("can't apply global host-arm-cpu.pmu-hybrid=on: Property 'host-arm-cpu.pmu-hybrid' "
+               "not found")
+NO_PMU_COVERS, NO_MODE = ("which no single PMU covers",
+                          "and its kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY")
 ONE_PMU = "The guest has the event counters of one PMU, but"
-FIXED_ONLY = "The guest has the fixed counters only, and the host's kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
+FIXED_ONLY = ("The guest has the fixed counters only, and the host's kernel lacks "
+              "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY")
 # Where vCPUs are moved that may run on these
 ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
 
@@ -39,7 +44,8 @@ class Pinning(DomainTest):
         for number, (name, row) in enumerate(read_pinnings().items()):
             self.log.info("row %d: %s", number, name)
             try:
-                with libvirt.domain(f"row{number}", pinning=row.xml, words=words, **kwargs) as domain:
+                with libvirt.domain(f"row{number}", pinning=row.xml, words=words,
+                                    **kwargs) as domain:
                     check(domain, row, words)
             except AssertionError as error:
                 failures.append(f"{name}: {error}")
@@ -55,7 +61,8 @@ class Pinning(DomainTest):
             return
         domain.start()
         self.check_equal(domain.backend, self.backend(domain.host, wanted), "backend")
-        self.check_in(f"vCPU threads may run on CPUs {words[row.cpus]};", domain.log, "log of the domain")
+        self.check_in(f"vCPU threads may run on CPUs {words[row.cpus]};", domain.log,
+                      "log of the domain")
         self.check_everywhere(domain, row, words)
 
     @staticmethod
@@ -81,25 +88,31 @@ class Pinning(DomainTest):
 
     def test_pinned(self):
         """
-        Each way of pinning gives the PMU that the page says, and the guest lives wherever it is allowed to run
+        Each way of pinning gives the PMU that the page says, and the guest lives wherever it is
+        allowed to run
 
         :avocado: tags=core
         """
         with self.libvirt(mode=True) as libvirt:
-            self.check_rows(libvirt, lambda domain, row, words: self.check_row(domain, row, words, row.hybrid))
+            self.check_rows(libvirt, lambda domain, row,
+                            words: self.check_row(domain, row, words, row.hybrid))
 
     def test_stock(self):
-        """On a kernel without the mode: a PMU that covers all vCPUs, or a refusal that says what to do"""
+        """On a kernel without the mode: a PMU that covers all vCPUs, or a refusal that says what to
+        do"""
         with self.libvirt(mode=False) as libvirt:
-            self.check_rows(libvirt, lambda domain, row, words: self.check_row(domain, row, words, row.hybrid_stock))
+            self.check_rows(libvirt, lambda domain, row,
+                            words: self.check_row(domain, row, words, row.hybrid_stock))
 
     def test_without(self):
-        """Without pmu-hybrid the guest stops where the page says so: nothing has changed for those who do not ask"""
+        """Without pmu-hybrid the guest stops where the page says so: nothing has changed for those
+        who do not ask"""
         with self.libvirt() as libvirt:
             self.check_rows(libvirt, self.check_row_without, ask=None)
 
     def test_cpuset(self):
-        """A cpuset of the slice, as a partition or not; widened, it pauses a VM that it alone had kept within a cluster"""
+        """A cpuset of the slice, as a partition or not; widened, it pauses a VM that it alone had
+        kept within a cluster"""
         with self.libvirt(mode=True) as libvirt:
             if not isinstance(libvirt.host, EmulatedHost):
                 self.cancel("sets the cpuset of all VMs: on emulated hosts only")
@@ -107,17 +120,23 @@ class Pinning(DomainTest):
             for partition in "member", "root":
                 self.set_cpuset(libvirt.host, words["big"], partition)
                 with libvirt.domain(partition) as domain:
-                    self.check_equal(domain.start().backend, self.backend(libvirt.host, "PMU of big"), "backend")
+                    self.check_equal(domain.start().backend,
+                                     self.backend(libvirt.host, "PMU of big"), "backend")
                     domain.check_alive()
                     self.set_cpuset(libvirt.host, words["all"], "member")
-                    poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
-                    self.check_told("which does not support its configuration: its PMU is", domain.log)
+                    poll("a VM that is paused", lambda: domain.state == "paused", domain.explain,
+                         interval=0.5)
+                    self.check_told("which does not support its configuration: its PMU is",
+                                    domain.log)
 
     @staticmethod
     def set_cpuset(host, cpus, partition):
         """Of the slice that libvirt puts VMs into."""
-        host.run("sh", "-ec", 'cd /sys/fs/cgroup && mkdir -p machine && echo +cpuset >cgroup.subtree_control && cd machine && '
-                              'echo member >cpuset.cpus.partition && echo "$1" >cpuset.cpus && echo "$2" >cpuset.cpus.partition && '
+        host.run("sh", "-ec",
+                 'cd /sys/fs/cgroup && mkdir -p machine && echo +cpuset >cgroup.subtree_control && '
+                 'cd machine && '
+                              'echo member >cpuset.cpus.partition && echo "$1" >cpuset.cpus && '
+                              'echo "$2" >cpuset.cpus.partition && '
                               'grep -qx "$2" cpuset.cpus.partition', "sh", cpus, partition)
 
 
@@ -133,7 +152,8 @@ class Asking(DomainTest):
         with self.libvirt(mode=True, feature=False) as libvirt:
             emulated = isinstance(libvirt.host, EmulatedHost)
             with libvirt.domain("option", ask="commandline") as domain:
-                self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
+                self.check_equal(domain.start().backend,
+                                 self.backend(libvirt.host, "fixed counters"), "backend")
                 domain.check_alive()
                 self.check_in("tainted: custom-argv", domain.log, "log of the domain")
             with libvirt.domain("feature") as domain:
@@ -141,7 +161,8 @@ class Asking(DomainTest):
                     self.check_told(UNKNOWN, domain.refusal())
                     libvirt.teach()
                     libvirt.restart()
-                self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
+                self.check_equal(domain.start().backend,
+                                 self.backend(libvirt.host, "fixed counters"), "backend")
                 domain.check_alive()
 
     def test_modes(self):
@@ -151,16 +172,21 @@ class Asking(DomainTest):
         :avocado: tags=core
         """
         page = (TOP / "docs" / "recipes.md").read_text(encoding="utf-8")
-        elements = [ET.fromstring(text) for text in re.findall(r"^```xml\n(<cpu .*?)^```$", page, re.M | re.S)]
-        self.check_equal([element.get("mode") for element in elements], ["maximum", "custom"], "modes in docs/recipes.md")
+        elements = [ET.fromstring(text)
+                    for text in re.findall(r"^```xml\n(<cpu .*?)^```$", page, re.M | re.S)]
+        self.check_equal([element.get("mode") for element in elements], ["maximum", "custom"],
+                         "modes in docs/recipes.md")
         with self.libvirt(mode=True) as libvirt:
             for element in elements:
                 with libvirt.domain(element.get("mode"), cpu=element) as domain:
-                    self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), f"{domain.name}: backend")
+                    self.check_equal(domain.start().backend,
+                                     self.backend(libvirt.host, "fixed counters"),
+                                     f"{domain.name}: backend")
                     domain.check_alive()
 
     def test_other_qemu(self):
-        """A QEMU without the series: either way is refused, and a domain that does not ask starts"""
+        """A QEMU without the series: either way is refused, and a domain that does not ask
+        starts"""
         with self.libvirt() as libvirt:
             # 1: it is there and has no such word
             if libvirt.host.status("grep", "-q", "pmu-hybrid", OTHER_QEMU)[0] != 1:
@@ -168,18 +194,23 @@ class Asking(DomainTest):
             for ask in "feature", "commandline":
                 with libvirt.domain(ask, ask=ask, emulator=OTHER_QEMU) as domain:
                     self.check_told(NO_PROPERTY, domain.refusal())
-            with libvirt.domain("off", ask=None, emulator=OTHER_QEMU, pinning=["<vcpu cpuset='big'>2</vcpu>"],
+            with libvirt.domain("off", ask=None, emulator=OTHER_QEMU,
+                                pinning=["<vcpu cpuset='big'>2</vcpu>"],
                                 words=self.words(libvirt.host)) as domain:
                 domain.start().check_alive()
 
     def test_confined(self):
-        """libvirt's seccomp filter, mount namespace and user are in place, and QEMU reads what it needs"""
+        """libvirt's seccomp filter, mount namespace and user are in place, and QEMU reads what it
+        needs"""
         with self.libvirt(mode=True) as libvirt, libvirt.domain("confined") as domain:
-            self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"), "backend")
-            status = dict(line.split(":\t", 1) for line in libvirt.host.run("cat", f"/proc/{domain.pid}/status").splitlines())
+            self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"),
+                             "backend")
+            status = dict(line.split(":\t", 1)
+                          for line in libvirt.host.run("cat", f"/proc/{domain.pid}/status").splitlines())
             self.check_equal(status["Seccomp"], "2", "seccomp mode of QEMU")
             self.check(status["Uid"].split()[0] != "0", "expected another user than root")
-            namespaces = libvirt.host.run("readlink", f"/proc/{domain.pid}/ns/mnt", "/proc/1/ns/mnt").split()
+            namespaces = libvirt.host.run("readlink", f"/proc/{domain.pid}/ns/mnt",
+                                          "/proc/1/ns/mnt").split()
             self.check_equal(len(set(namespaces)), 2, "number of mount namespaces")
 
 
@@ -190,11 +221,13 @@ class Life(DomainTest):
 
     def start_on(self, libvirt, cpus):
         """A domain that may run on these, to be used with "with"."""
-        return libvirt.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"], words=self.words(libvirt.host))
+        return libvirt.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"],
+                              words=self.words(libvirt.host))
 
     def test_managed_save(self):
         """
-        A VM that was saved goes on with the PMU it had; where that is impossible, the start is refused and the state kept
+        A VM that was saved goes on with the PMU it had; where that is impossible, the start is
+        refused and the state kept
 
         :avocado: tags=core
         """
@@ -207,34 +240,40 @@ class Life(DomainTest):
                     self.check_equal(domain.state, "shut off", "state")
                     if cpus == "big":
                         self.check_refused(domain)
-                    self.check_equal(domain.start().backend, self.backend(libvirt.host, wanted), "backend")
+                    self.check_equal(domain.start().backend, self.backend(libvirt.host, wanted),
+                                     "backend")
                     domain.check_alive()
                     if cpus == "all":
                         domain.move(words["big"])
                         domain.check_alive()
 
     def check_refused(self, domain):
-        """The saved VM does not start without its pinning, and is still there to be started with it."""
+        """The saved VM does not start without its pinning, and is still there to be started with
+        it."""
         saved = domain.virsh("managedsave-dumpxml")
         domain.virsh("managedsave-define", "/dev/stdin", stdin=unpin(saved))
         self.check_in(ONE_PMU, domain.refusal(), "message")
         domain.virsh("managedsave-define", "/dev/stdin", stdin=saved)
 
     def test_snapshots(self):
-        """A snapshot of a domain with vcpupin alone is reverted while it runs and when it is off, and the guest has the PMU it had"""
+        """A snapshot of a domain with vcpupin alone is reverted while it runs and when it is off,
+        and the guest has the PMU it had"""
         with self.libvirt(mode=True) as libvirt:
             words = self.words(libvirt.host)
             for cpus, wanted in self.BOTH:
                 pinning = [f"<vcpupin vcpu='{vcpu}' cpuset='{cpus}'/>" for vcpu in (0, 1)]
-                with libvirt.domain(f"snapshot-{cpus}", pinning=pinning, words=words, disk=True) as domain:
+                with libvirt.domain(f"snapshot-{cpus}", pinning=pinning, words=words,
+                                    disk=True) as domain:
                     domain.start().check_alive()
                     domain.virsh("snapshot-create-as", "one")
                     for state in "running", "shut off":
                         if state == "shut off":
                             domain.virsh("destroy")
                         domain.virsh("snapshot-revert", "one")
-                        self.check_equal(domain.state, "running", f"state after a revert while it was {state}")
-                        self.check_equal(domain.backend, self.backend(libvirt.host, wanted), "backend")
+                        self.check_equal(domain.state, "running",
+                                         f"state after a revert while it was {state}")
+                        self.check_equal(domain.backend, self.backend(libvirt.host, wanted),
+                                         "backend")
                         domain.check_alive()
 
     def test_leaves_pmu(self):
@@ -248,7 +287,8 @@ class Life(DomainTest):
             with self.start_on(libvirt, "big") as domain:
                 domain.start().check_alive()
                 domain.virsh("vcpupin", 0, words["LITTLE"], "--live")
-                poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
+                poll("a VM that is paused", lambda: domain.state == "paused", domain.explain,
+                     interval=0.5)
                 self.check_told("paused (unknown)", domain.reason)
                 self.check_told("which does not support its configuration: its PMU is", domain.log)
                 self.check_told("the VM is paused", domain.log)
@@ -265,14 +305,16 @@ class Life(DomainTest):
             before = domain.pid
             libvirt.restart()
             self.check_equal((domain.state, domain.pid), ("running", before), "state and process")
-            self.check_equal(domain.backend, self.backend(libvirt.host, "fixed counters"), "backend")
+            self.check_equal(domain.backend, self.backend(libvirt.host, "fixed counters"),
+                             "backend")
             for cpus in "LITTLE", "big":
                 domain.move(self.words(libvirt.host)[cpus])
                 domain.check_alive()
 
 
 class Migration(DomainTest):
-    """From one emulated host to another. They cannot reach each other; ssh forwards the two sockets that libvirt needs."""
+    """From one emulated host to another. They cannot reach each other; ssh forwards the two sockets
+    that libvirt needs."""
 
     DAEMON, THERE = "/run/libvirt/libvirt-sock", "/run/vpmu-destination"
     STREAM = "/var/lib/libvirt/qemu/vpmu-stream"
@@ -283,7 +325,8 @@ class Migration(DomainTest):
         if self.params.get("host", default=""):
             self.cancel("needs two hosts: emulated ones only")
         with self.libvirt(mode=True) as source, \
-                self.libvirt(pmus=pmus, mode=mode, prefix=source.prefix, hostname="vpmu-destination") as destination:
+                self.libvirt(pmus=pmus, mode=mode, prefix=source.prefix,
+                             hostname="vpmu-destination") as destination:
             destination.host.logs /= "destination"
             destination.host.logs.mkdir()
             source.host.offer(destination.host.forward(self.DAEMON), self.THERE)
@@ -292,22 +335,27 @@ class Migration(DomainTest):
 
     def migrate(self, domain, *options):
         """Returns the words of the command."""
-        return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}", "--migrateuri", f"unix://{self.STREAM}",
+        return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}", "--migrateuri",
+                f"unix://{self.STREAM}",
                 "--live", "--p2p", *options]
 
     def check_refused(self, domain, reason, *options, stdin=None):
         """For that reason, and the guest goes on where it is."""
-        self.check_in(reason, domain.libvirt.refusal(*self.migrate(domain, *options), stdin=stdin), "message")
+        self.check_in(reason, domain.libvirt.refusal(*self.migrate(domain, *options), stdin=stdin),
+                      "message")
         self.check_equal(domain.state, "running", "state at the source")
         domain.check_alive()
 
     def test_arrives(self):
-        """A host with other PMUs: fixed counters stay, as do the event counters of one PMU, if one there covers the vCPUs"""
+        """A host with other PMUs: fixed counters stay, as do the event counters of one PMU, if one
+        there covers the vCPUs"""
         with self.two(3, True) as (source, destination):
             words = self.words(source.host)
-            [there] = [name for name, cpus in destination.host.pmus.items() if cpus == source.host.clusters[-1]]
+            [there] = [name for name, cpus in destination.host.pmus.items()
+                       if cpus == source.host.clusters[-1]]
             for cpus, backend in ("all", FIXED), ("big", there):
-                with source.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"], words=words) as domain:
+                with source.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"],
+                                   words=words) as domain:
                     domain.start().check_alive()
                     if cpus == "big":
                         unpinned = unpin(domain.virsh("dumpxml", "--migratable"))
@@ -333,11 +381,13 @@ class AppArmor(DomainTest):
     def follow(self, host, block):
         """Where our files are"""
         for path in (TOP / "libvirt/apparmor").iterdir():
-            host.run("install", "-D", "-m", "644", "/dev/stdin", path.relative_to(TOP), stdin=path.read_text())
+            host.run("install", "-D", "-m", "644", "/dev/stdin", path.relative_to(TOP),
+                     stdin=path.read_text())
         host.run("bash", "-ec", block.text)
 
     def test_enforced(self):
-        """Without our rules QEMU cannot be executed, then not read what PMUs there are; with them all is as without AppArmor"""
+        """Without our rules QEMU cannot be executed, then not read what PMUs there are; with them
+        all is as without AppArmor"""
         with self.libvirt(mode=True, kernel="apparmor", apparmor=True) as libvirt:
             if not isinstance(libvirt.host, EmulatedHost):
                 self.cancel("changes the host's AppArmor rules: on emulated hosts only")
@@ -349,7 +399,8 @@ class AppArmor(DomainTest):
             libvirt.host.run("cp", libvirt.emulator, OTHER_QEMU)
             with libvirt.domain("usr", emulator=OTHER_QEMU) as domain:
                 message = domain.refusal()
-                self.check_told("pmu-hybrid: Cannot read the host's PMUs: Error opening directory", message)
+                self.check_told("pmu-hybrid: Cannot read the host's PMUs: Error opening directory",
+                                message)
                 # what is between them depends on the locale: quotes
                 self.check_told("Permission denied", message)
             self.follow(libvirt.host, self.RULE)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU that they are given.
+"""Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU
+that they are given.
 
-`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the guest has slept or has taken a CPU
-off and on. The guest is that of guests/linux; the test linux-guest counts exactly, with one of the kernels.
+`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the
+guest has slept or has taken a CPU off and on. The guest is that of guests/linux; the test
+linux-guest counts exactly, with one of the kernels.
 """
 import itertools
 import re
@@ -10,7 +12,8 @@ import re
 from hosts import ARTIFACTS, poll, scaled
 from vms import FIXED, MOVER, VmTest
 
-DEBIAN, NEWER, UEFI = ARTIFACTS / "guests-linux", ARTIFACTS / "guests-linux-newer", ARTIFACTS / "guests-uefi"
+DEBIAN, NEWER, UEFI = (ARTIFACTS / "guests-linux", ARTIFACTS / "guests-linux-newer",
+                       ARTIFACTS / "guests-uefi")
 INITRD = DEBIAN / "initrd"
 OLD, STABLE, NEW = DEBIAN / "vmlinuz", NEWER / "vmlinuz-trixie", NEWER / "vmlinuz-trixie-backports"
 FIRMWARE = [UEFI / "AAVMF_CODE.fd", UEFI / "AAVMF_VARS.fd"]
@@ -21,12 +24,17 @@ PERIOD, LOTS, MOVES, ASLEEP = 10_000_000, 5, 30, 2
 TIMEOUT = 2400
 DRIVER = r"hw perfevents: enabled with armv8_pmuv3\S* PMU driver, {}( \(.*\))? counters available"
 TROUBLE = r"WARNING: |BUG: |hw perfevents: .*(fail|unable)"
-# an alarm that rings before the guest is asleep counts as an event, by which the kernel refuses to sleep: then once more
-WAKE_BY_CLOCK = ("cd /sys/power && until echo 0 >/sys/class/rtc/rtc0/wakealarm && count=$(cat wakeup_count) && "
-                 f"echo +{ASLEEP} >/sys/class/rtc/rtc0/wakealarm && echo $count >wakeup_count && echo freeze >state; do :; done")
-# where the clock that could wake it is not described: its devices sleep, and the kernel wakes them at once instead of after a busy
-# loop of five seconds, which takes longer on a slow host and then is a lockup to the watchdog
-PM_TEST = ("echo 0 >/sys/module/suspend/parameters/pm_test_delay && echo platform >/sys/power/pm_test && "
+# an alarm that rings before the guest is asleep counts as an event, by which the kernel refuses to
+# sleep: then once more
+WAKE_BY_CLOCK = ("cd /sys/power && until echo 0 >/sys/class/rtc/rtc0/wakealarm && count=$(cat "
+                 "wakeup_count) && "
+                 f"echo +{ASLEEP} >/sys/class/rtc/rtc0/wakealarm && echo $count >wakeup_count && "
+                 "echo freeze >state; do :; done")
+# where the clock that could wake it is not described: its devices sleep, and the kernel wakes them
+# at once instead of after a busy loop of five seconds, which takes longer on a slow host and then
+# is a lockup to the watchdog
+PM_TEST = ("echo 0 >/sys/module/suspend/parameters/pm_test_delay && echo platform "
+           ">/sys/power/pm_test && "
            "echo freeze >/sys/power/state")
 REFUSED = "<not supported>"
 
@@ -46,11 +54,13 @@ class Guest:
         def find():
             self.vm.check_well()
             # the firmware leaves the cursor somewhere
-            return re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n", re.M).search(self.vm.console, self.read)
+            return re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n",
+                              re.M).search(self.vm.console, self.read)
         found = poll(f"the guest's answer to '{command}'", find, self.vm.explain, interval=0.2)
         text = self.vm.console[self.read:found.start()].replace("\r", "")
         self.read = found.end()
-        self.test.check_equal(found[1], "0", f"exit status of '{command}' in the guest, which printed {text!r}")
+        self.test.check_equal(found[1], "0",
+                              f"exit status of '{command}' in the guest, which printed {text!r}")
         return text
 
     def run(self, command):
@@ -66,9 +76,11 @@ class Guest:
     def count(self, cpu):
         """Cycles and instructions of a loop on that CPU: numbers, or perf's words."""
         counts = {}
-        for line in self.run(f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin {LOOP}").splitlines():
+        for line in self.run(f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin "
+                             f"{LOOP}").splitlines():
             value, _, event, _, percent = line.split(",")[:5]
-            self.test.check_equal(percent, "100.00", f"percentage of the time in which {event} had a counter")
+            self.test.check_equal(percent, "100.00",
+                                  f"percentage of the time in which {event} had a counter")
             counts[event] = int(value) if value.isdigit() else value
         return counts["cycles"], counts["instructions"]
 
@@ -92,36 +104,47 @@ class Linux(VmTest):
 
     def test_uefi(self):
         """Debian 13's kernel by UEFI, with ACPI"""
-        firmware = [f"if=pflash,unit={unit},format=raw,snapshot=on,file={file.name}" for unit, file in enumerate(FIRMWARE)]
+        firmware = [f"if=pflash,unit={unit},format=raw,snapshot=on,file={file.name}"
+                    for unit, file in enumerate(FIRMWARE)]
         guest_has = "ls /sys/firmware/acpi/tables/APIC"
-        self.use_fixed_counters(STABLE, *itertools.chain.from_iterable(("-drive", option) for option in firmware), files=FIRMWARE,
-                                sleep=PM_TEST, check=guest_has)
+        self.use_fixed_counters(STABLE, *itertools.chain.from_iterable(("-drive", option)
+                                                                       for option in firmware),
+                                files=FIRMWARE, sleep=PM_TEST, check=guest_has)
 
     def test_one_pmu(self):
         """Debian 12's kernel with one PMU: it counts instructions, too"""
         # without that the emulated PMU has no instructions
-        with self.host(pmus=2, files=[OLD, INITRD], icount=True) as host, self.boot(host, OLD) as vm:
+        with self.host(pmus=2, files=[OLD, INITRD],
+                       icount=True) as host, self.boot(host, OLD) as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             self.check_equal(vm.cont().backends, [name, name], "backends")
             guest = Guest(self, vm)
-            self.check(not re.search(DRIVER.format(1), guest.driver), f"expected event counters, got {guest.driver!r}")
+            self.check(not re.search(DRIVER.format(1), guest.driver),
+                       f"expected event counters, got {guest.driver!r}")
             for cpu in guest.cpus:
                 cycles, instructions = guest.count(cpu)
-                self.check(cycles >= LEAST_CYCLES, f"cycles on CPU {cpu}: expected at least {LEAST_CYCLES}, got {cycles}")
-                self.check(instructions >= LOOP, f"instructions on CPU {cpu}: expected at least {LOOP}, got {instructions}")
+                self.check(cycles >= LEAST_CYCLES,
+                           f"cycles on CPU {cpu}: expected at least {LEAST_CYCLES}, got {cycles}")
+                self.check(instructions >= LOOP,
+                           f"instructions on CPU {cpu}: expected at least {LOOP}, got "
+                           f"{instructions}")
 
     def boot(self, host, kernel, *options):
         """A VM with Debian, to be started."""
-        return self.vm(host, "-initrd", INITRD.name, *options, kernel=kernel, append="console=ttyAMA0 quiet", memory=512)
+        return self.vm(host, "-initrd", INITRD.name, *options, kernel=kernel,
+                       append="console=ttyAMA0 quiet", memory=512)
 
     def use_fixed_counters(self, kernel, *options, files=(), sleep=WAKE_BY_CLOCK, check="true"):
         """All that a Linux does with them."""
-        with self.host(pmus=2, mode=True, files=[kernel, INITRD, MOVER, *files]) as host, self.boot(host, kernel, *options) as vm:
+        with self.host(pmus=2, mode=True,
+                       files=[kernel, INITRD, MOVER, *files]) as host, self.boot(host, kernel,
+                                                                                 *options) as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             guest = Guest(self, vm)
             self.log.info("kernel: %s", guest.run(f"{check} && uname -r"))
-            self.check(re.search(DRIVER.format(1), guest.driver), f"expected a driver with one counter, got {guest.driver!r}")
+            self.check(re.search(DRIVER.format(1), guest.driver),
+                       f"expected a driver with one counter, got {guest.driver!r}")
             self.check_counts(guest, "after boot")
             self.check_samples(guest)
             guest.run(sleep)
@@ -130,10 +153,12 @@ class Linux(VmTest):
             self.check_counts(guest, "after a CPU was off")
             log = guest.run("dmesg")
             self.check_in("PM: suspend exit", log, "the guest's log")
-            self.check(not re.search(TROUBLE, log), f"expected no trouble in the guest's log, got {log!r}")
+            self.check(not re.search(TROUBLE, log),
+                       f"expected no trouble in the guest's log, got {log!r}")
 
     def check_counts(self, guest, when):
-        """Cycles on each CPU of the guest, on each cluster of the host; instructions are refused."""
+        """Cycles on each CPU of the guest, on each cluster of the host; instructions are
+        refused."""
         for cluster, cpu in itertools.product(guest.vm.host.clusters, guest.cpus):
             guest.vm.pin(cluster)
             cycles, instructions = guest.count(cpu)
@@ -145,15 +170,21 @@ class Linux(VmTest):
     def check_samples(self, guest):
         """They go on coming on each CPU, however often the vCPUs have moved."""
         for cpu in guest.cpus:
-            guest.run(f"taskset {1 << cpu:x} perf record -q -e cycles -c {PERIOD} -o /data{cpu} spin {10 ** 15} >/dev/null 2>&1 &")
+            guest.run(f"taskset {1 << cpu:x} perf record -q -e cycles -c {PERIOD} -o /data{cpu} "
+                      f"spin {10 ** 15} >/dev/null 2>&1 &")
         poll("a first sample on each CPU", lambda: all(guest.overflows()), guest.vm.explain)
         for lot in range(1, LOTS + 1):
             guest.vm.move(MOVES)
             before = guest.overflows()
             poll(f"another sample on each CPU after {lot * MOVES} moves",
-                 lambda before=before: all(now > then for then, now in zip(before, guest.overflows(), strict=True)), guest.vm.explain)
+                 lambda before=before: all(now > then
+                                           for then, now in zip(before, guest.overflows(),
+                                                                strict=True)), guest.vm.explain)
         overflows = guest.overflows()
         guest.run("killall spin; wait")
-        samples = [int(guest.run(f"perf script -i /data{cpu} -F time | wc -l")) for cpu in guest.cpus]
+        samples = [int(guest.run(f"perf script -i /data{cpu} -F time | wc -l"))
+                   for cpu in guest.cpus]
         self.log.info("%s samples, %s interrupts", samples, overflows)
-        self.check(min(samples) >= LOTS, f"samples on each CPU: expected at least {LOTS}, one after each lot of moves, got {samples}")
+        self.check(min(samples) >= LOTS,
+                   f"samples on each CPU: expected at least {LOTS}, one after each lot of moves, "
+                   f"got {samples}")

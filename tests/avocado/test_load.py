@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: many VMs whose vCPUs move all the time live, whatever happens to the host's CPUs and memory, to other VMs, and to libvirtd.
+"""Claim: many VMs whose vCPUs move all the time live, whatever happens to the host's CPUs and
+memory, to other VMs, and to libvirtd.
 
-The guests stop with STOP when a counter stands still and with FAIL when one goes back, and either ends them; a warning of the host's
-kernel fails the test. Figures are in the test's whiteboard, in results.json.
+The guests stop with STOP when a counter stands still and with FAIL when one goes back, and either
+ends them; a warning of the host's kernel fails the test. Figures are in the test's whiteboard, in
+results.json.
 """
 import contextlib
 import json
@@ -49,17 +51,21 @@ class Load(VmTest):
         """What it printed."""
         name, process = disturber
         process.stdin.close()
-        poll(f"the end of {name}", lambda: process.poll() is not None, lambda: tail(host.logs / f"{name}.err"), timeout=START)
-        self.check_equal(process.returncode, 0, f"exit status of {name}; {tail(host.logs / f'{name}.err')}")
+        poll(f"the end of {name}", lambda: process.poll() is not None,
+             lambda: tail(host.logs / f"{name}.err"), timeout=START)
+        self.check_equal(process.returncode, 0,
+                         f"exit status of {name}; {tail(host.logs / f'{name}.err')}")
         return int((host.logs / f"{name}.out").read_text())
 
     def test_vms(self):
         """
-        Eight VMs of four vCPUs: all threads move, CPUs go offline and online, memory is scarce, and a ninth VM is killed and restarted
+        Eight VMs of four vCPUs: all threads move, CPUs go offline and online, memory is scarce, and
+        a ninth VM is killed and restarted
 
         :avocado: tags=load
         """
-        with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER, PRESSURE, PLUGGER]) as host, contextlib.ExitStack() as stack:
+        with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER, PRESSURE,
+                                                 PLUGGER]) as host, contextlib.ExitStack() as stack:
             if not isinstance(host, EmulatedHost):
                 self.cancel("takes the host's CPUs offline and its memory: on emulated hosts only")
             vms = [stack.enter_context(self.start(host, f"vm{number}")) for number in range(VMS)]
@@ -76,7 +82,8 @@ class Load(VmTest):
             mover = host.start("mover", "python3", MOVER.name, MOVES, STAY, groups, *threads)
             killed = self.kill_while(host, mover, vms)
             figures = {"vms": VMS, "vcpus": VMS * VCPUS, "moves": MOVES * len(threads),
-                       "vms_killed": killed, "cpus_offline": self.end(host, plugger), "memory_scarce": self.end(host, pressure)}
+                       "vms_killed": killed, "cpus_offline": self.end(host, plugger),
+                       "memory_scarce": self.end(host, pressure)}
             for vm in vms:
                 self.wait_for_deltas(vm)
                 vm.check_well()
@@ -86,7 +93,8 @@ class Load(VmTest):
             self.check(all(figures.values()), f"expected that all of it happened, got {figures}")
 
     def kill_while(self, host, mover, vms):
-        """While the mover runs, has another VM start and be killed, and watches the others; returns how often."""
+        """While the mover runs, has another VM start and be killed, and watches the others; returns
+        how often."""
         killed = 0
         while mover.poll() is None:
             with self.start(host, f"victim{killed}") as victim:
@@ -96,7 +104,8 @@ class Load(VmTest):
             killed += 1
             for vm in vms:
                 vm.check_well()
-        self.check_equal(mover.returncode, 0, f"exit status of the mover; {tail(host.logs / 'mover.err')}")
+        self.check_equal(mover.returncode, 0,
+                         f"exit status of the mover; {tail(host.logs / 'mover.err')}")
         return killed
 
 
@@ -108,7 +117,8 @@ class Libvirtd(DomainTest):
 
     def test_restarts(self):
         """
-        libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all afterwards
+        libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all
+        afterwards
 
         :avocado: tags=load
         """
@@ -123,6 +133,7 @@ class Libvirtd(DomainTest):
                 libvirt.restart()
                 for domain in one, other:
                     domain.check_alive()
-                    self.check_equal((domain.state, domain.backend), ("running", FIXED), f"state and backend of {domain.name}")
+                    self.check_equal((domain.state, domain.backend), ("running", FIXED),
+                                     f"state and backend of {domain.name}")
             self.check_equal([domain.pid for domain in (one, other)], before, "processes")
             self.whiteboard = json.dumps({"domains": 2, "restarts": self.RESTARTS})

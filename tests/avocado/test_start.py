@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run; without it all is as it was."""
+"""Claim: with pmu-hybrid=on the guest has a PMU that works wherever its vCPUs may run; without it
+all is as it was."""
 import re
 
 from hosts import TOP
@@ -16,7 +17,8 @@ def read_recipes():
     text = (TOP / "docs" / "recipes.md").read_text(encoding="utf-8")
     recipes = {program: options.split() for program, options in RECIPE.findall(text)}
     if len(recipes) != text.count("pmu-hybrid=on` |\n"):
-        raise AssertionError(f"docs/recipes.md: its table has rows of another form than {RECIPE.pattern}; understood: {list(recipes)}")
+        raise AssertionError("docs/recipes.md: its table has rows of another form than "
+                             f"{RECIPE.pattern}; understood: {list(recipes)}")
     return recipes
 
 
@@ -29,7 +31,8 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE, append="seconds=0") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE,
+                                                                        append="seconds=0") as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             vm.wait_for_console("delta vcpu=1")
             vm.move(int(self.params.get("moves", default=150)))
@@ -39,14 +42,16 @@ class Start(VmTest):
 
     def test_recipes(self):
         """
-        The CPU options of each program in docs/recipes.md: fixed counters, and the guest lives on both clusters
+        The CPU options of each program in docs/recipes.md: fixed counters, and the guest lives on
+        both clusters
 
         :avocado: tags=core
         """
         with self.host(pmus=2, mode=True, files=FILES) as host:
             for number, (program, options) in enumerate(read_recipes().items()):
                 self.log.info("%s", program)
-                with self.vm(host, *options, cpu=None, kernel=WINLIKE, append="seconds=0", name=f"recipe{number}") as vm:
+                with self.vm(host, *options, cpu=None, kernel=WINLIKE, append="seconds=0",
+                             name=f"recipe{number}") as vm:
                     self.check_equal(vm.cont().backends, [FIXED, FIXED], f"{program}: backends")
                     for cpus in host.clusters:
                         vm.pin(cpus)
@@ -59,7 +64,8 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=False, files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+        with self.host(pmus=2, mode=False,
+                       files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             self.check_equal(vm.cont().backends, [name, name], "backends")
@@ -67,11 +73,13 @@ class Start(VmTest):
 
     def test_refusal(self):
         """
-        All of a heterogeneous host whose KVM lacks the mode: the start is refused and the VM waits for another pinning
+        All of a heterogeneous host whose KVM lacks the mode: the start is refused and the VM waits
+        for another pinning
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=False, files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+        with self.host(pmus=2, mode=False,
+                       files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
             with self.assertRaisesRegex(ExecuteError, "no single PMU covers"):
                 vm.cont()
             self.check_equal(vm.status, "prelaunch", "status after the refusal")
@@ -80,15 +88,18 @@ class Start(VmTest):
 
     def test_off(self):
         """
-        Without pmu-hybrid: no word of it, a guest that lives on the CPUs of its PMU and stops on others
+        Without pmu-hybrid: no word of it, a guest that lives on the CPUs of its PMU and stops on
+        others
 
         :avocado: tags=core
         """
         with self.host(pmus=2, files=FILES) as host:
-            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=2", affinity=host.clusters[0], name="stays") as vm:
+            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=2",
+                         affinity=host.clusters[0], name="stays") as vm:
                 vm.cont().wait_for_console("PASS: ")
                 self.check_equal(vm.stderr, "", "QEMU's stderr")
-            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=0", affinity=host.clusters[0], name="moves") as vm:
+            with self.vm(host, cpu="host", kernel=WINLIKE, append="seconds=0",
+                         affinity=host.clusters[0], name="moves") as vm:
                 vm.cont().wait_for_console("delta vcpu=1")
                 vm.pin(host.clusters[-1])
                 vm.wait_for_console("STOP: divide by zero")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: pmu-hybrid-check sees of a running VM what is, by each way to ask, and its warnings are what then happens to the guest."""
+"""Claim: pmu-hybrid-check sees of a running VM what is, by each way to ask, and its warnings are
+what then happens to the guest."""
 import json
 
 from domains import DomainTest, Libvirt
@@ -23,13 +24,15 @@ class Tool(DomainTest):
         self.log.info("%s: exit status %d\n%s%s", " ".join(map(str, arguments)), status, out, err)
         self.check_equal(err, "", "stderr")
         found = json.loads(out)
-        self.check_equal((found["schema"], found["verdict"], status), (1, level, LEVELS.index(level)), "schema, verdict and exit status")
+        self.check_equal((found["schema"], found["verdict"], status),
+                         (1, level, LEVELS.index(level)), "schema, verdict and exit status")
         return found
 
     def check_text(self, found, topic, text):
         """That a line says so."""
         lines = [finding["text"] for finding in found["findings"] if finding["topic"] == topic]
-        self.check(any(text in line for line in lines), f"{topic}: expected {text!r} in a line, got {lines}")
+        self.check(any(text in line for line in lines),
+                   f"{topic}: expected {text!r} in a line, got {lines}")
 
     def test_fixed_counters(self):
         """
@@ -37,26 +40,35 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR,
+                                                                        kernel=WINLIKE,
+                                                                        append="seconds=0") as vm:
             found = self.look(host, "ok", "--qmp", "tool.qmp")
-            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), ("", FIXED), "backend and choice before the start")
-            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads")
+            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), ("", FIXED),
+                             "backend and choice before the start")
+            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads,
+                             "threads")
             vm.cont().wait_for_console("delta vcpu=1")
             found = self.look(host, "ok", "--qmp", "tool.qmp")
-            self.check_equal((found["vm"]["backend"], found["vm"]["status"]), (FIXED, "running"), "backend and state")
+            self.check_equal((found["vm"]["backend"], found["vm"]["status"]), (FIXED, "running"),
+                             "backend and state")
             pid = host.run("cat", f"{vm.name}.pid").strip()
             self.check_equal(str(found["vm"]["pid"]), pid, "process")
             found = self.look(host, "unknown", "--pid", pid)
-            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads, "threads by their names")
-            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), (None, FIXED), "backend and choice by the process")
+            self.check_equal([vcpu["thread"] for vcpu in found["vm"]["vcpus"]], vm.threads,
+                             "threads by their names")
+            self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), (None, FIXED),
+                             "backend and choice by the process")
 
     def test_strays(self):
         """
-        A vCPU that can leave its PMU is a warning, one that has left a problem: QEMU has paused the VM
+        A vCPU that can leave its PMU is a warning, one that has left a problem: QEMU has paused the
+        VM
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
+        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE,
+                                                             append="seconds=0") as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             vm.cont().wait_for_console("delta vcpu=1")
@@ -64,26 +76,32 @@ class Tool(DomainTest):
             self.check_equal(found["vm"]["backend"], name, "backend")
             vm.pin(host.clusters[0])
             poll("a VM that is paused", lambda: vm.status != "running", vm.explain)
-            self.check_text(self.look(host, "problem", "--qmp", "tool.qmp"), "vcpu 0", f"it has left {name}")
+            self.check_text(self.look(host, "problem", "--qmp", "tool.qmp"), "vcpu 0",
+                            f"it has left {name}")
             vm.pin(cpus)
             vm.cont()
             self.look(host, "ok", "--qmp", "tool.qmp")
             # a thread that sleeps is not moved
             vm.qmp.cmd("stop")
             vm.pin(cpus, [*host.clusters[0], *cpus])
-            self.check_text(self.look(host, "warning", "--qmp", "tool.qmp"), "vcpu 1", f"it can leave {name}")
+            self.check_text(self.look(host, "warning", "--qmp", "tool.qmp"), "vcpu 1",
+                            f"it can leave {name}")
 
     def test_kvms_pick(self):
         """
-        Without pmu-hybrid: QEMU started elsewhere than its vCPUs run, which libvirt's emulatorpin does, is a problem, and the guest stops
+        Without pmu-hybrid: QEMU started elsewhere than its vCPUs run, which libvirt's emulatorpin
+        does, is a problem, and the guest stops
         """
         with self.host(pmus=2, files=FILES) as host:
-            for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"), (host.clusters[-1], "problem", "STOP: divide by zero")):
-                with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=0", affinity=host.clusters[0],
+            for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"),
+                                         (host.clusters[-1], "problem", "STOP: divide by zero")):
+                with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=0",
+                             affinity=host.clusters[0],
                              name=level) as vm:
                     vm.pin(cpus)
                     found = self.look(host, level, "--qmp", "tool.qmp")
-                    self.check_equal((found["vm"]["backend"], found["vm"]["pmu-hybrid"]), ("", False), "backend")
+                    self.check_equal((found["vm"]["backend"], found["vm"]["pmu-hybrid"]),
+                                     ("", False), "backend")
                     self.look(host, level, "--pid", found["vm"]["pid"])
                     vm.cont().wait_for_console(verdict)
 
@@ -93,16 +111,19 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, cpu="host,pmu=off", kernel=WINLIKE) as vm:
+        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, cpu="host,pmu=off",
+                                                             kernel=WINLIKE) as vm:
             pid = host.run("cat", f"{vm.name}.pid").strip()
             for question in (("--qmp", "tool.qmp"), ("--pid", pid)):
                 found = self.look(host, "warning", *question)
-                self.check_equal((found["vm"]["kvm"], found["vm"]["pmu"]), (True, False), "accelerator and PMU")
+                self.check_equal((found["vm"]["kvm"], found["vm"]["pmu"]), (True, False),
+                                 "accelerator and PMU")
                 self.check_text(found, "backend", "the guest has no PMU: pmu=off")
 
     def test_namespaces(self):
         """
-        A VM in a PID namespace of its own, from outside, where its threads have other numbers, and from a namespace beside it
+        A VM in a PID namespace of its own, from outside, where its threads have other numbers, and
+        from a namespace beside it
         """
         apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
         with self.host(pmus=2, mode=True, files=FILES) as host, \
@@ -111,11 +132,14 @@ class Tool(DomainTest):
             found = self.look(host, "ok", "--qmp", "tool.qmp")
             self.check_equal(found["vm"]["backend"], FIXED, "backend")
             threads = [vcpu["thread"] for vcpu in found["vm"]["vcpus"]]
-            self.check(set(threads).isdisjoint(vm.threads), f"threads: expected others than QEMU's {vm.threads}, got {threads}")
-            names = host.run("cat", *(f"/proc/{found['vm']['pid']}/task/{thread}/comm" for thread in threads)).splitlines()
+            self.check(set(threads).isdisjoint(vm.threads),
+                       f"threads: expected others than QEMU's {vm.threads}, got {threads}")
+            names = host.run("cat", *(f"/proc/{found['vm']['pid']}/task/{thread}/comm"
+                                      for thread in threads)).splitlines()
             self.check_equal(names, ["CPU 0/KVM", "CPU 1/KVM"], "names of the threads")
             status, out, err = host.status(*apart, f"./{TOOL.name}", "--json", "--qmp", "tool.qmp")
-            self.check_equal((status, err), (2, ""), "exit status and stderr in a namespace beside it")
+            self.check_equal((status, err), (2, ""),
+                             "exit status and stderr in a namespace beside it")
             self.check_text(json.loads(out), "vm", "QEMU is in another PID namespace")
 
     def test_domain(self):
@@ -128,14 +152,19 @@ class Tool(DomainTest):
             with libvirt.domain("fixed") as domain:
                 domain.start()
                 found = self.look(host, "ok", "--domain", domain.name)
-                self.check_equal((found["vm"]["backend"], str(found["vm"]["pid"])), (FIXED, domain.pid), "backend and process")
-                self.check_in("tainted: custom-monitor", domain.log, "log of the domain, as docs/check.md says")
+                self.check_equal((found["vm"]["backend"], str(found["vm"]["pid"])),
+                                 (FIXED, domain.pid), "backend and process")
+                self.check_in("tainted: custom-monitor", domain.log,
+                              "log of the domain, as docs/check.md says")
                 self.look(host, "unknown", "--pid", domain.pid)
             pinning = ["<vcpu cpuset='big'>2</vcpu>", "<emulatorpin cpuset='LITTLE'/>"]
-            with libvirt.domain("trap", ask=None, pinning=pinning, words=self.words(host)) as domain:
+            with libvirt.domain("trap", ask=None, pinning=pinning,
+                                words=self.words(host)) as domain:
                 # the guest would not live to be looked at
                 domain.virsh("start", "--paused")
-                self.check_text(self.look(host, "problem", "--domain", domain.name), "backend", "KVM picked")
+                self.check_text(self.look(host, "problem", "--domain", domain.name), "backend",
+                                "KVM picked")
             status, out, err = host.status(f"./{TOOL.name}", "--domain", "no-such-domain")
-            self.check_equal((status, out), (4, ""), "exit status and output for a domain that does not exist")
+            self.check_equal((status, out), (4, ""),
+                             "exit status and output for a domain that does not exist")
             self.check_in("error: libvirt: Domain not found", err, "stderr")

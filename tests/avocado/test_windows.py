@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows installed, see docs/windows.md.
+"""Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows
+installed, see docs/windows.md.
 
-The machine is what virt-install makes for Windows 11 on Arm. The row windows tries the test itself, on the image of guests/uefi,
-which measures the cycle counter and stops as Windows does.
+The machine is what virt-install makes for Windows 11 on Arm. The row windows tries the test itself,
+on the image of guests/uefi, which measures the cycle counter and stops as Windows does.
 """
 import contextlib
 import json
@@ -17,20 +18,25 @@ from qemu.qmp import ExecuteError
 from vms import HYBRID, MOVER, VmTest
 
 FIRMWARE = ARTIFACTS / "guests-uefi"
-NO_IMAGE = "needs an image of Windows on Arm: -p windows_image=PATH; docs/windows.md has the other parameters"
-NO_TRACE = "the host's kernel has no trace event kvm:kvm_sys_access (CONFIG_FTRACE), or the user may not use it; do without: -p trace=off"
+NO_IMAGE = ("needs an image of Windows on Arm: -p windows_image=PATH; docs/windows.md has the "
+            "other parameters")
+NO_TRACE = ("the host's kernel has no trace event kvm:kvm_sys_access (CONFIG_FTRACE), or the user "
+            "may not use it; do without: -p trace=off")
 ACCESSES = "pmu-accesses.txt"
-NO_SWTPM = "needs swtpm for the TPM, and the host has none; install it there, or do without a TPM: -p tpm=off"
+NO_SWTPM = ("needs swtpm for the TPM, and the host has none; install it there, or do without a "
+            "TPM: -p tpm=off")
 FORMATS = {"QFI": "qcow2", "vhdx": "vhdx"}
 DISKS = {"usb": "usb-storage", "virtio": "virtio-blk-pci", "nvme": "nvme,serial=windows"}
 # What the firmware, and Windows with its emergency console, say on the serial port when they die
 DEAD = re.compile(r"(Synchronous Exception at .*|\b(STOP|FAIL): .*|\bASSERT(_EFI_ERROR)? .*)[\r\n]")
-# What a service needs to hear before it answers: nothing for OpenSSH; Remote Desktop's first packet; a line of HTTP for others
+# What a service needs to hear before it answers: nothing for OpenSSH; Remote Desktop's first
+# packet; a line of HTTP for others
 SSH_PORT = 22
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
-# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster; for words already said
+# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster;
+# for words already said
 ANSWER, INTERVAL, STAY, LAST_WORDS = WAIT, 0.5, 0.05, 5
 
 
@@ -70,13 +76,15 @@ class Agent:
     @staticmethod
     def options(_test):
         """As libvirt has it."""
-        return ["-device", "virtio-serial-pci", "-chardev", "socket,id=agent,path=agent,server=on,wait=off",
+        return ["-device", "virtio-serial-pci", "-chardev",
+                "socket,id=agent,path=agent,server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
 
     def answers(self):
         """Asks, and looks for an answer to this or an earlier time of asking."""
         with contextlib.suppress(BlockingIOError):
-            self.socket.send(json.dumps({"execute": "guest-sync", "arguments": {"id": self.number}}).encode() + b"\n")
+            self.socket.send(json.dumps({"execute": "guest-sync",
+                                         "arguments": {"id": self.number}}).encode() + b"\n")
         with contextlib.suppress(BlockingIOError):
             self.heard += self.socket.recv(65536)
         return re.search(rb'"return": *%d\b' % self.number, self.heard)
@@ -97,9 +105,10 @@ class Tcp:
 
     @staticmethod
     def options(test):
-        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm. The card has no boot ROM:
-        nothing boots from it, and some hosts lack the file."""
-        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm.
+        The card has no boot ROM: nothing boots from it, and some hosts lack the file."""
+        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device",
+                "virtio-net-pci,netdev=net,romfile="]
 
     def answers(self):
         """Being connected is no answer: QEMU accepts for the guest."""
@@ -131,7 +140,8 @@ class Windows(VmTest):
         if not image:
             self.cancel(NO_IMAGE)
         self.image = Path(image).absolute()
-        self.firmware = Path(self.params.get("firmware", default=FIRMWARE / "AAVMF_CODE.fd")).absolute()
+        self.firmware = Path(self.params.get("firmware",
+                                             default=FIRMWARE / "AAVMF_CODE.fd")).absolute()
         self.vars = Path(self.params.get("vars", default=FIRMWARE / "AAVMF_VARS.fd")).absolute()
         self.tpm = self.params.get("tpm", default="new")
         self.disk = self.params.get("disk", default="usb")
@@ -139,17 +149,20 @@ class Windows(VmTest):
         self.boot_seconds = float(self.params.get("boot_seconds", default=600))
         self.moves = int(self.params.get("moves", default=6000))
         self.trace = self.params.get("trace", default="off")
-        for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS), ("trace", self.trace, ("off", "on"))):
+        for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS),
+                                   ("trace", self.trace, ("off", "on"))):
             if value not in table:
                 self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
 
     def test_lives(self):
         """It comes up, goes on while all its vCPUs move between the clusters, and still answers"""
-        files = [self.image, self.firmware, self.vars, MOVER, *([] if self.tpm in ("new", "off") else [self.tpm])]
-        with self.host(pmus=2, files=files) as host, self.vm(host, *self.make_machine(host), name="windows", paused=True,
-                                                             cpu=self.params.get("cpu", default=HYBRID),
-                                                             vcpus=int(self.params.get("vcpus", default=len(host.cpus))),
-                                                             memory=int(self.params.get("memory", default=4096)),
+        files = [self.image, self.firmware, self.vars, MOVER,
+                 *([] if self.tpm in ("new", "off") else [self.tpm])]
+        with self.host(pmus=2, files=files) as host, self.vm(host, *self.make_machine(host),
+                                                             name="windows", paused=True,
+                                                             cpu=self.params.get("cpu", default=HYBRID), vcpus=int(self.params.get("vcpus", default=len(host.cpus))),
+                                                             memory=int(self.params.get("memory",
+                                                                                        default=4096)),
                                                              wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
             signal = SIGNALS[self.ready](self, vm)
             try:
@@ -162,15 +175,18 @@ class Windows(VmTest):
                 raise
 
     def make_machine(self, host):
-        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name, variables and TPM's state are
-        copies."""
+        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name,
+        variables and TPM's state are copies."""
         host.run("cp", self.vars.name, "vars")
-        image = f"if=none,id=disk,snapshot=on,format={self.find_format(host)},file={self.image.name}"
-        return ["-rtc", "base=localtime", "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
-                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device", "pvpanic-pci",
-                "-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet",
-                "-drive", image, "-device", f"{DISKS[self.disk]},drive=disk,bootindex=0",
-                *self.make_tpm(host), *SIGNALS[self.ready].options(self), *shlex.split(self.params.get("options", default=""))]
+        image = (f"if=none,id=disk,snapshot=on,format={self.find_format(host)},file={self.image.name}")
+        return ["-rtc", "base=localtime", "-drive",
+                f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
+                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device",
+                "pvpanic-pci", "-device", "qemu-xhci", "-device", "usb-kbd", "-device",
+                "usb-tablet", "-drive", image, "-device",
+                f"{DISKS[self.disk]},drive=disk,bootindex=0",
+                *self.make_tpm(host), *SIGNALS[self.ready].options(self),
+                *shlex.split(self.params.get("options", default=""))]
 
     def find_format(self, host):
         """The image's, by its first bytes."""
@@ -183,8 +199,10 @@ class Windows(VmTest):
             return []
         if not host.has_program("swtpm"):
             self.cancel(NO_SWTPM)
-        host.run(*(["mkdir", "tpm"] if self.tpm == "new" else ["cp", "-rL", Path(self.tpm).name, "tpm"]))
-        host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", f"type=unixio,path={TPM}", "--terminate")
+        host.run(*(["mkdir", "tpm"] if self.tpm == "new"
+                   else ["cp", "-rL", Path(self.tpm).name, "tpm"]))
+        host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl",
+                   f"type=unixio,path={TPM}", "--terminate")
         host.run("sh", "-c", f"while [ ! -S {TPM} ]; do sleep 0.05; done")
         return ["-chardev", f"socket,id=tpm,path={TPM}", "-tpmdev", "emulator,id=tpm,chardev=tpm",
                 "-device", "tpm-tis-device,tpmdev=tpm"]
@@ -197,9 +215,10 @@ class Windows(VmTest):
             self.fail(f"expected the VM to start, got: {error}")
 
     def wait(self, vm, signal, what, seconds, **kwargs):
-        """Until it answers, and a Windows that was updated may restart meanwhile if allowed; if it does not, says whether it hangs."""
-        poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(), lambda: f"{looks.watch(vm)}. {vm.explain()}", INTERVAL,
-             seconds)
+        """Until it answers, and a Windows that was updated may restart meanwhile if allowed; if it
+        does not, says whether it hangs."""
+        poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(),
+             lambda: f"{looks.watch(vm)}. {vm.explain()}", INTERVAL, seconds)
 
     @contextlib.contextmanager
     def traced(self, vm):
@@ -226,7 +245,8 @@ class Windows(VmTest):
         self.wait(vm, signal, "an answer after the moves", ANSWER)
 
     def check_lives(self, vm, allowed=()):
-        """Fails if not, with its last words if it has any: they may come after the news of its end."""
+        """Fails if not, with its last words if it has any: they may come after the news of its
+        end."""
         try:
             vm.check_well(allowed)
         except AssertionError:
@@ -239,4 +259,5 @@ class Windows(VmTest):
     def check_console(self, vm):
         """Fails if it has said that it died."""
         if found := DEAD.search(vm.console):
-            self.fail(f"expected a Windows that lives, got {found[1]!r} on its console. {vm.explain()}")
+            self.fail(f"expected a Windows that lives, got {found[1]!r} on its console. "
+                      f"{vm.explain()}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A QEMU on the test host: its monitor (qemu.qmp, through ssh), its vCPU threads, its console. See hosts.py."""
+"""A QEMU on the test host: its monitor (qemu.qmp, through ssh), its vCPU threads, its console. See
+hosts.py."""
 import contextlib
 import logging
 import time
@@ -14,7 +15,8 @@ FIXED = "fixed-counters"
 WINLIKE = ARTIFACTS / "guests" / "winlike.bin"
 MOVER = Path(__file__).with_name("mover.py")
 # What must not happen to a VM that is well.
-BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG", "MEMORY_FAILURE", "POWERDOWN"}
+BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP", "WATCHDOG",
+              "MEMORY_FAILURE", "POWERDOWN"}
 BAD_STATES = {"paused", "internal-error", "io-error", "guest-panicked", "watchdog"}
 # Seconds that a vCPU thread stays on a cluster
 STAY = 0.02
@@ -25,13 +27,15 @@ logging.getLogger("qemu.qmp").setLevel(logging.INFO)
 class VmTest(HostTest):
     """A test that has VMs; used with "with", as hosts are:
 
-    with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER]) as host, self.vm(host, kernel=WINLIKE, append="seconds=2") as vm:
+    with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER]) as host, self.vm(host, kernel=WINLIKE,
+    append="seconds=2") as vm:
         vm.cont()
         vm.wait_for_console("PASS: ")
     """
 
     def vm(self, host, *options, name="vm", **kwargs):
-        """A Vm; see there. Its logs are NAME.out (console), NAME.err (QEMU's stderr) in the test's folder."""
+        """A Vm; see there. Its logs are NAME.out (console), NAME.err (QEMU's stderr) in the test's
+        folder."""
         return Vm(host, self.qemu, *options, name=name, log=self.log, **kwargs)
 
     def check(self, condition, message):
@@ -51,14 +55,17 @@ class VmTest(HostTest):
 
 
 class Vm:
-    """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is the serial port, both ways.
+    """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is
+    the serial port, both ways.
 
-    cpu; machine; vcpus; memory (MiB); kernel and append (of a direct boot): None leaves cpu and kernel out. affinity: a set of CPUs
-    that QEMU is started on. wrapper: a command in front of it. connect=False: QEMU is to end by itself; see ended().
+    cpu; machine; vcpus; memory (MiB); kernel and append (of a direct boot): None leaves cpu and
+    kernel out. affinity: a set of CPUs that QEMU is started on. wrapper: a command in front of it.
+    connect=False: QEMU is to end by itself; see ended().
     """
 
-    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host", vcpus=2, memory=64,
-                 kernel=None, append=None, affinity=None, wrapper=(), paused=True, connect=True):
+    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host",
+                 vcpus=2, memory=64, kernel=None, append=None, affinity=None, wrapper=(),
+                 paused=True, connect=True):
         self.host, self.name, self.log = host, name, log
         self.console_log, self.error_log = host.logs / f"{name}.out", host.logs / f"{name}.err"
         self._connect = connect
@@ -68,11 +75,15 @@ class Vm:
         self.cpus = []
         pinned = ["taskset", "-c", ",".join(map(str, sorted(affinity)))] if affinity else []
         direct = [] if kernel is None else ["-kernel", Path(kernel).name, "-append", append or ""]
-        self.command = [*pinned, *wrapper, f"./{qemu.name}", "-no-user-config", "-nodefaults", "-name", name, "-accel", "kvm",
-                        "-M", machine, *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory, "-display", "none",
-                        "-pidfile", f"{name}.pid", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-                        "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off", "-mon", "chardev=qmp,mode=control",
-                        "-action", "shutdown=pause,panic=pause", *(["-S"] if paused else []), *direct, *options]
+        self.command = [*pinned, *wrapper, f"./{qemu.name}", "-no-user-config", "-nodefaults",
+                        "-name", name, "-accel", "kvm", "-M", machine,
+                        *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory, "-display",
+                        "none", "-pidfile", f"{name}.pid", "-chardev",
+                        "stdio,id=console,signal=off", "-serial", "chardev:console",
+                        "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off", "-mon",
+                        "chardev=qmp,mode=control",
+                        "-action", "shutdown=pause,panic=pause", *(["-S"] if paused else []),
+                        *direct, *options]
 
     def __enter__(self):
         with self._stack:
@@ -104,14 +115,17 @@ class Vm:
         # the socket exists once QEMU listens
         script = f"while [ ! -S {self.name}.qmp ]; do sleep 0.05; done"
         waiter = self.host.start(f"{self.name}-wait", "sh", "-c", script)
-        poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None, self.explain)
+        poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None,
+             self.explain)
         if self.process.poll() is not None:
-            raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
+            raise AssertionError(f"QEMU ended with status {self.process.returncode}. "
+                                 f"{self.explain()}")
         self.qmp = self.open_qmp(f"{self.name}.qmp")
         self.cpus = self.qmp.cmd("query-cpus-fast")
 
     def open_qmp(self, path, negotiate=True):
-        """A connection to a socket of QEMU: a monitor, or with negotiate=False the guest's agent."""
+        """A connection to a socket of QEMU: a monitor, or with negotiate=False the guest's
+        agent."""
         qmp = QEMUMonitorProtocol(self.host.forward(f"{self.host.folder}/{path}"))
         qmp.settimeout(scaled(WAIT))
         qmp.connect(negotiate=negotiate)
@@ -119,7 +133,8 @@ class Vm:
 
     def explain(self):
         """What is known of it, for messages."""
-        return f"QEMU's stderr ends: {tail(self.error_log)!r}; the console: {tail(self.console_log)!r}"
+        return (f"QEMU's stderr ends: {tail(self.error_log)!r}; the console: "
+                f"{tail(self.console_log)!r}")
 
     # the life of a VM
 
@@ -158,13 +173,15 @@ class Vm:
         self.process.stdin.flush()
 
     def screenshot(self):
-        """Keeps what the screen shows as NAME.ppm in the test's logs, for who looks into a failure."""
+        """Keeps what the screen shows as NAME.ppm in the test's logs, for who looks into a
+        failure."""
         with contextlib.suppress(QMPError, OSError, TimeoutError, AssertionError):
             self.qmp.cmd("screendump", filename=f"{self.host.folder}/{self.name}.ppm")
             self.host.fetch(f"{self.name}.ppm")
 
     def wait_for_console(self, text, after=0, timeout=WAIT):
-        """Until the console, from such a position on, has the text; returns the position behind it."""
+        """Until the console, from such a position on, has the text; returns the position behind
+        it."""
         def find():
             self.check_alive()
             self.check_not_paused()
@@ -175,19 +192,24 @@ class Vm:
     def check_alive(self):
         """Fails if QEMU has ended."""
         if self.process.poll() is not None:
-            raise AssertionError(f"QEMU ended with status {self.process.returncode}. {self.explain()}")
+            raise AssertionError(f"QEMU ended with status {self.process.returncode}. "
+                                 f"{self.explain()}")
 
     def check_not_paused(self):
-        """Fails if QEMU has paused it by itself: such a guest says nothing any more. Asks only when there was an event."""
-        if self.qmp and any(event["event"] == "STOP" for event in self.take_events()) and (status := self.status) in BAD_STATES:
-            raise AssertionError(f"expected a VM that goes on, got one that is {status!r}. {self.explain()}")
+        """Fails if QEMU has paused it by itself: such a guest says nothing any more. Asks only when
+        there was an event."""
+        if self.qmp and any(event["event"] == "STOP"
+                            for event in self.take_events()) and (status := self.status) in BAD_STATES:
+            raise AssertionError(f"expected a VM that goes on, got one that is {status!r}. "
+                                 f"{self.explain()}")
 
     # the PMU, and where vCPUs run
 
     @property
     def backends(self):
         """pmu-backend of each vCPU."""
-        return [self.qmp.cmd("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus]
+        return [self.qmp.cmd("qom-get", path=cpu["qom-path"], property="pmu-backend")
+                for cpu in self.cpus]
 
     @property
     def threads(self):
@@ -212,7 +234,8 @@ class Vm:
     def check_well(self, allowed=()):
         """Fails if it has stopped, reset, panicked or ended, unless such events are allowed."""
         self.check_alive()
-        bad = [event for event in self.take_events() if event["event"] in BAD_EVENTS.difference(allowed)]
+        bad = [event for event in self.take_events()
+               if event["event"] in BAD_EVENTS.difference(allowed)]
         if bad:
             told = "; ".join(f"{event['event']} {event.get('data', '')}".strip() for event in bad)
             raise AssertionError(f"expected a VM that goes on, got {told}. {self.explain()}")
@@ -220,8 +243,9 @@ class Vm:
             raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
 
     def move(self, moves, stay=STAY, clusters=None, check=lambda: None):
-        """Moves each vCPU thread so many times from cluster to cluster of the host, and watches that the VM is well and check() content
-        meanwhile. MOVER has to be among the host's files."""
+        """Moves each vCPU thread so many times from cluster to cluster of the host, and watches
+        that the VM is well and check() content meanwhile. MOVER has to be among the host's
+        files."""
         clusters = clusters or self.host.clusters
         groups = ":".join(",".join(map(str, cpus)) for cpus in clusters)
         name = f"{self.name}-mover"
@@ -234,10 +258,12 @@ class Vm:
             self.check_well()
             check()
             if time.monotonic() > deadline:
-                raise AssertionError(f"the threads were not moved {moves} times within {seconds:g} s. {self.explain()}")
+                raise AssertionError(f"the threads were not moved {moves} times within {seconds:g} "
+                                     f"s. {self.explain()}")
             time.sleep(0.2)
         self.check_well()
         if mover.returncode:
             errors = tail(self.host.logs / f"{name}.err")
-            raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; {errors}")
+            raise AssertionError(f"mover.py: expected exit status 0, got {mover.returncode}; "
+                                 f"{errors}")
         self.log.info("%s: each vCPU was moved %d times", self.name, moves)

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # Runs the Windows test on our image. Whoever sources this has sourced tap.sh and made TMP.
 
-# windows EXPECTED ARGUMENT...: test_windows.py with such parameters ends so: a regular expression for its TAP in one line
+# windows EXPECTED ARGUMENT...: test_windows.py with such parameters ends so: a regular expression
+# for its TAP in one line
 windows() {
 	local expected=$1
 	shift
@@ -22,15 +23,17 @@ on_ours() {
 on_default_signal() {
 	local expected=$1
 	shift
-	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p memory=512 -p moves=200 "$@"
+	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p \
+		memory=512 -p moves=200 "$@"
 }
 
-# on_network EXPECTED ARGUMENT...: the same with the QEMU of the emulated host's Debian, as ours has no user network (slirp). Debian's has
-# no pmu-hybrid, so the guest stays on one CPU until it is up.
+# on_network EXPECTED ARGUMENT...: the same with the QEMU of the emulated host's Debian, as ours has
+# no user network (slirp). Debian's has no pmu-hybrid, so the guest stays on one CPU until it is up.
 on_network() {
 	local expected=$1
 	shift
-	printf '%s\n' '#!/bin/sh' 'exec taskset -c 0 /usr/bin/qemu-system-aarch64 "$@"' >"$TMP/qemu-of-debian"
+	printf '%s\n' '#!/bin/sh' \
+		'exec taskset -c 0 /usr/bin/qemu-system-aarch64 "$@"' >"$TMP/qemu-of-debian"
 	chmod +x "$TMP/qemu-of-debian"
 	on_default_signal "$expected" -p "qemu=$TMP/qemu-of-debian" -p cpu=host "$@"
 }

@@ -33,8 +33,8 @@ TOP = HERE.parent.parent
 ARTIFACTS = TOP / "build" / "artifacts"
 QEMU = ARTIFACTS / "qemu-system-aarch64"
 GUEST = ARTIFACTS / "guests" / "winlike.bin"
-# Seconds of the host's clock, before VPMU_TIMEOUT_FACTOR. A guest takes two, more in real time on a busy machine; one that takes this
-# long hangs.
+# Seconds of the host's clock, before VPMU_TIMEOUT_FACTOR. A guest takes two, more in real time on a
+# busy machine; one that takes this long hangs.
 GUEST_TIMEOUT = 300
 
 
@@ -63,8 +63,10 @@ class Outcome:
 
     @property
     def counted(self):
-        """The deltas; of a guest that did not get beyond its loader, what was counted in the loader's stalls."""
-        return self.cycles or [int(self.loader[stall]) for stall in ("short", "long") if stall in self.loader]
+        """The deltas; of a guest that did not get beyond its loader, what was counted in the
+        loader's stalls."""
+        return self.cycles or [int(self.loader[stall]) for stall in ("short", "long")
+                               if stall in self.loader]
 
     @property
     def verdict(self):
@@ -87,7 +89,8 @@ class Outcome:
             return table.REFUSED
         if self.run["hang"]:
             return f"hangs, last line: {self.verdict!r}, VM: {self.run['state']}"
-        for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU), ("STOP: divide by zero", table.STOPPED)):
+        for prefix, status in (("PASS: ", table.OK), ("STOP: no PMU", table.NO_PMU),
+                               ("STOP: divide by zero", table.STOPPED)):
             if self.verdict.startswith(prefix):
                 return self._flaws() if status == table.OK else status
         return f"ends without a known verdict, last line: {self.verdict!r}"
@@ -100,7 +103,8 @@ class Outcome:
 
     @property
     def backend(self):
-        """What QEMU says the vCPUs' counters are made of; "" when it chose nothing or did not get that far."""
+        """What QEMU says the vCPUs' counters are made of; "" when it chose nothing or did not get
+        that far."""
         found = sorted({backend or "" for backend in self.run["backends"]})
         return "/".join(found)
 
@@ -115,7 +119,8 @@ class Outcome:
         """The table's, with the PMU's name of this host filled in."""
         if self.scenario.backend is not table.THE_PMU:
             return self.scenario.backend
-        return next((name for name, cpus in self.pmus.items() if set(self.groups[0]) <= set(cpus)), "(no PMU covers the CPUs)")
+        return next((name for name, cpus in self.pmus.items() if set(self.groups[0]) <= set(cpus)),
+                    "(no PMU covers the CPUs)")
 
     def moves(self, vcpu):
         """Moves of a vCPU's thread, its placing before the first delta not counted."""
@@ -127,7 +132,8 @@ class Outcome:
             ("guest status", self.scenario.guest_status, self.guest_status),
             ("backend", self.expected_backend, self.backend),
         )
-        found = [f"{what}: expected {want!r}, got {got!r}" for what, want, got in checks if want != got]
+        found = [f"{what}: expected {want!r}, got {got!r}" for what, want, got in checks
+                 if want != got]
         if not found:
             found = [*(self._problems_loader() if self.scenario.at else ()), *self._check()]
         return found
@@ -141,11 +147,13 @@ class Outcome:
     def _problems_loader(self):
         boots = 1 + self.scenario.reboots
         if len(self.moves(0)) < boots:
-            yield f"the boot vCPU was not moved in the {self.scenario.at} phase of each of {boots} boots"
+            yield (f"the boot vCPU was not moved in the {self.scenario.at} phase of each of "
+                   f"{boots} boots")
         if len(self.run["loaders"]) != boots:
             yield f"the loader ran {len(self.run['loaders'])} times, expected {boots}"
         if self.scenario.until != "kernel" and int(self.loader.get("held", 0)) == 0:
-            yield "the counter did not run before and after the move either, so moving is not what made the difference"
+            yield ("the counter did not run before and after the move either, so moving is not "
+                   "what made the difference")
 
     def _problems_ok(self):
         if self.run["exit"] != 0:
@@ -155,7 +163,8 @@ class Outcome:
         for vcpu in range(table.VCPUS):
             moves = len(self.moves(vcpu))
             if self.scenario.pinning == table.MOVING and moves < table.MIN_MOVES:
-                yield f"vCPU {vcpu} was moved {moves} times, expected at least {table.MIN_MOVES}; the run proves nothing"
+                yield (f"vCPU {vcpu} was moved {moves} times, expected at least {table.MIN_MOVES}; "
+                       "the run proves nothing")
             if self.scenario.pinning == table.ONE_CLUSTER and moves:
                 yield f"vCPU {vcpu} was moved though it is pinned"
 
@@ -187,11 +196,14 @@ class Outcome:
 
 def make_request(scenarios):
     """What in_host.py is told to do; paths are those inside the host."""
-    runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS, "append": scenario.append, "intervals": table.INTERVALS,
-             "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY, "moves": table.MIN_MOVES,
+    runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS,
+             "append": scenario.append, "intervals": table.INTERVALS,
+             "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY,
+             "moves": table.MIN_MOVES,
              "start": scenario.start, "reboots": scenario.reboots}
             for scenario in scenarios]
-    return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}", "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
+    return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}",
+            "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
 
 
 def run_in_host(kernel, topology, scenarios, real_time):
@@ -199,23 +211,30 @@ def run_in_host(kernel, topology, scenarios, real_time):
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(make_request(scenarios)), encoding="utf-8")
-        files = itertools.chain.from_iterable(("--file", path) for path in (QEMU, GUEST, HERE / "in_host.py", request))
-        command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, *([] if real_time else ["--icount"]), *files,
+        files = itertools.chain.from_iterable(("--file", path)
+                                              for path in (QEMU, GUEST, HERE / "in_host.py",
+                                                           request))
+        command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology,
+                   *([] if real_time else ["--icount"]), *files,
                    "--", "python3", "/root/in_host.py", "/root/request.json"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                              check=False)
     if done.returncode:
-        raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status {done.returncode}; "
+        raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status "
+                        f"{done.returncode}; "
                         "see the messages above and build/logs/")
     try:
         recorded = json.loads(done.stdout)
     except json.JSONDecodeError as error:
-        raise HostError(f"the {topology} host with the {kernel} kernel printed no valid JSON ({error}): {done.stdout[:200]!r}") from error
+        raise HostError(f"the {topology} host with the {kernel} kernel printed no valid JSON "
+                        f"({error}): {done.stdout[:200]!r}") from error
     return [Outcome(scenario, run, recorded["pmus"], recorded["groups"])
             for scenario, run in zip(scenarios, recorded["runs"], strict=True)]
 
 
 def run_scenarios(scenarios, real_time):
-    """Yields outcomes, host by host; hosts run side by side, as each keeps one or two CPUs of this machine busy."""
+    """Yields outcomes, host by host; hosts run side by side, as each keeps one or two CPUs of this
+    machine busy."""
     hosts = {}
     for scenario in scenarios:
         hosts.setdefault((scenario.kernel, scenario.topology), []).append(scenario)
@@ -234,29 +253,38 @@ def run_scenarios(scenarios, real_time):
 
 def format_table(outcomes):
     """The outcomes at a glance, QEMU's own words below."""
-    heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "loader's clock", "guest", "cycles per interval", "as expected")
+    heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "loader's clock", "guest",
+             "cycles per interval", "as expected")
     rows = [heads]
     for outcome in outcomes:
         row = outcome.row()
-        cycles = "-" if row["min_delta"] is None else f"{row['min_delta']:,} to {row['max_delta']:,}"
-        rows.append((row["scenario"], row["kernel"], "on" if row["pmu_hybrid"] else "off", row["pinning"],
-                     row["backend"] or "-", outcome.loader_clock, row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
+        cycles = ("-" if row["min_delta"] is None
+                  else f"{row['min_delta']:,} to {row['max_delta']:,}")
+        rows.append((row["scenario"], row["kernel"], "on" if row["pmu_hybrid"] else "off",
+                     row["pinning"], row["backend"] or "-", outcome.loader_clock,
+                     row["guest_status"], cycles, "NO" if outcome.problems() else "yes"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     rows.insert(1, tuple("-" * width for width in widths))
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+             for row in rows]
     for outcome in outcomes:
         if outcome.refusal:
             lines += ["", f"{outcome.scenario.name}: QEMU refused:",
-                      textwrap.fill(outcome.refusal, 120, initial_indent="    ", subsequent_indent="    ")]
+                      textwrap.fill(outcome.refusal, 120, initial_indent="    ",
+                                    subsequent_indent="    ")]
         elif outcome.verdict.startswith("STOP"):
-            lines += ["", f"{outcome.scenario.name}: the guest's last words:", f"    {outcome.verdict}"]
+            lines += ["", f"{outcome.scenario.name}: the guest's last words:",
+                      f"    {outcome.verdict}"]
     return "\n".join(lines) + "\n"
 
 
 def write_results(outcomes):
-    """demo.json, the recording that the picture is made of, and the picture; returns whether it could be drawn."""
-    write_atomically(RESULTS / "demo.json", json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
-    recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups, **outcome.run} for outcome in outcomes}
+    """demo.json, the recording that the picture is made of, and the picture; returns whether it
+    could be drawn."""
+    write_atomically(RESULTS / "demo.json",
+                     json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
+    recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups,
+                                        **outcome.run} for outcome in outcomes}
     recording = RESULTS / "demo-recording.json"
     write_atomically(recording, json.dumps(recorded) + "\n")
     picture = RESULTS / "demo.svg"
@@ -272,7 +300,8 @@ def report_problems(outcomes):
     for outcome in bad:
         print(f"demo.py: error: {outcome.scenario.name}: {'; '.join(outcome.problems())}\n"
               f"    QEMU said: {outcome.diagnosis() or 'nothing'}\n"
-              f"    logs: build/logs/; again: build/venv/bin/python tests/demo/demo.py --only {outcome.scenario.name}", file=sys.stderr)
+              "    logs: build/logs/; again: build/venv/bin/python tests/demo/demo.py --only "
+              f"{outcome.scenario.name}", file=sys.stderr)
     return bool(bad)
 
 
@@ -285,7 +314,8 @@ def print_tap(scenarios, real_time):
         print(f"{json.dumps(outcome.row())}\n{outcome.diagnosis()}".rstrip())
         tap.expect_nothing(outcome.problems())
 
-    return tap.run((tap.Test(outcome.scenario.name, check, outcome) for outcome in run_scenarios(scenarios, real_time)), bail_out=HostError)
+    return tap.run((tap.Test(outcome.scenario.name, check, outcome)
+                    for outcome in run_scenarios(scenarios, real_time)), bail_out=HostError)
 
 
 def parse_arguments():
@@ -293,12 +323,16 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     names = [scenario.name for scenario in table.SCENARIOS + table.CALIBRATIONS]
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="run these scenarios: " + ", ".join(names))
-    which.add_argument("--calibrations", action="store_true", help="run those of the loader's calibration, which are tests only")
-    which.add_argument("--docs", action="store_true", help="put the table into docs/demo.md, the picture into docs/pictures")
+    which.add_argument("--only", nargs="+", metavar="NAME", choices=names,
+                       help="run these scenarios: " + ", ".join(names))
+    which.add_argument("--calibrations", action="store_true",
+                       help="run those of the loader's calibration, which are tests only")
+    which.add_argument("--docs", action="store_true",
+                       help="put the table into docs/demo.md, the picture into docs/pictures")
     parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
     parser.add_argument("--real-time", action="store_true",
-                        help="do not let instructions be the emulated host's clock: the load of this machine shows in the results")
+                        help="do not let instructions be the emulated host's clock: the load of "
+                             "this machine shows in the results")
     return parser.parse_args()
 
 
@@ -312,10 +346,13 @@ def main():
         return 2
     for path, what in ((QEMU, "our QEMU"), (GUEST, "the guest")):
         if not path.exists():
-            print(f"demo.py: error: {what} is not built, {path.relative_to(TOP)} is missing; run 'make demo'", file=sys.stderr)
+            print(f"demo.py: error: {what} is not built, {path.relative_to(TOP)} is missing; run "
+                  "'make demo'", file=sys.stderr)
             return 2
     every = table.SCENARIOS + table.CALIBRATIONS
-    wanted = options.only or [scenario.name for scenario in (table.CALIBRATIONS if options.calibrations else table.SCENARIOS)]
+    wanted = options.only or [scenario.name
+                              for scenario in (table.CALIBRATIONS if options.calibrations
+                                               else table.SCENARIOS)]
     scenarios = [scenario for scenario in every if scenario.name in wanted]
     if options.tap:
         return print_tap(scenarios, options.real_time)
@@ -331,7 +368,8 @@ def main():
         put_on_page("demo.md", f"```\n{text}```\n")
     drawn = bool(options.only or options.calibrations) or write_results(outcomes)
     if options.docs and drawn:
-        write_atomically(TOP / "docs" / "pictures" / "demo.svg", (RESULTS / "demo.svg").read_text(encoding="utf-8"))
+        write_atomically(TOP / "docs" / "pictures" / "demo.svg",
+                         (RESULTS / "demo.svg").read_text(encoding="utf-8"))
     return 1 if report_problems(outcomes) or not drawn else 0
 
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs guests under QEMU and KVM and moves their vCPU threads. Runs inside the test host, prints one JSON document.
+"""Runs guests under QEMU and KVM and moves their vCPU threads. Runs inside the test host, prints
+one JSON document.
 
     python3 in_host.py REQUEST.json
 
-REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus", "append", "intervals", "moving",
-"move_every", "moves", "start", "reboots"}, ...]}. A run starts on the group of CPUs with that number; a guest that
-says "hold" has its boot vCPU moved to the next one, and is then let go on. A guest that lives is told to end when it has printed so many
-intervals of each vCPU, each of which was moved so often, if they move. The timeout is that of a run, and again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged
-here; that is demo.py's part.
+REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus",
+"append", "intervals", "moving", "move_every", "moves", "start", "reboots"}, ...]}. A run starts on
+the group of CPUs with that number; a guest that says "hold" has its boot vCPU moved to the next
+one, and is then let go on. A guest that lives is told to end when it has printed so many intervals
+of each vCPU, each of which was moved so often, if they move. The timeout is that of a run, and
+again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged here; that is
+demo.py's part.
 
-Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that one is asyncio through and
-through, and its import takes an emulated host 3 s more.
+Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that
+one is asyncio through and through, and its import takes an emulated host 3 s more.
 """
 
 import json
@@ -58,7 +61,8 @@ class Qmp:
     def command(self, name, **arguments):
         """Returns the command's return value."""
         try:
-            self._sock.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+            self._sock.sendall(json.dumps({"execute": name, "arguments": arguments}).encode()
+                               + b"\n")
         except BrokenPipeError as error:
             raise QmpClosed("QEMU closed its monitor") from error
         while True:
@@ -104,7 +108,8 @@ def read_pmus():
 def make_groups(pmus):
     """The sets of CPUs to move between: each PMU's, or with a single PMU the halves of its CPUs."""
     if not pmus:
-        sys.exit(f"in_host.py: error: no CPU PMU in {DEVICES}; the host's kernel or device tree lacks one")
+        sys.exit(f"in_host.py: error: no CPU PMU in {DEVICES}; the host's kernel or device tree "
+                 "lacks one")
     groups = sorted(pmus.values())
     if len(groups) == 1:
         middle = len(groups[0]) // 2
@@ -118,11 +123,13 @@ class Guest:
     def __init__(self, request, run, first_group):
         self.timeout = request["timeout"]
         self.deadline = time.monotonic() + self.timeout
-        # a file without a name; the tempfile module takes as long to import as all the others together
+        # a file without a name; the tempfile module takes as long to import as all the others
+        # together
         self.errors = os.fdopen(os.memfd_create("stderr"), "w+", encoding="utf-8", errors="replace")
         ours, theirs = socket.socketpair()
         self._typist, serial = socket.socketpair()
-        # Without pmu-hybrid, KVM takes the PMU of the CPU that a vCPU is initialised on: the child inherits our affinity.
+        # Without pmu-hybrid, KVM takes the PMU of the CPU that a vCPU is initialised on: the child
+        # inherits our affinity.
         everywhere = os.sched_getaffinity(0)
         os.sched_setaffinity(0, first_group)
         try:
@@ -130,15 +137,18 @@ class Guest:
                 [request["qemu"], "-accel", "kvm", "-M", "virt,gic-version=3", "-cpu", run["cpu"],
                  "-smp", str(run["vcpus"]), "-m", "256", "-nodefaults", "-display", "none",
                  # a virtio console, as writing a line to the UART takes an emulated host 30 ms
-                 "-chardev", "stdio,id=output,signal=off", "-global", "virtio-mmio.force-legacy=false",
-                 "-device", "virtio-serial-device", "-device", "virtconsole,chardev=output",
+                 "-chardev", "stdio,id=output,signal=off", "-global",
+                 "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device", "-device",
+                 "virtconsole,chardev=output",
                  # for what is typed
                  "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
-                 "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
+                 "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon",
+                 "chardev=qmp,mode=control",
                  # a guest that is off leaves QEMU there to be asked
                  "-action", f"shutdown=pause,reboot={'reset' if run['reboots'] else 'shutdown'}",
                  "-S", "-kernel", request["guest"], "-append", run["append"]],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[theirs.fileno(), serial.fileno()])
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
+                pass_fds=[theirs.fileno(), serial.fileno()])
         finally:
             os.sched_setaffinity(0, everywhere)
             theirs.close()
@@ -156,7 +166,8 @@ class Guest:
     def backends(self):
         """What each vCPU's counters are made of; None from a QEMU without pmu-hybrid."""
         try:
-            return [self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus]
+            return [self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend")
+                    for cpu in self.cpus]
         except QmpError:
             return [None for _ in self.cpus]
 
@@ -182,7 +193,8 @@ class Guest:
             wait = self.deadline - time.monotonic()
             if wait <= 0 or not select.select([stream], [], [], wait)[0]:
                 raise TimeoutError
-            # Python needs longer to wake up than to read a line: what little it costs is taken from the guest
+            # Python needs longer to wake up than to read a line: what little it costs is taken from
+            # the guest
             time.sleep(READ_PAUSE)
             data = os.read(stream, 65536)
             if not data:
@@ -215,7 +227,8 @@ def parse_pairs(line):
 
 
 class Mover:
-    """Moves each vCPU thread to the next group after so many of its deltas were seen, and keeps a log of it."""
+    """Moves each vCPU thread to the next group after so many of its deltas were seen, and keeps a
+    log of it."""
 
     def __init__(self, threads, groups, run):
         self._threads = threads
@@ -317,11 +330,15 @@ def run_guest(request, run, groups):
     hang      whether the deadline passed;  state  that of the VM then
     exit, stderr   of QEMU; it is negative when QEMU had to be killed
     backends  each CPU's pmu-backend once the guest ran
-    loaders   what its loader counted, in each boot;  uncharged   how many threads its kernel charged with no cycles
-    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its other lines
+    loaders   what its loader counted, in each boot;  uncharged   how many threads its kernel
+                                                                  charged with no cycles
+    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its
+                                                                                             other
+                                                                                             lines
     moves     of vCPU threads: to which group, when, and after how many deltas
     """
-    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "", "backends": [],
+    result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "",
+              "backends": [],
               "loaders": [], "uncharged": 0, "guest": {}, "deltas": [], "output": [], "moves": []}
     guest = Guest(request, run, groups[0])
     try:

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Draws what the guest's loader counts and the guest's cycle rate over time, before and after, from the demo's recording.
+"""Draws what the guest's loader counts and the guest's cycle rate over time, before and after, from
+the demo's recording.
 
     plot.py RECORDING.json PICTURE.svg
 """
@@ -26,7 +27,8 @@ LOADERS = (
     (table.LOADER_BEFORE, "before"),
     (table.LOADER_AFTER, "after"),
 )
-# No date: the same data gives the same file. One is committed, so it says its licence as each file does.
+# No date: the same data gives the same file. One is committed, so it says its licence as each file
+# does.
 METADATA = {"Date": None, "Rights": "SPDX-License-Identifier: GPL-2.0-or-later"}
 PANELS = (
     (table.BEFORE, "Before: stock kernel, -cpu host"),
@@ -37,8 +39,8 @@ PANELS = (
 def to_guest_time(run):
     """Returns a function from the host's clock to seconds since the guest's first interval.
 
-    Both clocks tick alike. What a line took from the guest to its reader is never negative and at its least next to nothing, so
-    the smallest difference of the two is their offset.
+    Both clocks tick alike. What a line took from the guest to its reader is never negative and at
+    its least next to nothing, so the smallest difference of the two is their offset.
     """
     frequency = run["guest"]["cntfrq"]
     offset = min(delta["read_ns"] / 1e9 - delta["cntvct"] / frequency for delta in run["deltas"])
@@ -47,7 +49,8 @@ def to_guest_time(run):
 
 
 def rate_of_vcpu(run, vcpu):
-    """Time in s since the guest's first interval and rate in GHz, as a step curve: each interval has its start and its end."""
+    """Time in s since the guest's first interval and rate in GHz, as a step curve: each interval
+    has its start and its end."""
     frequency = run["guest"]["cntfrq"]
     start = min((delta["cntvct"] - delta["ticks"]) / frequency for delta in run["deltas"])
     times, rates = [], []
@@ -72,7 +75,8 @@ def draw_clusters(axes, run, vcpu, colours, end):
     starts = [max(0, to_time(move["host_ns"])) for move in moves]
     for move, start, stop in zip(moves, starts, [*starts[1:], end], strict=True):
         if start < end:
-            axes.axvspan(start, min(stop, end), color=colours[pmu_of_group(run, move["group"])], linewidth=0, zorder=0)
+            axes.axvspan(start, min(stop, end), color=colours[pmu_of_group(run, move["group"])],
+                         linewidth=0, zorder=0)
 
 
 def vcpu_to_show(run):
@@ -88,8 +92,10 @@ def draw_panel(axes, run, vcpu, title, colours):
     axes.plot(times, rates, color=LINE_COLOUR, linewidth=1.4, zorder=3)
     axes.set_title(f"{title}  (vCPU {vcpu})", loc="left", fontsize=11, fontweight="bold")
     if rates[-1] == 0:
-        axes.plot(times[-1], 0, marker="X", markersize=11, color=DEAD_COLOUR, zorder=4, clip_on=False)
-        axes.annotate("the counter stands still, the guest divides by zero and dies", (times[-1], 0), xytext=(14, 10),
+        axes.plot(times[-1], 0, marker="X", markersize=11, color=DEAD_COLOUR, zorder=4,
+                  clip_on=False)
+        axes.annotate("the counter stands still, the guest divides by zero and dies",
+                      (times[-1], 0), xytext=(14, 10),
                       textcoords="offset points", color=DEAD_COLOUR, fontsize=10)
     axes.set_ylabel("cycle rate in GHz")
     axes.spines[["top", "right"]].set_visible(False)
@@ -97,27 +103,32 @@ def draw_panel(axes, run, vcpu, title, colours):
 
 
 def draw_loader(axes, recording):
-    """What the loader counted in its two stalls when its vCPU had moved to the other cluster, and what came of it."""
+    """What the loader counted in its two stalls when its vCPU had moved to the other cluster, and
+    what came of it."""
     for place, (scenario, _) in enumerate(LOADERS):
         loader = recording[scenario]["loaders"][-1]
         for offset, (stall, colour) in zip((-0.2, 0.2), STALL_COLOURS.items(), strict=True):
             axes.barh(place + offset, int(loader[stall]) / 1e6, height=0.36, color=colour)
         frequency = int(loader["frequency"])
         alive = frequency >= 1000  # Hz: it divides by a thousandth of it
-        text = f"calibrates {frequency / 1e6:,.0f} MHz" if alive else "calibrates 0 Hz, divides by it and dies"
-        axes.annotate(text, (int(loader["short"]) / 1e6, place - 0.2), xytext=(8, 0), textcoords="offset points", va="center",
+        text = (f"calibrates {frequency / 1e6:,.0f} MHz" if alive
+                else "calibrates 0 Hz, divides by it and dies")
+        axes.annotate(text, (int(loader["short"]) / 1e6, place - 0.2), xytext=(8, 0),
+                      textcoords="offset points", va="center",
                       color=LINE_COLOUR if alive else DEAD_COLOUR, fontsize=10)
     axes.set_yticks(range(len(LOADERS)), [label for _, label in LOADERS])
     axes.invert_yaxis()
     axes.set_xlabel("million cycles in the loader's stalls of 1 ms (light) and 9 ms (dark)")
-    axes.set_title("Loader: its vCPU moves to the other cluster, then it calibrates", loc="left", fontsize=11, fontweight="bold")
+    axes.set_title("Loader: its vCPU moves to the other cluster, then it calibrates", loc="left",
+                   fontsize=11, fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw(recording, path):
     """Writes the picture."""
     # The same data gives the same file, and words stay words.
-    pyplot.rcParams.update({"svg.hashsalt": "demo", "svg.fonttype": "none", "font.size": 10, "font.family": "DejaVu Sans"})
+    pyplot.rcParams.update({"svg.hashsalt": "demo", "svg.fonttype": "none", "font.size": 10,
+                            "font.family": "DejaVu Sans"})
     names = sorted({name for scenario, _ in PANELS for name in recording[scenario]["pmus"]})
     colours = dict(zip(names, CLUSTER_COLOURS, strict=False))
     figure = pyplot.figure(figsize=(9, 7.2), layout="constrained")
@@ -126,13 +137,16 @@ def draw(recording, path):
     panels = below.subplots(len(PANELS), 1, sharex=True, sharey=True)
     vcpu = vcpu_to_show(recording[table.BEFORE])
     ends, tops = zip(*(draw_panel(axes, recording[scenario], vcpu, title, colours)
-                       for axes, (scenario, title) in zip(panels, PANELS, strict=True)), strict=True)
+                       for axes, (scenario, title) in zip(panels, PANELS, strict=True)),
+                     strict=True)
     panels[-1].set_xlabel("time in the guest in s")
     panels[-1].set_xlim(0, max(ends))
     panels[-1].set_ylim(0, max(tops) * 1.15)
-    figure.suptitle("Guest cycle counter (PMCCNTR_EL0) while its vCPU moves between clusters", fontsize=13)
+    figure.suptitle("Guest cycle counter (PMCCNTR_EL0) while its vCPU moves between clusters",
+                    fontsize=13)
     handles = [pyplot.Line2D([], [], color=LINE_COLOUR, label="rate of PMCCNTR_EL0")]
-    handles += [Patch(color=colour, label=f"vCPU on CPUs of {name}") for name, colour in colours.items()]
+    handles += [Patch(color=colour, label=f"vCPU on CPUs of {name}")
+                for name, colour in colours.items()]
     below.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.savefig(path, metadata=METADATA if path.suffix == ".svg" else None, dpi=110)
 
@@ -143,9 +157,11 @@ def main():
         sys.exit(__doc__)
     recording = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     missing = [scenario for scenario, _ in PANELS if not recording.get(scenario, {}).get("deltas")]
-    missing += [scenario for scenario, _ in LOADERS if not recording.get(scenario, {}).get("loaders")]
+    missing += [scenario for scenario, _ in LOADERS
+                if not recording.get(scenario, {}).get("loaders")]
     if missing:
-        sys.exit(f"plot.py: error: no measured deltas of {', '.join(missing)} in {sys.argv[1]}; these guests did not run")
+        sys.exit(f"plot.py: error: no measured deltas of {', '.join(missing)} in {sys.argv[1]}; "
+                 "these guests did not run")
     picture = Path(sys.argv[2])
     fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
     try:

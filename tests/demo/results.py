@@ -22,17 +22,21 @@ def write_atomically(path, text):
 def draw(program, data, picture):
     """Has PROGRAM draw PICTURE, with what make venv has; returns whether it could."""
     picture.unlink(missing_ok=True)
-    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.strip()
     # its cache of fonts does not belong into the home folder of who runs this
     environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
-    return subprocess.run([f"{venv}/bin/python3", program, data, picture], env=environment, check=False).returncode == 0
+    return subprocess.run([f"{venv}/bin/python3", program, data, picture], env=environment,
+                          check=False).returncode == 0
 
 
 def put_on_page(name, text):
     """TEXT takes the place of the figures on docs/NAME."""
     page = TOP / "docs" / name
     start, end = MARKS
-    content, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{text}{end}", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    content, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{text}{end}",
+                             page.read_text(encoding="utf-8"), flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"{page} has {count} places for figures, between lines {start.strip()} and {end.strip()}; it needs one")
+        raise ValueError(f"{page} has {count} places for figures, between lines {start.strip()} "
+                         f"and {end.strip()}; it needs one")
     write_atomically(page, content)

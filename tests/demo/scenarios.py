@@ -3,7 +3,8 @@
 
 from dataclasses import dataclass
 
-# Stands for the name of the PMU that covers the CPUs the vCPUs ran on: names come from the host's sysfs.
+# Stands for the name of the PMU that covers the CPUs the vCPUs ran on: names come from the host's
+# sysfs.
 THE_PMU = object()
 
 FIXED_COUNTERS = "fixed-counters"
@@ -26,10 +27,12 @@ ONE_CLUSTER = "one-cluster"
 class Scenario:
     """A guest under QEMU and KVM in an emulated host, and the outcome that it must have.
 
-    pinning says where the vCPU threads may run: ONE_CLUSTER is the CPUs of the first PMU; MOVING allows all CPUs, and each
-    vCPU thread is moved to the next PMU's CPUs (or on one PMU, to the other half of the CPUs) again and again.
-    at is the point of the loader's calibration (guests/lib/guest.h) at which the boot vCPU is moved, too; it starts on the CPUs of the
-    PMU with that number, of which the first is KVM's choice. until is the guest's last phase, reboots how often it resets the machine after it.
+    pinning says where the vCPU threads may run: ONE_CLUSTER is the CPUs of the first PMU; MOVING
+    allows all CPUs, and each vCPU thread is moved to the next PMU's CPUs (or on one PMU, to the
+    other half of the CPUs) again and again. at is the point of the loader's calibration
+    (guests/lib/guest.h) at which the boot vCPU is moved, too; it starts on the CPUs of the PMU with
+    that number, of which the first is KVM's choice. until is the guest's last phase, reboots how
+    often it resets the machine after it.
     """
 
     name: str
@@ -63,7 +66,8 @@ SCENARIOS = (
     Scenario("stock-moving", "stock", "biglittle", False, MOVING, STOPPED),
     Scenario("patched-off-moving", "patched", "biglittle", False, MOVING, STOPPED),
     Scenario("patched-on-one-cluster", "patched", "biglittle", True, ONE_CLUSTER, OK, THE_PMU),
-    Scenario("patched-on-loader", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS, at="setup"),
+    Scenario("patched-on-loader", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS,
+             at="setup"),
     Scenario("patched-on-moving", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS),
     Scenario("homogeneous-on-moving", "patched", "homogeneous", True, MOVING, OK, THE_PMU),
     Scenario("stock-on-moving", "stock", "biglittle", True, MOVING, REFUSED),
@@ -71,8 +75,9 @@ SCENARIOS = (
 )
 
 _KERNELS = (("stock", False, ""), ("patched", True, FIXED_COUNTERS))
-# A move at each point of the loader's calibration, away from the PMU that KVM took and back to it: what comes of it on a stock kernel
-# follows from its arithmetic, 125 times the difference of what 9 ms and 1 ms count. Only tests run them.
+# A move at each point of the loader's calibration, away from the PMU that KVM took and back to it:
+# what comes of it on a stock kernel follows from its arithmetic, 125 times the difference of what 9
+# ms and 1 ms count. Only tests run them.
 _OUTCOMES = (
     # away, back
     ("setup", STOPPED, OK),
@@ -83,17 +88,20 @@ _OUTCOMES = (
     ("end", OK, STOPPED),
 )
 CALIBRATIONS = tuple(
-    Scenario(f"{kernel}-loader-{at}-{way}", kernel, "biglittle", on, MOVING, status if kernel == "stock" else OK, backend,
-             at=at, start=start, until="loader")
+    Scenario(f"{kernel}-loader-{at}-{way}", kernel, "biglittle", on, MOVING,
+             status if kernel == "stock" else OK, backend, at=at, start=start, until="loader")
     for kernel, on, backend in _KERNELS
     for at, *statuses in _OUTCOMES
     for start, (way, status) in enumerate(zip(("away", "back"), statuses, strict=True)))
-# The same for a move half-way through the kernel's threads, which is not deadly; and for a guest that reboots, moved in each of its loaders
+# The same for a move half-way through the kernel's threads, which is not deadly; and for a guest
+# that reboots, moved in each of its loaders
 CALIBRATIONS += tuple(
-    Scenario(f"{kernel}-kernel", kernel, "biglittle", on, MOVING, OK if on else UNCHARGED, backend, at="kernel", until="kernel")
+    Scenario(f"{kernel}-kernel", kernel, "biglittle", on, MOVING, OK if on else UNCHARGED, backend,
+             at="kernel", until="kernel")
     for kernel, on, backend in _KERNELS)
 CALIBRATIONS += (
-    Scenario("patched-reboots", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS, at="setup", until="kernel", reboots=3),
+    Scenario("patched-reboots", "patched", "biglittle", True, MOVING, OK, FIXED_COUNTERS,
+             at="setup", until="kernel", reboots=3),
 )
 
 # What the picture shows: the same guest and the same moves; above them what the loader counts.
@@ -102,12 +110,14 @@ AFTER = "patched-on-moving"
 LOADER_BEFORE = "stock-loader"
 LOADER_AFTER = "patched-on-loader"
 
-# Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never a vCPU that waits.
+# Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never
+# a vCPU that waits.
 VCPUS = 2
 # Short enough for a readable curve, long enough for an emulated host to print a line for each.
 INTERVAL_US = 20000
 # Intervals of a vCPU between its moves.
 MOVE_EVERY = 8
-# A guest measures until it is told to end: when each of its vCPUs has measured and was moved so often. Fewer moves would prove little.
+# A guest measures until it is told to end: when each of its vCPUs has measured and was moved so
+# often. Fewer moves would prove little.
 INTERVALS = 50
 MIN_MOVES = 3

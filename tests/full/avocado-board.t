@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the Avocado tests run on a host that they only know how to reach, as a board, and leave nothing there, even if killed.
+"""Claim: the Avocado tests run on a host that they only know how to reach, as a board, and leave
+nothing there, even if killed.
 
-The board is an emulated host, and an ssh that is found first in PATH knows where it is, as a user's configuration would.
+The board is an emulated host, and an ssh that is found first in PATH knows where it is, as a user's
+configuration would.
 """
 import os
 import shlex
@@ -31,7 +33,8 @@ class Board:
         *ssh, address, _ = map(str, self.ssh)
         user, _, name = address.partition("@")
         program = folder / "ssh"
-        program.write_text(f'#!/bin/sh\nexec /usr/bin/{shlex.join([*ssh, "-o", f"User={user}", "-o", f"HostName={name}"])} "$@"\n')
+        program.write_text('#!/bin/sh\nexec '
+                           f'/usr/bin/{shlex.join([*ssh, "-o", f"User={user}", "-o", f"HostName={name}"])} "$@"\n')
         program.chmod(0o755)
         self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 
@@ -40,8 +43,10 @@ class Board:
                               timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
 
     def start(self, test, *options):
-        return subprocess.Popen([TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options, f"{TESTS}.{test}"],
-                                env=self.environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen([TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options,
+                                 f"{TESTS}.{test}"],
+                                env=self.environment, stdout=subprocess.PIPE, text=True,
+                                start_new_session=True)
 
     def test(self, test):
         """What came of it: its TAP."""
@@ -50,15 +55,18 @@ class Board:
 
     def judge(self, test):
         """What make check-host prints, with this test alone."""
-        command = [TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board", f"{TESTS}.{test}"]
-        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        command = [TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board",
+                   f"{TESTS}.{test}"]
+        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False,
                               timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
 
     def wait_for(self, command, wanted):
         deadline = time.monotonic() + host.scale_timeout(COMMAND_TIMEOUT)
         while bool(output := self.run(command)) != wanted:
             if time.monotonic() > deadline:
-                raise AssertionError(f"'{command}' on the board: expected {'' if wanted else 'no '}output, got {output!r}")
+                raise AssertionError(f"'{command}' on the board: expected "
+                                     f"{'' if wanted else 'no '}output, got {output!r}")
             time.sleep(0.5)
 
 
@@ -75,7 +83,8 @@ def check_pass(board):
 def check_report(board):
     """the board is looked at first, and there is a report in the end"""
     output = board.judge("test_fixed_counters")
-    for text in ("ok       pmu      armv8_cortex_a53 on CPUs 0-1\n", "\nPMUs:    armv8_cortex_a53 on CPUs 0,1, armv8_cortex_a72 on CPUs 2,3\n",
+    for text in ("ok       pmu      armv8_cortex_a53 on CPUs 0-1\n",
+                 "\nPMUs:    armv8_cortex_a53 on CPUs 0,1, armv8_cortex_a72 on CPUs 2,3\n",
                  ", with the fixed-counters mode\n", "\nTests:   1 of 1 passed\n", "\nTested-by: "):
         expect(text, output)
     output = board.judge("test_refusal")
@@ -89,12 +98,14 @@ def check_nothing_left(board):
 
 def check_cancel(board):
     """a test that needs what the board lacks is cancelled with a reason"""
-    expect("# SKIP needs a KVM without KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, and this is Linux ", board.test("test_refusal"))
+    expect("# SKIP needs a KVM without KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, and this is Linux ",
+           board.test("test_refusal"))
 
 
 def check_warning(board):
     """a warning of the board's kernel is a failure"""
-    board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; echo 'WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg\" "
+    board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; echo 'WARNING: CPU: 0 PID: "
+              "1 at nowhere' >/dev/kmsg\" "
               "</dev/null >/dev/null 2>&1 &")
     output = board.test("test_fixed_counters")
     expect("\nnot ok 1 ", output)
@@ -111,8 +122,10 @@ def check_killed(board):
 
 
 def main():
-    checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning, check_killed]
-    with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched", "biglittle") as machine:
+    checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning,
+              check_killed]
+    with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched",
+                                                                    "biglittle") as machine:
         host.handle_signals()
         machine.start()
         board = Board(machine, Path(folder))

@@ -13,7 +13,8 @@ import tap
 from pages import TOP, find_scripts
 
 ARTIFACTS = TOP / "build/artifacts"
-FILES = [ARTIFACTS / "pmu-hybrid-check", ARTIFACTS / "qemu-system-aarch64", ARTIFACTS / "guests" / "winlike.bin"]
+FILES = [ARTIFACTS / "pmu-hybrid-check", ARTIFACTS / "qemu-system-aarch64",
+         ARTIFACTS / "guests" / "winlike.bin"]
 HOST = """
 install pmu-hybrid-check qemu-system-aarch64 /usr/local/bin
 qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -smp 2 -m 64 -nodefaults -display none -kernel winlike.bin \
@@ -23,10 +24,11 @@ qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -sm
 
 def run(*command):
     """Fails with what it printed last."""
-    result = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            check=False, errors="replace")
+    result = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, check=False, errors="replace")
     if result.returncode:
-        raise AssertionError("\n".join([f"status {result.returncode}", *result.stdout.splitlines()[-30:]]))
+        raise AssertionError("\n".join([f"status {result.returncode}",
+                                        *result.stdout.splitlines()[-30:]]))
 
 
 def run_on_machine(text):
@@ -34,7 +36,8 @@ def run_on_machine(text):
 
 
 def run_on_host(text):
-    run("testbed/run", *(word for file in FILES for word in ("--file", file)), "--", "bash", "-eo", "pipefail", "-c", f"{HOST}{text}")
+    run("testbed/run", *(word for file in FILES for word in ("--file", file)), "--", "bash", "-eo",
+        "pipefail", "-c", f"{HOST}{text}")
 
 
 PLACES = {"machine": run_on_machine, "host": run_on_host}
@@ -43,4 +46,5 @@ PLACES = {"machine": run_on_machine, "host": run_on_host}
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PLACES:
         sys.exit("commands.t: error: where? usage: commands.t machine|host")
-    sys.exit(tap.run(tap.Test(str(block), PLACES[sys.argv[1]], block.text) for block in find_scripts(f"commands/{sys.argv[1]}")))
+    sys.exit(tap.run(tap.Test(str(block), PLACES[sys.argv[1]], block.text)
+                     for block in find_scripts(f"commands/{sys.argv[1]}")))

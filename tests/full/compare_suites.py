@@ -3,10 +3,12 @@
 
     python3 compare_suites.py BASE OURS SUITE...
 
-Both are build folders of meson's, each with the log of a run of these suites, meson-logs/suites.json. Nothing may be worse with the series than without:
-what passes must not fail, be skipped or be absent, and what is new must not fail. There is no second run. Some of upstream's tests fail now
-and then, but the series can only be the cause where a test runs something else than in the base: a test of which all files are the same in
-both is named when it differs, and no more. Tests that fail in both are named, too, for whoever wants to know what this machine lacks.
+Both are build folders of meson's, each with the log of a run of these suites,
+meson-logs/suites.json. Nothing may be worse with the series than without: what passes must not
+fail, be skipped or be absent, and what is new must not fail. There is no second run. Some of
+upstream's tests fail now and then, but the series can only be the cause where a test runs something
+else than in the base: a test of which all files are the same in both is named when it differs, and
+no more. Tests that fail in both are named, too, for whoever wants to know what this machine lacks.
 """
 
 import argparse
@@ -19,14 +21,16 @@ from pathlib import Path
 
 import tap
 
-# Suite: how many subtests have to pass, as a run in which hardly any does compares nothing; the test that the series changes or adds
+# Suite: how many subtests have to pass, as a run in which hardly any does compares nothing; the
+# test that the series changes or adds
 SUITES = {
     "unit": (1000, "test-arm-host-pmu"),
     "func-quick": (1, None),
     "qtest-aarch64": (100, "qtest-aarch64/arm-cpu-features"),
     "qtest-arm": (200, "qtest-arm/arm-cpu-features"),
 }
-SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# *(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
+SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# "
+                     r"*(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
 # Of meson for a program, of TAP for a subtest
 GOOD, SKIPPED = ("OK", "passes"), ("SKIP", "skip")
 
@@ -39,23 +43,28 @@ class Build:
         self.root = Path(folder).absolute().parent
         self.results = self.read_log(Path(folder) / "meson-logs" / "suites.json")
         info = Path(folder) / "meson-info"
-        self._tests = {test["name"]: test for test in json.loads((info / "intro-tests.json").read_text())}
-        self._made = {target["id"]: target["filename"] for target in json.loads((info / "intro-targets.json").read_text())}
+        self._tests = {test["name"]: test
+                       for test in json.loads((info / "intro-tests.json").read_text())}
+        self._made = {target["id"]: target["filename"]
+                      for target in json.loads((info / "intro-targets.json").read_text())}
 
     @staticmethod
     def read_log(path):
-        """Name of each test -> name of each subtest -> what it came to. The program as a whole is the subtest "all"."""
+        """Name of each test -> name of each subtest -> what it came to. The program as a whole is
+        the subtest "all"."""
         found = {}
         with open(path, encoding="utf-8") as file:
             for line in file:
                 test = json.loads(line)
-                subtests = {match["name"]: "fails" if match["bad"] else (match["directive"] or "passes").lower()
+                subtests = {match["name"]: "fails" if match["bad"]
+                            else (match["directive"] or "passes").lower()
                             for match in SUBTEST.finditer(test.get("stdout", ""))}
                 found[test["name"]] = {"all": test["result"], **subtests}
         return found
 
     def inputs(self, name):
-        """What a test is, as far as meson knows it: its words, with what is in the files that they name, and in those that are made for it."""
+        """What a test is, as far as meson knows it: its words, with what is in the files that they
+        name, and in those that are made for it."""
         test = self._tests.get(short_name(name))
         if test is None:
             return None
@@ -64,7 +73,8 @@ class Build:
         return [self.describe(word) for word in words], sorted(self.describe(path) for path in made)
 
     def describe(self, word):
-        """A word without the place of the build, and the digest of the file that it names, if it does."""
+        """A word without the place of the build, and the digest of the file that it names, if it
+        does."""
         path = self.root / word.rpartition("=")[2]
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         return word.replace(str(self.root), ""), digest
@@ -89,7 +99,9 @@ def judge(name, base, ours):
     """One test of theirs is no worse with the series."""
     before, now = base.results.get(name, {}), ours.results.get(name, {})
     differences = list(list_differences(before, now))
-    lines = [line for line, _ in differences] or [f"{subtest} fails in both" for subtest, result in now.items() if result == "fails"]
+    lines = [line for line, _ in differences] or [f"{subtest} fails in both"
+                                                  for subtest, result in now.items()
+                                                  if result == "fails"]
     print("".join(f"{line}\n" for line in lines), end="")
     inputs = ours.inputs(name)
     if not any(worse for _, worse in differences):
@@ -110,14 +122,20 @@ def list_tests(base, ours, suites):
     results = collections.Counter()
     for name in sorted(base.results.keys() | ours.results.keys()):
         subtests = ours.results.get(name, {})
-        count = collections.Counter(result for subtest, result in subtests.items() if subtest != "all")
+        count = collections.Counter(result for subtest, result in subtests.items()
+                                    if subtest != "all")
         results += count
-        summary = ", ".join(f"{amount} {result}" for result, amount in sorted(count.items())) or "no subtests"
-        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", judge, name, base, ours)
-    yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"], sum(SUITES[suite][0] for suite in suites))
-    passed = {short_name(name) for name, subtests in ours.results.items() if subtests["all"] == "OK"}
+        summary = ", ".join(f"{amount} {result}"
+                            for result, amount in sorted(count.items())) or "no subtests"
+        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", judge, name, base,
+                       ours)
+    yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"],
+                   sum(SUITES[suite][0] for suite in suites))
+    passed = {short_name(name) for name, subtests in ours.results.items()
+              if subtests["all"] == "OK"}
     for name in filter(None, (SUITES[suite][1] for suite in suites)):
-        yield tap.Test(f"{name} passed", tap.expect_nothing, [] if name in passed else ["it did not, with the series"])
+        yield tap.Test(f"{name} passed", tap.expect_nothing,
+                       [] if name in passed else ["it did not, with the series"])
 
 
 if __name__ == "__main__":

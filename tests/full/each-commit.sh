@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # PATCHES is for those who source it
-# Sourced by tests that build each commit of a mailed series: clones lie in a folder of their own, and the compiler cache makes all but
-# the changed files cheap.
+# Sourced by tests that build each commit of a mailed series: clones lie in a folder of their own,
+# and the compiler cache makes all but the changed files cheap.
 
 SCRATCH=$BUILD/$(basename "$0" .t)
 
@@ -11,7 +11,8 @@ in_scratch() {
 	VPMU_BUILD=$SCRATCH "$TOP/$1" "${@:2}"
 }
 
-# prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets PATCHES
+# prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets
+# PATCHES
 prepare_clone() {
 	"$TOP/scripts/series" mail "$1" >&2
 	PATCHES=("$BUILD/series/$1"/*.patch)

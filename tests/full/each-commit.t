@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each of their commits builds on its own.
-# Linux also without KVM and without a PMU driver (HW_PERF_EVENTS), for which the series has other code; QEMU's other
-# configurations are qemu-builds.t. The kernels have little beyond what the series changes.
+# Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each
+# of their commits builds on its own. Linux also without KVM and without a PMU driver
+# (HW_PERF_EVENTS), for which the series has other code; QEMU's other configurations are
+# qemu-builds.t. The kernels have little beyond what the series changes.
 #
 #   tests/full/each-commit.t linux kvm|no-kvm|no-pmu...
 #   tests/full/each-commit.t qemu
@@ -20,7 +21,8 @@ has_objects() {
 	[ "$1" = kvm ] || return 0
 	git -C "$tree" diff --name-only HEAD^ -- '*.c' ':!tools' >"$TMP/changed"
 	while read -r file; do
-		[ -e "$tree/obj-$1/${file%.c}.o" ] || { echo "$file is not compiled for the kernel '$1'"; return 1; }
+		[ -e "$tree/obj-$1/${file%.c}.o" ] ||
+			{ echo "$file is not compiled for the kernel '$1'"; return 1; }
 	done <"$TMP/changed"
 }
 
@@ -46,7 +48,8 @@ main() {
 	case $name-${#KERNELS[@]} in
 	linux-[1-3])
 		for kernel in "${KERNELS[@]}"; do
-			[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] || die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
+			[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] ||
+				die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
 		done
 		;;
 	qemu-0) ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: in a fresh clone the commands of README.md work, with nothing before them, and those of other pages after them. Downloads and
-# compiler results may come from the cache.
+# Claim: in a fresh clone the commands of README.md work, with nothing before them, and those of
+# other pages after them. Downloads and compiler results may come from the cache.
 #
 #   tests/full/fresh.t demo|series     the commands about the demo, or those about the series
 set -euo pipefail
@@ -16,7 +16,8 @@ CLONE=$TMP/clone
 git clone -q "$TOP" "$CLONE"
 
 # What a person would have told git
-export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=you@localhost
+export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you \
+	GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=you@localhost
 
 # follow ROW PAGE: what ROW runs of the page, from top to bottom
 follow() {
@@ -31,7 +32,8 @@ demo() {
 	[ -s "$CLONE/build/results/demo.json" ] && [ -s "$CLONE/build/results/demo.svg" ]
 }
 
-# With ONLY= rows are left, unless all have a verdict already; the status of make says so, and the page goes on.
+# With ONLY= rows are left, unless all have a verdict already; the status of make says so, and the
+# page goes on.
 kept_verdicts() {
 	python3 "$CLONE/tests/lib/pages.py" fresh/demo docs/testing.md >"$TMP/script"
 	(cd "$CLONE" && ONLY='^(docs|demo-judge)$' bash -x "$TMP/script") 2>&1 | tee "$TMP/said"

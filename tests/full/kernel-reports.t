@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what the debug kernel finds ends testbed/run with a failure. For if it went unnoticed, a storm would prove nothing.
-# How: lkdtm does what is forbidden, one thing for each part of the kernel that looks for such.
+# Claim: what the debug kernel finds ends testbed/run with a failure. For if it went unnoticed, a
+# storm would prove nothing. How: lkdtm does what is forbidden, one thing for each part of the
+# kernel that looks for such.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -15,7 +16,8 @@ trap 'rm -rf "$TMP"' EXIT
 reported() {
 	local status=0 log
 	"$TOP/testbed/run" --kernel debug --boot-timeout 300 -- \
-		sh -c "echo $2 >/sys/kernel/debug/provoke-crash/DIRECT" >"$TMP/err" 2>&1 || status=$?
+		sh -c "echo $2 >/sys/kernel/debug/provoke-crash/DIRECT" >"$TMP/err" 2>&1 ||
+		status=$?
 	cat "$TMP/err"
 	[ "$status" = 123 ] || { echo "expected status 123, got $status"; return 1; }
 	log=$(sed -n 's/.*console log: //p' "$TMP/err")
@@ -23,8 +25,10 @@ reported() {
 }
 
 check "KASAN: use after free" reported "BUG: KASAN: slab-use-after-free" READ_AFTER_FREE
-check "KASAN: beyond the end of vmalloc memory" reported "BUG: KASAN: vmalloc-out-of-bounds" VMALLOC_LINEAR_OVERFLOW
+check "KASAN: beyond the end of vmalloc memory" reported "BUG: KASAN: vmalloc-out-of-bounds" \
+	VMALLOC_LINEAR_OVERFLOW
 check "UBSAN: beyond the end of an array" reported "UBSAN: array-index-out-of-bounds" ARRAY_BOUNDS
 check "lists: corrupt" reported "list_add corruption" CORRUPT_LIST_ADD
-check "lockdep: back to the user with a lock" reported "lock held when returning to user space" SPINLOCKUP
+check "lockdep: back to the user with a lock" reported "lock held when returning to user space" \
+	SPINLOCKUP
 finish

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: on a Debian just installed, one apt-get install of libvirt-pmu-hybrid lets a domain ask for pmu-hybrid by the plain feature, also
-after an upgrade of libvirt; purged, it leaves libvirt as it was. The patch of libvirt's list does as well. The commands are those of
-docs/libvirt.md.
+"""Claim: on a Debian just installed, one apt-get install of libvirt-pmu-hybrid lets a domain ask
+for pmu-hybrid by the plain feature, also after an upgrade of libvirt; purged, it leaves libvirt as
+it was. The patch of libvirt's list does as well. The commands are those of docs/libvirt.md.
 
-The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud: a service of that name sleeps in its place.
+The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud:
+a service of that name sleeps in its place.
 """
 import hashlib
 import re
@@ -19,12 +20,14 @@ TOP = host.TOP
 # apt of the board has these and what they need
 NEEDED = ("libvirt-daemon-system", "libvirt-clients", "patch")
 PAGE = DOCS / "libvirt.md"
-INSTALL, PATCH, ASK, RESUME = (block.text for block in find_scripts("packages/libvirt-debian", [PAGE]))
+INSTALL, PATCH, ASK, RESUME = (block.text
+                               for block in find_scripts("packages/libvirt-debian", [PAGE]))
 EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
 LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
 OTHERS = "  <feature name='of-others'/>\n</cpus>"
-# Whichever is tried is to run: libvirtd ends by itself when it has had nothing to do for two minutes.
+# Whichever is tried is to run: libvirtd ends by itself when it has had nothing to do for two
+# minutes.
 SERVICES = """
 mkdir -p /etc/systemd/system/libvirtd.service.d
 printf '[Service]\\nEnvironment=LIBVIRTD_ARGS=\\n' >/etc/systemd/system/libvirtd.service.d/stay.conf
@@ -37,7 +40,8 @@ APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
 PINNED = "for vcpu in 0 1; do virsh vcpupin winlike $vcpu 2-3 --config; done"
 # Each start of a service has one of its own
 INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud"
-TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name '*pmu-hybrid*' -print"
+TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name "
+          r"'*pmu-hybrid*' -print")
 
 
 class LibvirtPackage(Story):
@@ -88,9 +92,11 @@ class LibvirtPackage(Story):
         run("cp", "--sparse=always", host.ARTIFACTS / "board.img", disk)
         qemu = self._folder / "qemu"
         shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
-        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(), TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])
+        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(),
+                                   TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])
         self._board.boot(host.ARTIFACTS / "Image-patched")
-        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; install -m 755 qemu {EMULATOR}; "
+        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; install -m "
+                        f"755 qemu {EMULATOR}; "
                         f"install -m 644 winlike.bin /var/lib/libvirt/images; {SERVICES}")
 
     def refused(self):
@@ -103,7 +109,8 @@ class LibvirtPackage(Story):
         """Both daemons have been since the last call."""
         before, self._started = self._started, self._board.run(INVOCATIONS).split()
         if len(self._started) != 2 or set(before) & set(self._started):
-            raise Failure(f"expected two daemons that were restarted, got {before} and then {self._started}")
+            raise Failure(f"expected two daemons that were restarted, got {before} and then "
+                          f"{self._started}")
 
     def install(self):
         """one apt-get install, and the domain starts with the fixed counters"""
@@ -115,7 +122,8 @@ class LibvirtPackage(Story):
     def upgrade(self):
         """an upgrade of libvirt keeps it, beside a new name, and the domain runs on"""
         pid = self._board.run("cat /run/libvirt/qemu/winlike.pid")
-        print(self._board.run(f"set -e; {APT} install $(for deb in newer/*.deb; do name=${{deb##*/}}; ! dpkg -s ${{name%%_*}} >/dev/null 2>&1 "
+        print(self._board.run(f"set -e; {APT} install $(for deb in newer/*.deb; do "
+                              f"name=${{deb##*/}}; ! dpkg -s ${{name%%_*}} >/dev/null 2>&1 "
                               "|| echo ./$deb; done)"))
         expect(r"\+vpmu1$", self._board.run("dpkg-query -W libvirt-common"))
         output = self._board.run(f"cat {LIST}")
@@ -134,7 +142,8 @@ class LibvirtPackage(Story):
         print(self._board.run(f"set -e; {APT} purge libvirt-pmu-hybrid"))
         self.restarted()
         expect(UNKNOWN, self._board.run("virsh start winlike", status=1))
-        output = self._board.run(f"set -e; dpkg --verify libvirt-common; dpkg-divert --list '*arm_features*'; ls {LIST}.* 2>/dev/null || true")
+        output = self._board.run("set -e; dpkg --verify libvirt-common; dpkg-divert --list "
+                                 f"'*arm_features*'; ls {LIST}.* 2>/dev/null || true")
         if output.strip():
             raise Failure(f"libvirt's files differ:\n{output}")
         if (output := self._board.run(TRACES).split()) != [EMULATOR]:
@@ -152,7 +161,8 @@ class LibvirtPackage(Story):
         """a domain that was paused off its PMU is pinned back and runs on"""
         self._board.run(f"set -e; virsh destroy winlike; {PINNED}; virsh start winlike")
         expect("armv8_cortex_a72", self._board.run(ASK))
-        self._board.run("virsh vcpupin winlike 0 0; until virsh domstate winlike | grep -qx paused; do sleep 0.2; done")
+        self._board.run("virsh vcpupin winlike 0 0; until virsh domstate winlike | grep -qx "
+                        "paused; do sleep 0.2; done")
         self._board.run(f"set -e; {RESUME}")
         expect("^running$", self._board.run("virsh domstate winlike"))
 
@@ -160,4 +170,5 @@ class LibvirtPackage(Story):
 if __name__ == "__main__":
     if sys.argv[1:]:
         sys.exit("libvirt-package.t: error: it takes no arguments")
-    sys.exit(LibvirtPackage.tell(("prepare", "refused", "install", "upgrade", "purge", "patch", "resume")))
+    sys.exit(LibvirtPackage.tell(("prepare", "refused", "install", "upgrade", "purge", "patch",
+                                  "resume")))

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: for each other base in linux/bases the series is well-formed, each of its commits builds on its own, and in the emulated host
-# the programs of tests/kernel find on its kernel what they find on ours, but for what linux/bases/BASE/lacks lists with a reason.
+# Claim: for each other base in linux/bases the series is well-formed, each of its commits builds on
+# its own, and in the emulated host the programs of tests/kernel find on its kernel what they find
+# on ours, but for what linux/bases/BASE/lacks lists with a reason.
 #
 #   tests/full/linux-bases.t commits
-#   tests/full/linux-bases.t programs [[!]PATTERN]    those of core rows of tests/table that match, or do not
+#   tests/full/linux-bases.t programs [[!]PATTERN]    those of core rows of tests/table that match,
+#                                                     or do not
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -14,7 +16,8 @@ set -euo pipefail
 # Without the series
 STOCK_PROGRAMS=('attributes missing' 'counting default_pmu')
 
-# list_programs: PROGRAM GROUP [OPTION OF testbed/run]..., of each core row of tests/table that runs one on our kernel
+# list_programs: PROGRAM GROUP [OPTION OF testbed/run]..., of each core row of tests/table that runs
+# one on our kernel
 list_programs() {
 	awk -F ' *[|] *' '$2 ~ /^core/ && $5 ~ /^tests\/kernel\/run .*--kernel patched/ {
 		sub(/^tests\/kernel\/run /, "", $5)
@@ -32,7 +35,8 @@ commit_builds() {
 	local changed objects
 	git -C "$CLONE" -c user.name=tester -c user.email=tester@localhost am -q "$1"
 	changed=$(git -C "$CLONE" diff --name-only HEAD~ -- '*.c' ':!tools')
-	mapfile -t objects < <(printf '%s\n' arch/arm64/kvm/{arm,pmu,pmu-emul,reset,sys_regs}.o drivers/perf/arm_pmu.o "${changed//.c/.o}" | sort -u | grep .)
+	mapfile -t objects < <(printf '%s\n' arch/arm64/kvm/{arm,pmu,pmu-emul,reset,sys_regs}.o \
+		drivers/perf/arm_pmu.o "${changed//.c/.o}" | sort -u | grep .)
 	make_linux "$CLONE/obj-host" patched W=1 "${objects[@]}" >"$TMP/make" 2>&1 || {
 		cat "$TMP/make"
 		return 1
@@ -62,9 +66,11 @@ is_wanted() {
 	esac
 }
 
-# list_lacks WORDS: the tests of that program which the base fails for a reason, a regular expression a line; "*" are all
+# list_lacks WORDS: the tests of that program which the base fails for a reason, a regular
+# expression a line; "*" are all
 list_lacks() {
-	awk -F ' *[|] *' -v words="$1" '!/^#/ && (words " ") ~ ("^" $1 " ") { print $2 }' "$TOP/linux/bases/$BASE/lacks"
+	awk -F ' *[|] *' -v words="$1" '!/^#/ && (words " ") ~ ("^" $1 " ") { print $2 }' \
+		"$TOP/linux/bases/$BASE/lacks"
 }
 
 # The tests that fail are those that lacks lists.
@@ -72,7 +78,8 @@ program_passes() {
 	local words=$1 image=$2 lacks pattern failed status=0
 	local -a arguments
 	read -ra arguments <<<"$words"
-	VPMU_IMAGE=$image "$TOP/tests/kernel/run" "${arguments[@]}" >"$TMP/tap" 2>"$TMP/stderr" </dev/null || status=$?
+	VPMU_IMAGE=$image "$TOP/tests/kernel/run" \
+		"${arguments[@]}" >"$TMP/tap" 2>"$TMP/stderr" </dev/null || status=$?
 	cat "$TMP/tap" "$TMP/stderr"
 	grep -qE '^1\.\.[1-9]' "$TMP/tap"
 	failed=$(sed -n 's/^not ok [0-9]* - //p' "$TMP/tap")
@@ -80,7 +87,8 @@ program_passes() {
 	lacks=$(list_lacks "$words")
 	while read -r pattern; do
 		[ -n "$pattern" ] || continue
-		grep -qE -- "$pattern" <<<"$failed" || { echo "lacks lists '$pattern', and no such test fails"; return 1; }
+		grep -qE -- "$pattern" <<<"$failed" ||
+			{ echo "lacks lists '$pattern', and no such test fails"; return 1; }
 		failed=$(grep -vE -- "$pattern" <<<"$failed" || true)
 	done <<<"$lacks"
 	[ -z "$failed" ] || { printf 'not in lacks:\n%s\n' "$failed"; return 1; }
@@ -89,7 +97,8 @@ program_passes() {
 check_programs() {
 	local words artifacts=$FOLDER/artifacts
 	for words in "${STOCK_PROGRAMS[@]}"; do
-		! is_wanted "$words" || check "$BASE: $words, without the series" program_passes "$words --kernel stock" "$artifacts/Image-stock"
+		! is_wanted "$words" || check "$BASE: $words, without the series" program_passes \
+			"$words --kernel stock" "$artifacts/Image-stock"
 	done
 	while read -r words; do
 		is_wanted "$words" || continue
@@ -103,7 +112,8 @@ check_programs() {
 
 main() {
 	PATTERN=${2-}
-	[[ ${1-} =~ ^(commits|programs)$ ]] || die "usage: linux-bases.t commits, or linux-bases.t programs [PATTERN]"
+	[[ ${1-} =~ ^(commits|programs)$ ]] ||
+		die "usage: linux-bases.t commits, or linux-bases.t programs [PATTERN]"
 	# shellcheck source=../../scripts/lib-linux.sh
 	. "$TOP/scripts/lib-linux.sh"
 	TMP=$(mktemp -d)
@@ -111,14 +121,17 @@ main() {
 	for BASE in "$TOP"/linux/bases/*/; do
 		BASE=$(basename "$BASE")
 		FOLDER=$BUILD/bases/$BASE
-		if grep -qx 'LINUX_PACKAGE=' "$TOP/linux/bases/$BASE/pins" && [ ! -e "$FOLDER" ]; then
+		if grep -qx 'LINUX_PACKAGE=' "$TOP/linux/bases/$BASE/pins" &&
+			[ ! -e "$FOLDER" ]; then
 			skip "$BASE: $*" 'Debian has no package of it'
 			continue
 		fi
-		[ -e "$FOLDER/artifacts/Image-patched" ] || die "no kernel of the base $BASE; run 'make linux-bases'"
+		[ -e "$FOLDER/artifacts/Image-patched" ] ||
+			die "no kernel of the base $BASE; run 'make linux-bases'"
 		"check_$1"
 	done
-	[ "$COUNT" -gt 0 ] || die "'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
+	[ "$COUNT" -gt 0 ] || die \
+		"'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
 	finish
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: from our Debian packages alone, on a Debian just installed, the steps of docs/quickstart.md bring up a VM on all CPUs.
+"""Claim: from our Debian packages alone, on a Debian just installed, the steps of
+docs/quickstart.md bring up a VM on all CPUs.
 
-The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is configured small. In the place of Windows
-is the disk of guests/uefi, which measures and divides as Windows does.
+The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is
+configured small. In the place of Windows is the disk of guests/uefi, which measures and divides as
+Windows does.
 
     tests/full/packages.t build [BASE]     the packages, and what lintian finds
     tests/full/packages.t story [BASE]     what comes after, with packages that are built if need be
@@ -22,11 +24,13 @@ from pages import DOCS, find_scripts
 
 TOP = host.TOP
 PAGES = [DOCS / "quickstart.md"]
-INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = (block.text for block in find_scripts("packages/story", PAGES))
+INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = (block.text
+                                                for block in find_scripts("packages/story", PAGES))
 WINDOWS = [block.text for block in find_scripts("packages/story", [DOCS / "windows.md"])]
 DISK = "/var/lib/libvirt/images/windows.raw"
 # Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
-VM = f"disk={DISK} memory=512 boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no"
+VM = (f"disk={DISK} memory=512 "
+      "boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no")
 # Each vCPU's thread goes from CPU to CPU, forty times.
 MOVE = """
 pid=$(cat /run/libvirt/qemu/windows.pid)
@@ -39,7 +43,8 @@ for round in $(seq 40); do
     sleep 0.2
 done
 """
-# What steps 3 and 4 of docs/windows.md leave, as the QEMU that comes next on the page takes it; the TPM ends with it.
+# What steps 3 and 4 of docs/windows.md leave, as the QEMU that comes next on the page takes it; the
+# TPM ends with it.
 TPM = """
 qemu-img info windows.qcow2 | grep -q '^virtual size: 64 GiB'
 cmp windows-vars.fd /usr/share/AAVMF/AAVMF_VARS.ms.fd
@@ -57,7 +62,8 @@ rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
 LISTEN = "timeout 3 cat $(virsh ttyconsole windows); true"
 LINE = r"^delta vcpu=.* cycles=[1-9]"
 # Logs and histories are the distribution's
-TRACES = r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) -prune -o -name '*pmu-hybrid*' -print"
+TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) "
+          r"-prune -o -name '*pmu-hybrid*' -print")
 
 
 class QuickStart(Story):
@@ -71,12 +77,14 @@ class QuickStart(Story):
 
     def build(self):
         """the packages build"""
-        make, = (block.text for block in find_scripts("-".join(filter(None, ("packages/build", self.base))), PAGES))
+        make, = (block.text for block in find_scripts("-".join(filter(None, ("packages/build",
+                                                                             self.base))), PAGES))
         folder = TOP / "build/bases" / self.base if self.base else TOP / "build"
         environment = {**os.environ, "VPMU_BASE": self.base}
         if self.base:
             run("scripts/series", "open", "linux", cwd=TOP, env=environment)
-        config = run("testbed/build-kernel", "--config", "board", cwd=TOP, env=environment).splitlines()[-1]
+        config = run("testbed/build-kernel", "--config", "board", cwd=TOP,
+                     env=environment).splitlines()[-1]
         run("bash", "-ec", make, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
         self._debs = sorted((folder / "packages").glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
@@ -87,7 +95,8 @@ class QuickStart(Story):
 
     def boards(self):
         """the kernel for boards has Debian's configuration with a third of the modules left out"""
-        debian, boards = (Path(run("packages/linux", "--config", cwd=TOP, env={**os.environ, "LINUX_CONFIG": name}).splitlines()[-1])
+        debian, boards = (Path(run("packages/linux", "--config", cwd=TOP,
+                                   env={**os.environ, "LINUX_CONFIG": name}).splitlines()[-1])
                           .read_text(encoding="utf-8").count("=m\n") for name in ("", "boards"))
         if not 1000 < boards < debian * 2 / 3:
             raise Failure(f"expected less than two thirds of {debian} modules, got {boards}")
@@ -106,16 +115,19 @@ class QuickStart(Story):
         """apt installs them, beside the distribution's QEMU"""
         self._board.run(f"set -e; apt-get -q update; {INSTALL}")
         self._board.run(f"cp winlike.img {DISK}")
-        expect("^/usr/bin/qemu-system-aarch64$", self._board.run("ls /usr/bin/qemu-system-aarch64*"))
+        expect("^/usr/bin/qemu-system-aarch64$",
+               self._board.run("ls /usr/bin/qemu-system-aarch64*"))
 
     def look_before(self):
         """without the reboot the tool names what is missing"""
-        expect("^warning +kernel +KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", self._board.run(LOOK, status=1))
+        expect("^warning +kernel +KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY",
+               self._board.run(LOOK, status=1))
 
     def refuse(self):
         """without the reboot the VM is refused, and why"""
         output = self._board.run(self.start_step(), status=1)
-        expect("which no single PMU covers .* its kernel lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
+        expect("which no single PMU covers .* its kernel lacks "
+               "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
         self._board.run("virsh undefine windows --nvram --tpm || true")
 
     def reboot(self):
@@ -160,7 +172,8 @@ class QuickStart(Story):
 
     def confined(self):
         """libvirt's AppArmor profile holds it"""
-        expect(r"^libvirt-\S+ \(enforce\)", self._board.run("cat /proc/$(cat /run/libvirt/qemu/windows.pid)/attr/current"))
+        expect(r"^libvirt-\S+ \(enforce\)",
+               self._board.run("cat /proc/$(cat /run/libvirt/qemu/windows.pid)/attr/current"))
 
     def windows(self):
         """docs/windows.md makes the files of a VM for Windows, and its TPM answers QEMU"""
@@ -183,7 +196,8 @@ class QuickStart(Story):
 
 
 PARTS = {"build": ("build", "lint", "boards"),
-         "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look", "start", "verify", "confined", "windows", "move", "remove")}
+         "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look",
+                   "start", "verify", "confined", "windows", "move", "remove")}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: for each other base in qemu/bases the series is well-formed, builds without a warning, passes its unit tests, and in the emulated
-# host chooses, refuses and migrates as on its own base.
+# Claim: for each other base in qemu/bases the series is well-formed, builds without a warning,
+# passes its unit tests, and in the emulated host chooses, refuses and migrates as on its own base.
 #
 #   qemu-bases.t patched    on a host with our kernel
 #   qemu-bases.t stock      on one without the mode; here the build comes from the compiler cache
@@ -37,7 +37,8 @@ emulated_host() {
 }
 
 on_patched() {
-	emulated_host patched biglittle choice order fail_entry "$PROPERTY" migration restore discovery
+	emulated_host patched biglittle choice order fail_entry "$PROPERTY" migration restore \
+		discovery
 }
 
 on_stock() {

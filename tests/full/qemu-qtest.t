@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: QEMU's own test of CPU features, as the series extends it, passes with KVM, on the stock and on the patched kernel.
+# Claim: QEMU's own test of CPU features, as the series extends it, passes with KVM, on the stock
+# and on the patched kernel.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
 . "$TOP/tests/tap.sh"
 
-# The test starts the machine with its default network card, and our build of QEMU has no firmware: an option ROM that nothing runs will do.
+# The test starts the machine with its default network card, and our build of QEMU has no firmware:
+# an option ROM that nothing runs will do.
 write_wrapper() {
 	mkdir "$TMP/qtest"
 	truncate -s 64K "$TMP/qtest/efi-virtio.rom"
@@ -20,8 +22,10 @@ write_wrapper() {
 
 # The name is QEMU's; without it in the output nothing was tested.
 passes_on() {
-	"$TOP/testbed/run" --kernel "$1" --file "$ARTIFACTS/qemu-system-aarch64" --file "$QTEST" --file "$TMP/qtest" -- \
-		env QTEST_QEMU_BINARY=/root/qtest/qemu-system-aarch64 "./${QTEST##*/}" --tap </dev/null | tee "$TMP/tap"
+	"$TOP/testbed/run" --kernel "$1" --file "$ARTIFACTS/qemu-system-aarch64" --file "$QTEST" \
+		--file "$TMP/qtest" -- \
+		env QTEST_QEMU_BINARY=/root/qtest/qemu-system-aarch64 "./${QTEST##*/}" \
+		--tap </dev/null | tee "$TMP/tap"
 	grep -q '^ok .*/arm/kvm/query-cpu-model-expansion$' "$TMP/tap"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the source package of our QEMU is all that its package is built of: unpacked it is the tree of the series, and in a Debian with
-# nothing but its build dependencies it builds for arm64.
+# Claim: the source package of our QEMU is all that its package is built of: unpacked it is the tree
+# of the series, and in a Debian with nothing but its build dependencies it builds for arm64.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -24,7 +24,8 @@ unpacks() {
 	rm -r "$TMP/source/.pc"
 	GIT_INDEX_FILE=$TMP/index git -C "$BUILD/qemu" read-tree series
 	GIT_INDEX_FILE=$TMP/index git -C "$BUILD/qemu" --work-tree="$TMP/source" add -A
-	GIT_INDEX_FILE=$TMP/index git -C "$BUILD/qemu" diff --cached --stat series -- . ':!debian' | tee "$TMP/differences"
+	GIT_INDEX_FILE=$TMP/index git -C "$BUILD/qemu" diff --cached --stat series -- . \
+		':!debian' | tee "$TMP/differences"
 	[ ! -s "$TMP/differences" ]
 }
 
@@ -42,11 +43,13 @@ rebuilds() {
 		mv /"$1"_*.deb /package.deb
 	END
 	# shellcheck disable=SC2016 # mmdebstrap's $1 is the root
-	TMPDIR=$TMP mmdebstrap --variant=buildd --architectures=amd64,arm64 --include=crossbuild-essential-arm64 --format=null \
+	TMPDIR=$TMP mmdebstrap --variant=buildd --architectures=amd64,arm64 \
+		--include=crossbuild-essential-arm64 --format=null \
 		--customize-hook="copy-in $TMP/package /" \
 		--customize-hook='chroot "$1" sh /package/build '"$NAME" \
 		--customize-hook="copy-out /package.deb $TMP/built" \
-		"$ROOTFS_SUITE" - "deb $("$TOP/scripts/apt-root" mirror) $ROOTFS_SUITE main" >"$log" 2>&1 || {
+		"$ROOTFS_SUITE" - \
+		"deb $("$TOP/scripts/apt-root" mirror) $ROOTFS_SUITE main" >"$log" 2>&1 || {
 		tail -n 30 "$log"
 		return 1
 	}
@@ -58,7 +61,8 @@ same_files() {
 	while read -r file; do
 		[ -e "$TMP/root/$file" ] || { echo "no $file"; return 1; }
 	done < <(grep -v '^#' "$TOP/packages/debian/$NAME.install")
-	aarch64-linux-gnu-readelf -h "$TMP/root/usr/bin/qemu-system-aarch64-pmu-hybrid" | grep -q AArch64
+	aarch64-linux-gnu-readelf -h "$TMP/root/usr/bin/qemu-system-aarch64-pmu-hybrid" |
+		grep -q AArch64
 }
 
 main() {

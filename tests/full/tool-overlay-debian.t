@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: with kernels as Debian builds them for its releases, and Debian's QEMU, a guest's counter stands still on some CPUs of the emulated
-# host, and counts on all of them with the overlay that pmu-hybrid-check wrote there.
+# Claim: with kernels as Debian builds them for its releases, and Debian's QEMU, a guest's counter
+# stands still on some CPUs of the emulated host, and counts on all of them with the overlay that
+# pmu-hybrid-check wrote there.
 #
-# The oldest of them is 6.1, where the host's perf writes PMUSERENR_EL0 when it starts a counter, so that the guest's user mode traps until
-# the vCPU is loaded again. There winlike's loader alone is tried, which has no user mode.
+# The oldest of them is 6.1, where the host's perf writes PMUSERENR_EL0 when it starts a counter, so
+# that the guest's user mode traps until the vCPU is loaded again. There winlike's loader alone is
+# tried, which has no user mode.
 #
 # Debian's kernels have the drivers of our disk as modules, so all is in an initramfs.
 set -euo pipefail
@@ -19,7 +21,8 @@ LIBRARIES=/usr/lib/aarch64-linux-gnu
 # take PATH FILE: a file of the emulated host's system, which may be a link in its folder
 take() {
 	local path=$1 link
-	link=$(debugfs -R "stat $path" "$ROOTFS" 2>/dev/null | sed -n 's/^Fast link dest: "\(.*\)"/\1/p')
+	link=$(debugfs -R "stat $path" "$ROOTFS" 2>/dev/null |
+		sed -n 's/^Fast link dest: "\(.*\)"/\1/p')
 	debugfs -R "dump ${link:+${path%/*}/}${link:-$path} $2" "$ROOTFS" 2>/dev/null
 	[ -s "$2" ] || die "the emulated host has no $path; see testbed/rootfs.packages"
 }
@@ -38,8 +41,10 @@ take_libraries() {
 make_host() {
 	HOST=$TMP/debian-host
 	mkdir -p "$HOST/lib"
-	(cd "$HOST" && cpio --quiet --extract --to-stdout bin/busybox <"$ARTIFACTS/guests-linux/initrd" >busybox)
-	cp "$ARTIFACTS/pmu-hybrid-check" "$ARTIFACTS/guests/winlike.bin" "$TOP"/tests/tool/{moves,calibrates,on-debian} "$HOST"
+	(cd "$HOST" && cpio --quiet --extract --to-stdout \
+		bin/busybox <"$ARTIFACTS/guests-linux/initrd" >busybox)
+	cp "$ARTIFACTS/pmu-hybrid-check" "$ARTIFACTS/guests/winlike.bin" \
+		"$TOP"/tests/tool/{moves,calibrates,on-debian} "$HOST"
 	take /usr/bin/qemu-system-aarch64 "$HOST/qemu-system-aarch64"
 	take_libraries "$HOST/qemu-system-aarch64"
 	take_libraries "$HOST/pmu-hybrid-check"
@@ -49,7 +54,8 @@ make_host() {
 # on_debian KERNEL PROGRAM: what tests/tool/on-debian prints, in the files said and on-stderr
 on_debian() {
 	local status=0
-	VPMU_IMAGE=$1 "$TOP/testbed/run" --exact --topology biglittle --timeout 1800 --file "$HOST" -- \
+	VPMU_IMAGE=$1 "$TOP/testbed/run" --exact --topology biglittle --timeout 1800 --file \
+		"$HOST" -- \
 		debian-host/busybox sh debian-host/on-debian "$2" >said 2>on-stderr || status=$?
 	cat on-stderr
 	head -n 1 on-stderr | grep -q '^Linux .* Debian '
@@ -81,7 +87,8 @@ user_mode_traps() {
 # try_kernel SUITE KERNEL PROGRAM LINE
 try_kernel() {
 	check "kernel of $1: a guest's counter stands still" stands_still "$2" "$3"
-	check "kernel of $1 with the overlay: it counts on all CPUs" counts_everywhere "$2" "$3" "$4"
+	check "kernel of $1 with the overlay: it counts on all CPUs" counts_everywhere "$2" "$3" \
+		"$4"
 }
 
 main() {
@@ -94,9 +101,11 @@ main() {
 	make_host
 	kernel=$ARTIFACTS/guests-linux/vmlinuz
 	try_kernel "$GUEST_SUITE" "$kernel" calibrates 'the clock is right'
-	check "kernel of $GUEST_SUITE: user mode of a guest cannot always read the counter" user_mode_traps "$kernel"
+	check "kernel of $GUEST_SUITE: user mode of a guest cannot always read the counter" \
+		user_mode_traps "$kernel"
 	for suite in $GUEST_NEWER_SUITES; do
-		try_kernel "$suite" "$ARTIFACTS/guests-linux-newer/vmlinuz-$suite" moves 'both vCPUs counted'
+		try_kernel "$suite" "$ARTIFACTS/guests-linux-newer/vmlinuz-$suite" moves \
+			'both vCPUs counted'
 	done
 	finish
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: with trace=on the Windows test leaves the accesses to the PMU in their order, first those of the loader; docs/windows.md.
-# The kernel is one as distributions have it, with trace events; KERNEL= takes another.
+# Claim: with trace=on the Windows test leaves the accesses to the PMU in their order, first those
+# of the loader; docs/windows.md. The kernel is one as distributions have it, with trace events;
+# KERNEL= takes another.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -27,10 +28,12 @@ traces() {
 	local file folder=$BUILD/results/windows-trace
 	# "latest" may be another row's job
 	rm -rf "$folder"
-	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p "kernel=${KERNEL:-apparmor}" -p trace=on --job-results-dir "$folder"
+	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p \
+		"kernel=${KERNEL:-apparmor}" -p trace=on --job-results-dir "$folder"
 	file=$(find "$folder" -name pmu-accesses.txt)
 	head -n 20 "$file"
-	! grep -vxE 'vcpu=[0-3] cpu=[0-3] time=[0-9.]+ pc=0x[0-9a-f]+ (read|write) PM[A-Z0-9_]+' "$file" || return
+	! grep -vxE 'vcpu=[0-3] cpu=[0-3] time=[0-9.]+ pc=0x[0-9a-f]+ (read|write) PM[A-Z0-9_]+' \
+		"$file" || return
 	diff <(echo "$LOADER") <(head -n 10 "$file" | cut -d ' ' -f 5-)
 	! head -n 10 "$file" | grep -v '^vcpu=0 ' || return
 	grep -q '^vcpu=3 .* read PMCCNTR_EL0$' "$file"
@@ -39,5 +42,6 @@ traces() {
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 check "the accesses are recorded" traces
-check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" -p kernel=patched -p trace=on
+check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" -p \
+	kernel=patched -p trace=on
 finish

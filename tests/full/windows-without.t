@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: without pmu-hybrid the Windows test fails as Windows does, on either kernel: the cycle counter stands still. And of a guest that hangs it
-# says so, and where. The test tells a guest that answers on a port from one that does not.
+# Claim: without pmu-hybrid the Windows test fails as Windows does, on either kernel: the cycle
+# counter stands still. And of a guest that hangs it says so, and where. The test tells a guest that
+# answers on a port from one that does not.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -18,7 +19,10 @@ check "patched kernel" on_ours "$STOPPED" -p cpu=host -p kernel=patched
 make_image fault=hang
 check "a hang" on_ours "not ok 1 .* in vain for an answer after the moves. It hangs: .* vCPU 0 spins at 0x[0-9a-f]+; vCPU 1 spins" -p moves=20
 make_image listen=3389
-check "Remote Desktop answers" on_network "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p ready=tcp:3389 -p moves=20
+check "Remote Desktop answers" on_network "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" \
+	-p ready=tcp:3389 -p moves=20
 unset IMAGE
-check "nothing listens" on_network "not ok 1 .* in vain for Windows to be up. It is slow: .* the console: .*delta vcpu=" -p boot_seconds=120
+check "nothing listens" on_network \
+	"not ok 1 .* in vain for Windows to be up. It is slow: .* the console: .*delta vcpu=" -p \
+	boot_seconds=120
 finish

@@ -1,9 +1,9 @@
 /*
- * Fuzzes the topology reader and the choice of the QEMU series (libFuzzer): whatever sysfs holds, they either say what is wrong or return
- * PMUs that make sense.
+ * Fuzzes the topology reader and the choice of the QEMU series (libFuzzer): whatever sysfs holds,
+ * they either say what is wrong or return PMUs that make sense.
  *
- * An input is text: the CPUs of the vCPU threads on the first line, then an event source a line, NAME|cpus|type, where "-" is a file that
- * does not exist and "/" a folder in its place.
+ * An input is text: the CPUs of the vCPU threads on the first line, then an event source a line,
+ * NAME|cpus|type, where "-" is a file that does not exist and "/" a folder in its place.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,7 +37,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	const char *shm = "/dev/shm";
 
-	sysfs = g_build_filename(g_access(shm, W_OK) ? g_get_tmp_dir() : shm, "host-pmu-XXXXXX", NULL);
+	sysfs = g_build_filename(g_access(shm, W_OK) ? g_get_tmp_dir() : shm, "host-pmu-XXXXXX",
+				 NULL);
 	g_assert_nonnull(g_mkdtemp(sysfs));
 	devices = g_build_filename(sysfs, DEVICES, NULL);
 	g_assert_cmpint(g_mkdir_with_parents(devices, 0700), ==, 0);
@@ -122,14 +123,18 @@ static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)
 	return !bitmap_andnot(rest.cpus, set->cpus, others->cpus, ARM_HOST_MAX_CPUS);
 }
 
-/* All CPUs that a thread may run on are covered, or those that are online and it is said which are not. */
+/*
+ * All CPUs that a thread may run on are covered, or those that are online and it is said which are
+ * not.
+ */
 static void check_one_pmu(const ArmHostCPUs *cpus, const ArmHostPMUChoice *choice)
 {
 	ArmHostCPUSet either;
 
 	bitmap_or(either.cpus, choice->pmu->cpus.cpus, choice->uncovered.cpus, ARM_HOST_MAX_CPUS);
 	g_assert_true(are_within(&cpus->allowed, &either));
-	g_assert_false(bitmap_intersects(choice->uncovered.cpus, cpus->online.cpus, ARM_HOST_MAX_CPUS));
+	g_assert_false(bitmap_intersects(choice->uncovered.cpus, cpus->online.cpus,
+					 ARM_HOST_MAX_CPUS));
 	g_assert_true(!choice->is_default || are_within(&cpus->present, &choice->pmu->cpus));
 }
 
@@ -148,7 +153,8 @@ static void check_choice(const GPtrArray *pmus, const ArmHostCPUs *cpus, bool fi
 	}
 	if (choice.pmu) {
 		check_one_pmu(cpus, &choice);
-		g_assert_true(!fixed_counters || bitmap_empty(choice.uncovered.cpus, ARM_HOST_MAX_CPUS));
+		g_assert_true(!fixed_counters ||
+			      bitmap_empty(choice.uncovered.cpus, ARM_HOST_MAX_CPUS));
 	}
 	error_free(err);
 }
@@ -160,7 +166,8 @@ static void check_choices(const GPtrArray *pmus, const ArmHostCPUSet *threads, u
 	unsigned long cpu = find_first_bit(threads->cpus, ARM_HOST_MAX_CPUS);
 
 	cpus->present = *threads;
-	for (; cpu < ARM_HOST_MAX_CPUS; cpu = find_next_bit(threads->cpus, ARM_HOST_MAX_CPUS, cpu + step)) {
+	for (; cpu < ARM_HOST_MAX_CPUS;
+	     cpu = find_next_bit(threads->cpus, ARM_HOST_MAX_CPUS, cpu + step)) {
 		bitmap_set(cpus->online.cpus, cpu, 1);
 	}
 	arm_host_cpus_allow(cpus, threads);

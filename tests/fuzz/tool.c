@@ -1,13 +1,16 @@
 /*
- * Fuzzes pmu-hybrid-check (libFuzzer): whatever /proc, /sys and QEMU's monitor hold, it either says what is wrong or prints a report that
- * is valid and names CPUs that can be used.
+ * Fuzzes pmu-hybrid-check (libFuzzer): whatever /proc, /sys and QEMU's monitor hold, it either says
+ * what is wrong or prints a report that is valid and names CPUs that can be used.
  *
  * An input is text, a line a fact:
  *
- *   sys/PATH TEXT, proc/PATH TEXT    a file, in which C's escapes are what they are in C; in a command line, "|" ends a word
- *   qmp/COMMAND TEXT                 the line with which the monitor answers; that of qom-get is called qom-get/PROPERTY; without: refused
+ *   sys/PATH TEXT, proc/PATH TEXT    a file, in which C's escapes are what they are in C; in a
+ *                                    command line, "|" ends a word
+ *   qmp/COMMAND TEXT                 the line with which the monitor answers; that of qom-get is
+ *                                    called qom-get/PROPERTY; without: refused
  *   ask/pid N, ask/cpus LIST         the question, in place of that by the monitor
- *   ask/kvm XYZ                      what KVM has: PMU, SET_PMU, fixed counters; 0 no, 1 yes, 2 unknown
+ *   ask/kvm XYZ                      what KVM has: PMU, SET_PMU, fixed counters; 0 no, 1 yes, 2
+ *                                    unknown
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,7 +39,8 @@ typedef struct FuzzMonitor {
 	const Input *input;
 } FuzzMonitor;
 
-static int remove_entry(const char *path, G_GNUC_UNUSED const struct stat *stat, G_GNUC_UNUSED int type, struct FTW *ftw)
+static int remove_entry(const char *path, G_GNUC_UNUSED const struct stat *stat,
+			G_GNUC_UNUSED int type, struct FTW *ftw)
 {
 	return ftw->level ? g_remove(path) : 0;
 }
@@ -68,7 +72,8 @@ static bool is_path(const char *path)
 	g_auto(GStrv) names = g_strsplit(path, "/", -1);
 
 	for (int i = 0; names[i]; i++) {
-		if (i >= MAX_DEPTH || !*names[i] || *names[i] == '.' || strlen(names[i]) > NAME_MAX) {
+		if (i >= MAX_DEPTH || !*names[i] || *names[i] == '.' ||
+		    strlen(names[i]) > NAME_MAX) {
 			return false;
 		}
 	}
@@ -131,7 +136,8 @@ static JsonNode *answer(Monitor *base, const char *line, Error **errp)
 	JsonObject *object = json_node_as_object(request);
 	const char *command = json_get_string(object, "execute");
 	const char *property = json_get_string(json_get_object(object, "arguments"), "property");
-	g_autofree char *name = property ? g_strdup_printf("%s/%s", command, property) : g_strdup(command);
+	g_autofree char *name = property ? g_strdup_printf("%s/%s", command, property)
+		: g_strdup(command);
 	const char *text = g_hash_table_lookup(((FuzzMonitor *)base)->input->answers, name);
 
 	g_assert_nonnull(command);
@@ -149,7 +155,10 @@ static Answer get_answer(const Input *input, size_t index)
 	return digit == '0' ? NO : digit == '1' ? YES : UNKNOWN;
 }
 
-/* Advice that names CPUs names such as are online. It begins as below; anything else may hold what an input has. */
+/*
+ * Advice that names CPUs names such as are online. It begins as below; anything else may hold what
+ * an input has.
+ */
 static void check_advice(const char *advice, const Host *host)
 {
 	static const char *const commands[] = {
@@ -192,11 +201,15 @@ static void check_report(const Report *report, const Host *host)
 	}
 	findings = json_object_get_array_member(object, "findings");
 	for (guint i = 0; i < json_array_get_length(findings); i++) {
-		check_advice(json_get_string(json_array_get_object_element(findings, i), "advice") ?: "", host);
+		check_advice(json_get_string(json_array_get_object_element(findings, i), "advice") ?
+			     : "", host);
 	}
 }
 
-/* For scripts: one of three things on one line, a reason on one line unless all is well, and no CPU that cannot be used */
+/*
+ * For scripts: one of three things on one line, a reason on one line unless all is well, and no CPU
+ * that cannot be used
+ */
 static void check_start(const Host *host, const Qemu *qemu, const CPUs *cpus)
 {
 	static const char prefix[] = "taskset -c ";
@@ -212,7 +225,8 @@ static void check_start(const Host *host, const Qemu *qemu, const CPUs *cpus)
 		ArmHostCPUSet pinned;
 
 		g_assert_cmpint(level, ==, LEVEL_WARNING);
-		g_assert_true(arm_host_cpu_set_parse(advice.line + strlen(prefix), &pinned, &(Error *){ NULL }));
+		g_assert_true(arm_host_cpu_set_parse(advice.line + strlen(prefix), &pinned,
+						     &(Error *){ NULL }));
 		g_assert_false(cpus_are_empty(&pinned));
 		g_assert_true(cpus_are_in(&pinned, &cpus->online));
 		g_assert_true(cpus_are_in(&pinned, &host->allowed));
@@ -273,12 +287,15 @@ static void judge(const Input *input)
 	Host host = { };
 	Report *report = report_new();
 	Report *of_host = report_new();
-	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2", .hybrid = get_answer(input, 3),
-		      .trouble = get_answer(input, 3) == UNKNOWN ? (char *)"it said \033[2J\n" : NULL };
+	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2",
+		      .hybrid = get_answer(input, 3),
+		      .trouble = get_answer(input, 3) == UNKNOWN ? (char *)"it said \033[2J\n"
+		      : NULL };
 	g_autoptr(GError) error = NULL;
 
 	if (host_read(&host, root, &error)) {
-		host.kvm = (Kvm){ get_answer(input, 0), get_answer(input, 1), get_answer(input, 2), NULL, LEVEL_OK, NULL };
+		host.kvm = (Kvm){ get_answer(input, 0), get_answer(input, 1), get_answer(input, 2),
+				  NULL, LEVEL_OK, NULL };
 		judge_host(&host, of_host);
 		judge_kernel(&host, of_host);
 		judge_qemu(&qemu, &host, of_host);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY returns what Documentation/virt/kvm/devices/vcpu.rst says: each error in each
- * order. And: whoever does not use the attribute sees no change.
+ * Claim: KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY returns what
+ * Documentation/virt/kvm/devices/vcpu.rst says: each error in each order. And: whoever does not use
+ * the attribute sees no change.
  *
  *   attributes all         all tests, on a kernel that has the attribute
  *   attributes capability  that the kernel announces it; goes with the patch that does
@@ -24,7 +25,8 @@
 
 #define MAX_STEPS	12
 
-enum call { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN, WRITE_SLOTS };
+enum call { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN,
+	    WRITE_SLOTS };
 
 struct step {
 	enum call call;
@@ -56,49 +58,71 @@ struct sequence {
 
 static const struct sequence sequences[] = {
 	{ "no PMU: the attribute is -ENODEV", 0, { HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV) } },
-	{ "vCPU not initialised: -ENODEV", 0, { { CREATE, 1 }, { SET, 1, FIXED, -ENODEV }, { HAS, 1, FIXED, -ENXIO } } },
+	{ "vCPU not initialised: -ENODEV", 0,
+	  { { CREATE, 1 }, { SET, 1, FIXED, -ENODEV }, { HAS, 1, FIXED, -ENXIO } } },
 	{ "set, set again", PMU, { HAS_FIXED(0), SET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
 	{ "set, set again; strict", STRICT,
 	  { HAS_FIXED(0), SET_FIXED(0), SET_FIXED(0), HAS_FIXED(0) } },
 	{ "no getter", PMU, { GET_FIXED, SET_FIXED(0), GET_FIXED } },
 	{ "after PMU INIT: -EBUSY", PMU, { SET_INIT(0), SET_FIXED(-EBUSY) } },
-	{ "PMU INIT after it", PMU, { SET_FIXED(0), SET_INIT(0), SET_FIXED(-EBUSY), SET_INIT(-EBUSY) } },
-	{ "PMU INIT before any choice; strict: -ENXIO", STRICT, { SET_INIT(-ENXIO), SET_FIXED(0), SET_INIT(0) } },
+	{ "PMU INIT after it", PMU,
+	  { SET_FIXED(0), SET_INIT(0), SET_FIXED(-EBUSY), SET_INIT(-EBUSY) } },
+	{ "PMU INIT before any choice; strict: -ENXIO", STRICT,
+	  { SET_INIT(-ENXIO), SET_FIXED(0), SET_INIT(0) } },
 	{ "PMU INIT of one vCPU leaves the choice to the others", PMU,
 	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, SET_INIT(0), { SET, 1, FIXED, 0 }, N_IS(0) } },
 	{ "after a vCPU ran: -EBUSY", PMU,
-	  { SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY } } },
+	  { SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
+	    { SET, 1, FIXED, -EBUSY } } },
 	{ "set, run, set on another vCPU: -EBUSY", PMU,
-	  { SET_FIXED(0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, -EBUSY } } },
-	{ "after SET_PMU: -EBUSY", PMU, { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
-	{ "after SET_PMU; strict: -EBUSY", STRICT, { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
+	  { SET_FIXED(0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
+	    { SET, 1, FIXED, -EBUSY } } },
+	{ "after SET_PMU: -EBUSY", PMU,
+	  { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
+	{ "after SET_PMU; strict: -EBUSY", STRICT,
+	  { SET_PMU(0), SET_FIXED(-EBUSY), SET_PMU(0), SET_INIT(0) } },
 	{ "after SET_PMU through another vCPU: -EBUSY", PMU,
-	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, 0 }, SET_FIXED(-EBUSY) } },
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, 0 },
+	    SET_FIXED(-EBUSY) } },
 	{ "SET_PMU after it: -EBUSY", PMU, { SET_FIXED(0), SET_PMU(-EBUSY), HAS_PMU(0), N_IS(0) } },
-	{ "SET_PMU after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_PMU(-EBUSY), HAS_PMU(0), N_IS(0) } },
+	{ "SET_PMU after it; strict: -EBUSY", STRICT,
+	  { SET_FIXED(0), SET_PMU(-EBUSY), HAS_PMU(0), N_IS(0) } },
 	{ "after a filter: -EBUSY", PMU, { SET_FILTER(0), SET_FIXED(-EBUSY) } },
-	{ "after SET_PMU and a filter; strict: -EBUSY", STRICT, { SET_FILTER(-ENXIO), SET_PMU(0), SET_FILTER(0), SET_FIXED(-EBUSY) } },
+	{ "after SET_PMU and a filter; strict: -EBUSY", STRICT,
+	  { SET_FILTER(-ENXIO), SET_PMU(0), SET_FILTER(0), SET_FIXED(-EBUSY) } },
 	{ "a filter after it: -EBUSY", PMU, { SET_FIXED(0), SET_FILTER(-EBUSY) } },
-	{ "a filter after it; strict: -EBUSY", STRICT, { SET_FIXED(0), SET_FILTER(-EBUSY), SET_INIT(0) } },
-	{ "number of counters after it: only 0", PMU, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), SET_NR(31, -EINVAL), N_IS(0) } },
-	{ "number of counters after it; strict: only 0", STRICT, { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), N_IS(0) } },
+	{ "a filter after it; strict: -EBUSY", STRICT,
+	  { SET_FIXED(0), SET_FILTER(-EBUSY), SET_INIT(0) } },
+	{ "number of counters after it: only 0", PMU,
+	  { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), SET_NR(31, -EINVAL), N_IS(0) } },
+	{ "number of counters after it; strict: only 0", STRICT,
+	  { SET_FIXED(0), SET_NR(1, -EINVAL), SET_NR(0, 0), N_IS(0) } },
 	{ "number of counters after a vCPU ran: -EBUSY", PMU,
 	  { SET_NR(1, 0), SET_INIT(0), { RUN }, { CREATE, 1 }, { INIT_VCPU, 1, PMU },
 	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, -EBUSY, 0 }, N_IS(1) } },
 	{ "number of counters after a filter", PMU, { SET_FILTER(0), SET_NR(1, 0), N_IS(1) } },
-	{ "number of counters before it is forgotten", PMU, { SET_NR(1, 0), N_IS(1), SET_FIXED(0), N_IS(0) } },
-	{ "number of counters before any choice; strict: -EINVAL", STRICT, { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
-	{ "PMCR_EL0.N cannot be written", PMU, { SET_FIXED(0), N_IS(0), { WRITE_N, 0, 4 }, N_IS(0), { WRITE_N, 0, 0 }, N_IS(0) } },
-	{ "PMCR_EL0.N cannot be written; strict", STRICT, { SET_FIXED(0), { WRITE_N, 0, 4 }, N_IS(0) } },
-	{ "PMMIR_EL1.SLOTS takes only 0", PMU, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
-	{ "PMMIR_EL1.SLOTS takes only 0; strict", STRICT, { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
+	{ "number of counters before it is forgotten", PMU,
+	  { SET_NR(1, 0), N_IS(1), SET_FIXED(0), N_IS(0) } },
+	{ "number of counters before any choice; strict: -EINVAL", STRICT,
+	  { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
+	{ "PMCR_EL0.N cannot be written", PMU,
+	  { SET_FIXED(0), N_IS(0), { WRITE_N, 0, 4 }, N_IS(0), { WRITE_N, 0, 0 }, N_IS(0) } },
+	{ "PMCR_EL0.N cannot be written; strict", STRICT,
+	  { SET_FIXED(0), { WRITE_N, 0, 4 }, N_IS(0) } },
+	{ "PMMIR_EL1.SLOTS takes only 0", PMU,
+	  { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
+	{ "PMMIR_EL1.SLOTS takes only 0; strict", STRICT,
+	  { SET_FIXED(0), { WRITE_SLOTS, 0, 4, -EINVAL }, { WRITE_SLOTS, 0, 0, 0 } } },
 	{ "set through a second vCPU, seen by all", PMU,
-	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, 0 }, N_IS(0), { READ_N, 1, 0, 0 }, SET_PMU(-EBUSY) } },
+	  { { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { SET, 1, FIXED, 0 }, N_IS(0),
+	    { READ_N, 1, 0, 0 }, SET_PMU(-EBUSY) } },
 	{ "a vCPU initialised later gets no default PMU", PMU,
 	  { SET_FIXED(0), { CREATE, 1 }, { INIT_VCPU, 1, PMU }, { READ_N, 1, 0, 0 },
-	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, -EBUSY }, { SET, 1, KVM_ARM_VCPU_PMU_V3_INIT, 0 }, N_IS(0) } },
+	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_PMU, -EBUSY },
+	    { SET, 1, KVM_ARM_VCPU_PMU_V3_INIT, 0 }, N_IS(0) } },
 	{ "initialising a vCPU again changes nothing", PMU,
-	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, N_IS(0), SET_INIT(0), { RUN }, { INIT_VCPU, 0, PMU }, N_IS(0),
+	  { SET_FIXED(0), { INIT_VCPU, 0, PMU }, N_IS(0), SET_INIT(0), { RUN },
+	    { INIT_VCPU, 0, PMU }, N_IS(0),
 	    { RUN } } },
 	{ "without the mode: the default PMU and its counters are as before", PMU,
 	  { SET_PMU(0), SET_NR(1, 0), N_IS(1), SET_FILTER(0), SET_INIT(0), { RUN } } },
@@ -107,15 +131,19 @@ static const struct sequence sequences[] = {
 /* With EL2 for the guest, MDCR_EL2.HPMN tells how many counters EL1 has */
 static const struct sequence el2_sequences[] = {
 	{ "EL2: MDCR_EL2.HPMN is reset to 0", PMU | EL2,
-	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { CREATE, 1 }, { INIT_VCPU, 1, PMU | EL2 }, { READ_HPMN, 1, 0, 0 }, N_IS(0) } },
+	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { CREATE, 1 }, { INIT_VCPU, 1, PMU | EL2 },
+	    { READ_HPMN, 1, 0, 0 }, N_IS(0) } },
 	{ "EL2: MDCR_EL2.HPMN is reset to 0; strict", STRICT | EL2,
-	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { INIT_VCPU, 0, STRICT | EL2 }, { READ_HPMN, 0, 0, 0 }, N_IS(0) } },
-	{ "EL2: PMCR_EL0.N is 0 whatever is written to MDCR_EL2.HPMN", PMU | EL2, { SET_FIXED(0), { WRITE_HPMN, 0, 4, 0 }, N_IS(0) } },
+	  { SET_FIXED(0), { READ_HPMN, 0, 0, 0 }, { INIT_VCPU, 0, STRICT | EL2 },
+	    { READ_HPMN, 0, 0, 0 }, N_IS(0) } },
+	{ "EL2: PMCR_EL0.N is 0 whatever is written to MDCR_EL2.HPMN", PMU | EL2,
+	  { SET_FIXED(0), { WRITE_HPMN, 0, 4, 0 }, N_IS(0) } },
 };
 
 static int set_attr(struct vm *vm, const struct step *step)
 {
-	struct kvm_pmu_event_filter filter = { .base_event = CPU_CYCLES, .nevents = 1, .action = KVM_PMU_EVENT_ALLOW };
+	struct kvm_pmu_event_filter filter = { .base_event = CPU_CYCLES, .nevents = 1,
+					       .action = KVM_PMU_EVENT_ALLOW };
 	unsigned int value = step->value;
 	int type = pmus[0].type;
 
@@ -183,7 +211,8 @@ static void test_sequence(const struct sequence *sequence)
 
 		ok = got == sequence->steps[i].expected;
 		if (!ok)
-			printf("# step %d: expected %d, got %d\n", i + 1, sequence->steps[i].expected, got);
+			printf("# step %d: expected %d, got %d\n", i + 1,
+			       sequence->steps[i].expected, got);
 	}
 	vm_destroy(&vm);
 	result(ok, "%s", sequence->name);
@@ -206,16 +235,21 @@ static void test_capability(int expected)
 	bool ok;
 
 	vm_create(&vm);
-	ok = is_equal("of the system", capability_of(kvm_fd()), expected) & is_equal("of a VM", capability_of(vm.fd), expected);
+	ok = is_equal("of the system", capability_of(kvm_fd()),
+		      expected) & is_equal("of a VM", capability_of(vm.fd), expected);
 	vm_destroy(&vm);
 	result(ok, "the capability, of the system and of a VM");
 }
 
-/* The attribute has no parameter; and KVM looks at the flags of no vCPU attribute, none being defined. */
+/*
+ * The attribute has no parameter; and KVM looks at the flags of no vCPU attribute, none being
+ * defined.
+ */
 static void test_ignored(void)
 {
 	struct kvm_device_attr attr = {
-		.flags = UINT32_MAX, .group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = FIXED, .addr = UINT64_MAX,
+		.flags = UINT32_MAX, .group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = FIXED,
+		.addr = UINT64_MAX,
 	};
 	struct vm vm;
 	bool ok;
@@ -284,7 +318,10 @@ static void test_all(void)
 	test_running();
 }
 
-/* The hypervisor keeps the PMU from protected VMs. That userspace can ask for the feature nevertheless is so for any PMU. */
+/*
+ * The hypervisor keeps the PMU from protected VMs. That userspace can ask for the feature
+ * nevertheless is so for any PMU.
+ */
 static void test_protected_vm(void)
 {
 	struct vm vm;
@@ -292,7 +329,8 @@ static void test_protected_vm(void)
 
 	if (vm_try_create(&vm, KVM_VM_TYPE_ARM_PROTECTED))
 		die("a protected VM cannot be created; this wants kvm-arm.mode=protected");
-	ok = is_equal("KVM_CAP_ARM_PMU_V3", ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3), 0);
+	ok = is_equal("KVM_CAP_ARM_PMU_V3", ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3),
+		      0);
 	ok &= is_equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", capability_of(vm.fd), 0);
 	result(ok, "a protected VM has no PMU, and neither capability");
 
@@ -300,7 +338,8 @@ static void test_protected_vm(void)
 	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
 	ok &= is_equal("has", vcpu_has_attr(&vm, 0, FIXED), 0);
 	ok &= is_equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), 0);
-	ok &= is_equal("SET_PMU", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[0].type), -EBUSY);
+	ok &= is_equal("SET_PMU", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[0].type),
+		       -EBUSY);
 	result(ok, "a protected VM can be given the mode as it can be given a PMU");
 	vm_destroy(&vm);
 }
@@ -316,8 +355,10 @@ static void test_nopmu(void)
 {
 	static const struct sequence sequence = {
 		"without a PMU in the host the attribute is -ENODEV", 0,
-		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), { CREATE, 1 }, { INIT_VCPU, 1, PMU, -EINVAL },
-		  { INIT_VCPU, 1, STRICT, -EINVAL }, { INIT_VCPU, 1, 0 }, { SET, 1, FIXED, -ENODEV } }
+		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENODEV), { CREATE, 1 },
+		  { INIT_VCPU, 1, PMU, -EINVAL },
+		  { INIT_VCPU, 1, STRICT, -EINVAL }, { INIT_VCPU, 1, 0 },
+		  { SET, 1, FIXED, -ENODEV } }
 	};
 
 	if (pmu_count)
@@ -337,7 +378,8 @@ static void test_nested(void)
 static void test_missing(void)
 {
 	static const struct sequence sequence = {
-		"the attribute is missing", PMU, { HAS_FIXED(-ENXIO), SET_FIXED(-ENXIO), HAS_PMU(0), SET_PMU(0) }
+		"the attribute is missing", PMU,
+		{ HAS_FIXED(-ENXIO), SET_FIXED(-ENXIO), HAS_PMU(0), SET_PMU(0) }
 	};
 
 	test_capability(0);

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing, const char *entry)
+void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
+			const char *entry)
 {
 	int irq = GUEST_PMU_PPI, type = pmus[0].type, status = 0;
 
@@ -19,7 +20,8 @@ void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum ba
 	else if (backing == BACKED_BY_FIXED)
 		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL);
 	for (int i = 0; !status && i < vcpus; i++)
-		status = vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ?: vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
+		status = vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ?
+			: vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
 	if (status)
 		die("setting the PMU up failed");
 	vm_load(vm, entry);
@@ -36,7 +38,8 @@ void set_argument(struct vm *vm, int number, uint64_t value)
 		die("setting x%d failed", number);
 }
 
-void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start, uint64_t turns)
+void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start,
+		    uint64_t turns)
 {
 	guest_create(vm, PMU, backing, guest_count);
 	set_argument(vm, 0, pmcr);
@@ -53,7 +56,8 @@ uint64_t next_value(struct vm *vm)
 	int offset = vm_run(vm, &value, &reason);
 
 	if (offset != GUEST_VALUE)
-		die("the guest reports no value: offset %d, KVM exit %u, value 0x%llx", offset, reason, (unsigned long long)value);
+		die("the guest reports no value: offset %d, KVM exit %u, value 0x%llx", offset,
+		    reason, (unsigned long long)value);
 	return value;
 }
 

@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guests with a PMU, the one that counts the cycles of a loop above all, and ways to move their vCPU. */
+/*
+ * Guests with a PMU, the one that counts the cycles of a loop above all, and ways to move their
+ * vCPU.
+ */
 #ifndef COUNTER_H
 #define COUNTER_H
 
 #include "guest.h"
 #include "harness.h"
 
-/* Turns of the guest's inner loop: a lap long enough to be told from a counter that stands still, short enough to do many */
+/*
+ * Turns of the guest's inner loop: a lap long enough to be told from a counter that stands still,
+ * short enough to do many
+ */
 #define LAP_TURNS	64
 /* A lap is two instructions a turn, and less than this many around them */
 #define LAP_OVERHEAD	16
 
 enum backing { BACKED_BY_DEFAULT, BACKED_BY_PMU, BACKED_BY_FIXED };
 
-/* A VM with a vCPU, a GIC and an initialised PMU that starts at entry; BACKED_BY_PMU is by the first of pmus */
+/*
+ * A VM with a vCPU, a GIC and an initialised PMU that starts at entry; BACKED_BY_PMU is by the
+ * first of pmus
+ */
 void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry);
 /* The same with more vCPUs, all of them initialised; entry is where vCPU 0 starts */
-void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing, const char *entry);
+void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
+			const char *entry);
 /* Of the guest program: register x0 and so on */
 void set_argument(struct vm *vm, int number, uint64_t value);
 /* The next report of the guest, which must be a value */
 uint64_t next_value(struct vm *vm);
 
 /* The guest that counts, see guest_count */
-void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start, uint64_t turns);
+void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start,
+		    uint64_t turns);
 
 /* Moves: each returns where the vCPU goes before lap i */
 uint64_t every_cpu(int i);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, the cycle counter loses nothing when the vCPU moves in the middle of the guest, or while KVM
- * programs the counter; moves.c has the other moves. And: without, a VM is as it was, with a counter that stands still or a vCPU
- * that does not run on CPUs of another PMU.
+ * Claim: with fixed counters only, the cycle counter loses nothing when the vCPU moves in the
+ * middle of the guest, or while KVM programs the counter; moves.c has the other moves. And:
+ * without, a VM is as it was, with a counter that stands still or a vCPU that does not run on CPUs
+ * of another PMU.
  *
- * How it can tell: what the guest executes is a lower bound. The thread that moves the vCPU makes the counter get ahead of that, as an
- * instruction of any CPU is a cycle; what passes of the system counter is an upper bound.
+ * How it can tell: what the guest executes is a lower bound. The thread that moves the vCPU makes
+ * the counter get ahead of that, as an instruction of any CPU is a cycle; what passes of the system
+ * counter is an upper bound.
  *
  *   counting all            all tests, on a kernel that has the mode, in the exact host
  *   counting default_pmu    VMs without the mode, on any kernel
@@ -61,12 +63,17 @@ static void test_moves_in_guest(void)
 	pthread_join(mover.thread, NULL);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# %u moves, expected %llu to %llu cycles, got %llu\n", mover.moves, (unsigned long long)executed, (unsigned long long)passed,
+	printf("# %u moves, expected %llu to %llu cycles, got %llu\n", mover.moves,
+	       (unsigned long long)executed, (unsigned long long)passed,
 	       (unsigned long long)total);
-	result(mover.moves >= laps && total >= executed && total <= passed, "counts when moved while the guest runs");
+	result(mover.moves >= laps && total >= executed && total <= passed,
+	       "counts when moved while the guest runs");
 }
 
-/* The guest programs the counter all the time, so that it is moved while KVM creates and releases events. */
+/*
+ * The guest programs the counter all the time, so that it is moved while KVM creates and releases
+ * events.
+ */
 static void test_moves_while_programming(void)
 {
 	const uint64_t turns = 1000, laps = 10000;
@@ -88,9 +95,11 @@ static void test_moves_while_programming(void)
 	pthread_join(mover.thread, NULL);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# %u moves, expected at least %llu cycles, got %llu\n", mover.moves, (unsigned long long)(2 * turns),
+	printf("# %u moves, expected at least %llu cycles, got %llu\n", mover.moves,
+	       (unsigned long long)(2 * turns),
 	       (unsigned long long)least);
-	result(mover.moves >= laps / 50 && least >= 2 * turns, "counts when moved while the guest programs the counter");
+	result(mover.moves >= laps / 50 && least >= 2 * turns,
+	       "counts when moved while the guest programs the counter");
 }
 
 static void test_default_pmu(void)
@@ -109,9 +118,11 @@ static void test_default_pmu(void)
 	second = next_value(&vm);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# default PMU: a lap is %llu cycles on its CPUs, expected 0 on others, got %llu\n", (unsigned long long)length,
+	printf("# default PMU: a lap is %llu cycles on its CPUs, expected 0 on others, got %llu\n",
+	       (unsigned long long)length,
 	       (unsigned long long)(second - first));
-	result(length >= 2 * LAP_TURNS && length <= 2 * LAP_TURNS + LAP_OVERHEAD && first == second, "without the mode: the default PMU counts on its CPUs, and stands still elsewhere");
+	result(length >= 2 * LAP_TURNS && length <= 2 * LAP_TURNS + LAP_OVERHEAD && first == second,
+	       "without the mode: the default PMU counts on its CPUs, and stands still elsewhere");
 }
 
 static void test_set_pmu(void)
@@ -128,8 +139,10 @@ static void test_set_pmu(void)
 	offset = vm_run(&vm, &value, &reason);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# SET_PMU: expected KVM exit %d elsewhere, got %u with offset %d\n", KVM_EXIT_FAIL_ENTRY, reason, offset);
-	result(reason == KVM_EXIT_FAIL_ENTRY, "without the mode: after SET_PMU a vCPU does not run on other CPUs");
+	printf("# SET_PMU: expected KVM exit %d elsewhere, got %u with offset %d\n",
+	       KVM_EXIT_FAIL_ENTRY, reason, offset);
+	result(reason == KVM_EXIT_FAIL_ENTRY,
+	       "without the mode: after SET_PMU a vCPU does not run on other CPUs");
 }
 
 static void test_without_mode(void)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest programs, copied to the start of the guest's memory and entered at EL1 with the MMU off. Hand-assembled, as the tests
- * compare what the cycle counter counts between two reads, and a compiler would move the reads.
+ * Guest programs, copied to the start of the guest's memory and entered at EL1 with the MMU off.
+ * Hand-assembled, as the tests compare what the cycle counter counts between two reads, and a
+ * compiler would move the reads.
  *
- * A store to the window at x19, where no memory is, ends KVM_RUN and hands a value to the test; guest.h has the offsets.
+ * A store to the window at x19, where no memory is, ends KVM_RUN and hands a value to the test;
+ * guest.h has the offsets.
  */
 #include "guest.h"
 
@@ -95,8 +97,8 @@ vectors:
 	.endr
 
 /*
- * Reports the cycle counter. With x26 it samples instead: starts the counter again at x26, and adds to x24 how late it was; x25
- * counts when that was too late. x20 counts the interrupts either way.
+ * Reports the cycle counter. With x26 it samples instead: starts the counter again at x26, and adds
+ * to x24 how late it was; x25 counts when that was too late. x20 counts the interrupts either way.
  */
 	.balign	0x80
 irq:
@@ -118,8 +120,9 @@ irq:
 	eret
 
 /*
- * Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop between two reports, x6 PMCR_EL0 once
- * the counter is written. guest_idle waits for an interrupt, of the host or its own, in each turn.
+ * Counts cycles. In: x0 PMCR_EL0, x1 PMCCNTR_EL0, x2 PMINTENSET_EL1, x3 turns of the inner loop
+ * between two reports, x6 PMCR_EL0 once the counter is written. guest_idle waits for an interrupt,
+ * of the host or its own, in each turn.
  */
 	.macro	setup_count
 	prologue
@@ -185,7 +188,10 @@ guest_program:
 	report	GUEST_VALUE, x4
 	b	1b
 
-/* Reports what GUEST_READS reads of the counter take, in ticks of the system counter. In: x0 PMCR_EL0. */
+/*
+ * Reports what GUEST_READS reads of the counter take, in ticks of the system counter. In: x0
+ * PMCR_EL0.
+ */
 	.balign	0x80
 	.global	guest_read
 guest_read:
@@ -205,7 +211,10 @@ guest_read:
 	report	GUEST_VALUE, x10
 	b	1b
 
-/* Reports what some writes of the counter take, in ticks of the system counter. In: x0 PMCR_EL0, x3 how many writes. */
+/*
+ * Reports what some writes of the counter take, in ticks of the system counter. In: x0 PMCR_EL0, x3
+ * how many writes.
+ */
 	.balign	0x80
 	.global	guest_write
 guest_write:
@@ -227,9 +236,10 @@ guest_write:
 	b	1b
 
 /*
- * Does what it is told, one step after the other. In, from one report to the next: x0 an operation (guest.h), x1 its operand, x2
- * whether the loop after it is to run at EL0, x3 the turns of that loop. Reports the cycle counter after the loop. x6 and x7 are the
- * system counter before and after the loop.
+ * Does what it is told, one step after the other. In, from one report to the next: x0 an operation
+ * (guest.h), x1 its operand, x2 whether the loop after it is to run at EL0, x3 the turns of that
+ * loop. Reports the cycle counter after the loop. x6 and x7 are the system counter before and after
+ * the loop.
  */
 	.balign	0x80
 	.global	guest_step
@@ -326,10 +336,11 @@ guest_selected_counter:
 	b	.
 
 /*
- * Programs the cycle counter as told, then watches it: reads it before and after many reads of the system counter. In, from one report
- * to the next: x0 what to program (guest.h), x1 PMCR_EL0, x2 PMCCNTR_EL0, x3 PMCCFILTR_EL0, x4 reads of the system counter, x5 the
- * vCPU's frame of the GIC. Out: x21 to x24 and x27 to x30, which are the sample of storm-vcpu.c. x28 is the time that passed in steps
- * shorter than STORM_GAP.
+ * Programs the cycle counter as told, then watches it: reads it before and after many reads of the
+ * system counter. In, from one report to the next: x0 what to program (guest.h), x1 PMCR_EL0, x2
+ * PMCCNTR_EL0, x3 PMCCFILTR_EL0, x4 reads of the system counter, x5 the vCPU's frame of the GIC.
+ * Out: x21 to x24 and x27 to x30, which are the sample of storm-vcpu.c. x28 is the time that passed
+ * in steps shorter than STORM_GAP.
  */
 	.macro	when bit, register, value
 	tbz	x0, #\bit, .Lnot\@
@@ -342,7 +353,10 @@ guest_selected_counter:
 guest_storm:
 	prologue
 	setup_pmu
-	/* In each round, as the VM may be another one; without interrupts, whose handler has registers of its own */
+	/*
+	 * In each round, as the VM may be another one; without interrupts, whose handler has
+	 * registers of its own
+	 */
 1:	msr	daifset, #2
 	setup_gic
 	mov	w10, #PPI_BITS

@@ -34,9 +34,13 @@
 #define STORM_GAP	1000
 
 #ifndef __ASSEMBLER__
-/* Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait for one */
+/*
+ * Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait
+ * for one
+ */
 enum operation {
-	OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR, OP_PMINTENSET, OP_PMINTENCLR,
+	OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR,
+	OP_PMINTENSET, OP_PMINTENCLR,
 	OP_MDCR, OP_MASK, OP_WFI, OPERATIONS,
 };
 

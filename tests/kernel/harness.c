@@ -29,7 +29,8 @@ static void find_pmus(void)
 {
 	pmu_count = host_pmus(pmus, MAX_PMUS);
 	for (int i = 0; i < pmu_count; i++) {
-		printf("# PMU %s, type %d, CPUs 0x%llx\n", pmus[i].name, pmus[i].type, (unsigned long long)pmus[i].cpus);
+		printf("# PMU %s, type %d, CPUs 0x%llx\n", pmus[i].name, pmus[i].type,
+		       (unsigned long long)pmus[i].cpus);
 		all_cpus |= pmus[i].cpus;
 	}
 }
@@ -52,7 +53,8 @@ int run_group(const struct group *groups, int argc, char **argv)
 			die("'%s' is not NAME=VALUE", argv[i]);
 	find_pmus();
 	if (pmu_count < group->pmus)
-		die("'%s' wants %d CPU PMUs at least, this host has %d", group->name, group->pmus, pmu_count);
+		die("'%s' wants %d CPU PMUs at least, this host has %d", group->name, group->pmus,
+		    pmu_count);
 	group->run();
 	printf("1..%d\n", tests);
 	return failures != 0;

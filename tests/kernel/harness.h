@@ -23,8 +23,8 @@ struct group {
 };
 
 /*
- * The whole of main(): runs the group named on the command line, or the first one. The list ends with an empty group. NAME=VALUE after
- * the group's name is added to the environment.
+ * The whole of main(): runs the group named on the command line, or the first one. The list ends
+ * with an empty group. NAME=VALUE after the group's name is added to the environment.
  */
 int run_group(const struct group *groups, int argc, char **argv);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, the cycle counter counts what the guest executes, to the cycle, whatever happens to the CPUs
- * below it and whatever the guest does to the counter meanwhile.
+ * Claim: with fixed counters only, the cycle counter counts what the guest executes, to the cycle,
+ * whatever happens to the CPUs below it and whatever the guest does to the counter meanwhile.
  *
  * How it can tell: each step of the guest is compared with a model, see steps.h.
  *
@@ -24,7 +24,10 @@
 #define STEPS		1000
 #define MANY_STEPS	10000
 #define SLEEPS		100
-/* Microseconds in which a step has long begun, which waits for idle CPUs before, and sleeps in the guest */
+/*
+ * Microseconds in which a step has long begun, which waits for idle CPUs before, and sleeps in the
+ * guest
+ */
 #define SLEEP_BEGINS	20000
 /* CPUs that go away and come back take a while */
 #define HOTPLUGS	16
@@ -71,11 +74,15 @@ static void test_moves(uint64_t (*where)(int), int steps, const char *name)
 /* Filters and levels, in all combinations, with the counter written when it counts */
 static void test_levels(uint64_t (*where)(int), const char *name)
 {
-	static const uint64_t filters[] = { 0, PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U };
+	static const uint64_t filters[] = { 0, PMCCFILTR_P, PMCCFILTR_U,
+					    PMCCFILTR_P | PMCCFILTR_U };
 	static const struct { enum operation operation; uint64_t operand; } operations[] = {
-		{ OP_NONE, 0 }, { OP_PMCCNTR, 0x123456789a }, { OP_PMCR, PMCR_E | PMCR_LC | PMCR_C }, { OP_NONE, 0 },
-		{ OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E }, { OP_PMCR, PMCR_E | PMCR_LC },
-		{ OP_PMCNTENCLR, PMU_CYCLE_BIT }, { OP_PMCCNTR, 1 }, { OP_PMCNTENSET, PMU_CYCLE_BIT },
+		{ OP_NONE, 0 }, { OP_PMCCNTR, 0x123456789a },
+		{ OP_PMCR, PMCR_E | PMCR_LC | PMCR_C }, { OP_NONE, 0 },
+		{ OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E },
+		{ OP_PMCR, PMCR_E | PMCR_LC },
+		{ OP_PMCNTENCLR, PMU_CYCLE_BIT }, { OP_PMCCNTR, 1 },
+		{ OP_PMCNTENSET, PMU_CYCLE_BIT },
 	};
 	struct stepper stepper;
 	bool ok = true;
@@ -87,7 +94,8 @@ static void test_levels(uint64_t (*where)(int), const char *name)
 		for (enum level level = AT_EL1; level < LEVELS; level++) {
 			ok &= check_step(&stepper, OP_PMCCFILTR, filters[i], level);
 			for (size_t j = 0; j < ARRAY_SIZE(operations); j++, steps++)
-				ok &= check_step(&stepper, operations[j].operation, operations[j].operand, level);
+				ok &= check_step(&stepper, operations[j].operation,
+						 operations[j].operand, level);
 		}
 	finish(&stepper, ok, steps, name);
 }
@@ -95,7 +103,8 @@ static void test_levels(uint64_t (*where)(int), const char *name)
 static void test_random(int steps, uint64_t seed)
 {
 	static const enum operation operations[] = {
-		OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR,
+		OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR,
+		OP_PMOVSCLR,
 	};
 	struct stepper stepper;
 	bool ok = true;
@@ -109,13 +118,16 @@ static void test_random(int steps, uint64_t seed)
 
 		random = next_random(&seed);
 		if (operation == OP_PMCR)
-			operand = (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) | (random & 8 ? PMCR_C : 0);
+			operand = (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC
+							       : 0) | (random & 8 ? PMCR_C : 0);
 		else if (operation == OP_PMCCFILTR)
 			operand = random & 4 ? 0 : (random & 3) << 30;
 		else if (operation == OP_PMCCNTR)
 			/* Half of them soon overflow, of 32 bits or 64 */
-			operand = random & 1 ? random : (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
-		ok = check_step(&stepper, operation, operand, next_random(&seed) & 1 ? AT_EL0 : AT_EL1) && check_registers(&stepper);
+			operand = random & 1 ? random
+				: (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
+		ok = check_step(&stepper, operation, operand, next_random(&seed) & 1 ? AT_EL0
+				: AT_EL1) && check_registers(&stepper);
 	}
 	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
 }
@@ -132,7 +144,10 @@ static void set_online(int cpu, bool online)
 	close(fd);
 }
 
-/* The PMU without CPU 0, which stays online, loses its CPUs one by one, each while the vCPU is on it, and gets them back. */
+/*
+ * The PMU without CPU 0, which stays online, loses its CPUs one by one, each while the vCPU is on
+ * it, and gets them back.
+ */
 static void test_hotplug(void)
 {
 	const struct host_pmu *pmu = pmus[0].cpus & 1 ? &pmus[1] : &pmus[0];
@@ -205,7 +220,8 @@ static bool sleeps(int tid)
 
 static void set_wake_line(const struct vm *vm, int level)
 {
-	struct kvm_irq_level line = { .irq = KVM_ARM_IRQ_TYPE_PPI << KVM_ARM_IRQ_TYPE_SHIFT | GUEST_WAKE_PPI, .level = level };
+	struct kvm_irq_level line = { .irq = KVM_ARM_IRQ_TYPE_PPI << KVM_ARM_IRQ_TYPE_SHIFT |
+				      GUEST_WAKE_PPI, .level = level };
 
 	if (ioctl(vm->fd, KVM_IRQ_LINE, &line))
 		die("KVM_IRQ_LINE failed");
@@ -232,7 +248,8 @@ static void test_sleep(void)
 		sem_post(&sleeper.next);
 	}
 	pthread_join(thread, NULL);
-	finish(&sleeper.stepper, sleeper.ok, SLEEPS, "counts exactly when the vCPU is moved while it sleeps");
+	finish(&sleeper.stepper, sleeper.ok, SLEEPS,
+	       "counts exactly when the vCPU is moved while it sleeps");
 }
 
 static void test_all(void)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guests that begin at EL2 and go on at EL1. The first reports what it sees of the event counters at both. */
+/*
+ * Guests that begin at EL2 and go on at EL1. The first reports what it sees of the event counters
+ * at both.
+ */
 #include "guest.h"
 
 /* What leaves EL1 and EL0 to the guest at EL1; E2H is RES1 here */
@@ -50,7 +53,10 @@ nested_guest:
 	str	x0, [x19, #GUEST_VALUE]
 	b	.
 
-/* Reports the bits of the counters at EL2, at EL1, and at EL2 again after EL1 changed what makes KVM look at all of them. */
+/*
+ * Reports the bits of the counters at EL2, at EL1, and at EL2 again after EL1 changed what makes
+ * KVM look at all of them.
+ */
 	.balign	0x80
 nested_bits:
 	mov	x19, #GUEST_MMIO
@@ -94,7 +100,10 @@ nested_bits_at_el2:
 	report	x0
 	b	.
 
-/* The cycle counter is enabled at EL2 for a while, and then at EL1. Reports what it counts there. In: x20 PMCCFILTR_EL0. */
+/*
+ * The cycle counter is enabled at EL2 for a while, and then at EL1. Reports what it counts there.
+ * In: x20 PMCCFILTR_EL0.
+ */
 	.balign	0x80
 nested_filter:
 	mov	x19, #GUEST_MMIO

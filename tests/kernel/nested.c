@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, a guest that has EL2 sees no event counter at EL2 nor at EL1, and cannot give itself one by
- * MDCR_EL2.HPMN. With the counters of a PMU, those that EL2 has reserved for itself keep their bits whatever EL1 does. The cycle counter
- * counts at EL1 by the filter of EL1, also when EL2 has used it before.
+ * Claim: with fixed counters only, a guest that has EL2 sees no event counter at EL2 nor at EL1,
+ * and cannot give itself one by MDCR_EL2.HPMN. With the counters of a PMU, those that EL2 has
+ * reserved for itself keep their bits whatever EL1 does. The cycle counter counts at EL1 by the
+ * filter of EL1, also when EL2 has used it before.
  *
  *   nested all   on a host with kvm-arm.mode=nested
  */
@@ -24,7 +25,8 @@ static void create(struct vm *vm, unsigned int features, enum backing backing, c
 		die("setting the program counter failed");
 }
 
-static void test_guest(unsigned int features, enum backing backing, unsigned int counters, unsigned int hpmn, const char *name)
+static void test_guest(unsigned int features, enum backing backing, unsigned int counters,
+		       unsigned int hpmn, const char *name)
 {
 	const struct { const char *name; uint64_t mask, expected; } reports[] = {
 		{ "PMCR_EL0.N at EL2", 0x1f << 11, counters << 11 },
@@ -43,7 +45,8 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 
 		if ((value & reports[i].mask) == reports[i].expected)
 			continue;
-		printf("# %s: expected 0x%llx, got 0x%llx\n", reports[i].name, (unsigned long long)reports[i].expected,
+		printf("# %s: expected 0x%llx, got 0x%llx\n", reports[i].name,
+		       (unsigned long long)reports[i].expected,
 		       (unsigned long long)value);
 		ok = false;
 	}
@@ -54,25 +57,31 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 static bool is_equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected, (unsigned long long)got);
+		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
+		       (unsigned long long)got);
 	return got == expected;
 }
 
 /* What userspace saves while the guest is at EL1 */
 static bool saves_all(struct vm *vm, uint64_t bits, uint64_t mask)
 {
-	return is_equal("PMCNTENSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMCNTENSET_EL0) & mask, bits) &
-	       is_equal("PMINTENSET_EL1, saved at EL1", vcpu_get_reg(vm, 0, REG_PMINTENSET_EL1) & mask, bits) &
-	       is_equal("PMOVSSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMOVSSET_EL0) & mask, bits);
+	return is_equal("PMCNTENSET_EL0, saved at EL1",
+			vcpu_get_reg(vm, 0, REG_PMCNTENSET_EL0) & mask, bits) &
+	       is_equal("PMINTENSET_EL1, saved at EL1",
+			vcpu_get_reg(vm, 0, REG_PMINTENSET_EL1) & mask, bits) &
+	       is_equal("PMOVSSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMOVSSET_EL0) & mask,
+			bits);
 }
 
 /* Counters 0 and 5, of which EL2 has reserved the latter */
 static void test_bits(void)
 {
 	static const struct { const char *name; uint64_t expected; } reports[] = {
-		{ "PMCNTENSET_EL0 at EL2", 0x21 }, { "PMCNTENSET_EL0 at EL1", 0x1 }, { "PMINTENSET_EL1 at EL1", 0x1 },
+		{ "PMCNTENSET_EL0 at EL2", 0x21 }, { "PMCNTENSET_EL0 at EL1", 0x1 },
+		{ "PMINTENSET_EL1 at EL1", 0x1 },
 		{ "PMOVSSET_EL0 at EL1", 0x1 }, { "PMCNTENSET_EL0 at EL1 after PMCR_EL0.E", 0x1 },
-		{ "PMCNTENSET_EL0 at EL1 after PMCR_EL0.{E,LC,LP}", 0x1 }, { "PMCNTENSET_EL0 at EL2 again", 0x21 },
+		{ "PMCNTENSET_EL0 at EL1 after PMCR_EL0.{E,LC,LP}", 0x1 },
+		{ "PMCNTENSET_EL0 at EL2 again", 0x21 },
 		{ "PMINTENSET_EL1 at EL2 again", 0x21 }, { "PMOVSSET_EL0 at EL2 again", 0x21 },
 	};
 	const uint64_t counters = 0x3f;
@@ -125,7 +134,8 @@ static void test_filter(enum backing backing, uint64_t filter, bool counts, cons
 	vm_destroy(&vm);
 	ok = counts ? count >= 2 * GUEST_READS && count <= 2 * GUEST_READS + LAP_OVERHEAD : !count;
 	if (!ok)
-		printf("# with PMCCFILTR_EL0 0x%llx it counted %llu at EL1\n", (unsigned long long)filter, (unsigned long long)count);
+		printf("# with PMCCFILTR_EL0 0x%llx it counted %llu at EL1\n",
+		       (unsigned long long)filter, (unsigned long long)count);
 	result(ok, "%s", name);
 }
 
@@ -133,9 +143,11 @@ static void test_filters(enum backing backing, const char *kind)
 {
 	char name[128];
 
-	snprintf(name, sizeof(name), "%s: filtered at EL1, it stands still there after EL2 used it", kind);
+	snprintf(name, sizeof(name), "%s: filtered at EL1, it stands still there after EL2 used it",
+		 kind);
 	test_filter(backing, PMCCFILTR_NSH | PMCCFILTR_P, false, name);
-	snprintf(name, sizeof(name), "%s: filtered at EL2, it counts at EL1 after EL2 used it", kind);
+	snprintf(name, sizeof(name), "%s: filtered at EL2, it counts at EL1 after EL2 used it",
+		 kind);
 	test_filter(backing, 0, true, name);
 }
 
@@ -147,7 +159,8 @@ static void test_all(void)
 	test_guest(STRICT | EL2, BACKED_BY_FIXED, 0, 0, "no event counter at EL2 nor EL1; strict");
 	/* The emulator's PMUs have six; this shows that the guest would see them */
 	pin_to(pmus[0].cpus);
-	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn, "without the mode: all event counters at EL2, as many as it says at EL1");
+	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn,
+		   "without the mode: all event counters at EL2, as many as it says at EL1");
 	test_bits();
 	test_restored_bits();
 	test_filters(BACKED_BY_PMU, "one PMU");

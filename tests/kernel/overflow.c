@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: overflow interrupts of the cycle counter that are 2^32 cycles apart come once each and right after the wrap.
+ * Claim: overflow interrupts of the cycle counter that are 2^32 cycles apart come once each and
+ * right after the wrap.
  *
- * How: the guest waits for interrupts most of the time, and with kvm-arm.wfi_trap_policy=notrap the emulator's CPU does so in the guest,
- * where cycles count. In the exact host that time is skipped, up to the next tick of its kernel.
+ * How: the guest waits for interrupts most of the time, and with kvm-arm.wfi_trap_policy=notrap the
+ * emulator's CPU does so in the guest, where cycles count. In the exact host that time is skipped,
+ * up to the next tick of its kernel.
  *
  *   overflow wraparound   all tests, on a host with kvm-arm.wfi_trap_policy=notrap
  */
@@ -31,16 +33,19 @@ static void test_wraparound(uint64_t start, enum backing backing, const char *na
 			pin_to(every_pmu(laps++));
 		offset = vm_run(&vm, &value, &reason);
 		if (offset == GUEST_EXCEPTION || offset < 0)
-			die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset, reason, (unsigned long long)value);
+			die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset,
+			    reason, (unsigned long long)value);
 		if (offset != GUEST_IRQ)
 			continue;
 		interrupts++;
 		late += (uint32_t)value > GUEST_LATE;
-		printf("# interrupt %d with the counter at 0x%llx\n", interrupts, (unsigned long long)value);
+		printf("# interrupt %d with the counter at 0x%llx\n", interrupts,
+		       (unsigned long long)value);
 	}
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# expected 2 interrupts each right after a wrap, got %d, %d elsewhere\n", interrupts, late);
+	printf("# expected 2 interrupts each right after a wrap, got %d, %d elsewhere\n",
+	       interrupts, late);
 	result(interrupts == 2 && !late, "%s", name);
 }
 
@@ -48,10 +53,14 @@ static void test_wraparounds(void)
 {
 	const uint64_t early = (1ULL << 32) - (1ULL << 28);
 
-	test_wraparound(early, BACKED_BY_DEFAULT, "without the mode: 32-bit overflows of the default PMU, right after each wrap");
-	test_wraparound(0, BACKED_BY_DEFAULT, "without the mode: 32-bit overflows of the default PMU from 0, right after each wrap");
-	test_wraparound(early, BACKED_BY_FIXED, "32-bit overflows: right after each wrap, across PMUs");
-	test_wraparound(0, BACKED_BY_FIXED, "32-bit overflows from 0: right after each wrap, across PMUs");
+	test_wraparound(early, BACKED_BY_DEFAULT,
+			"without the mode: 32-bit overflows of the default PMU, right after each wrap");
+	test_wraparound(0, BACKED_BY_DEFAULT,
+			"without the mode: 32-bit overflows of the default PMU from 0, right after each wrap");
+	test_wraparound(early, BACKED_BY_FIXED,
+			"32-bit overflows: right after each wrap, across PMUs");
+	test_wraparound(0, BACKED_BY_FIXED,
+			"32-bit overflows from 0: right after each wrap, across PMUs");
 }
 
 static const struct group groups[] = {

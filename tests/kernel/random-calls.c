@@ -50,9 +50,11 @@ static int do_get_irq(struct vm *vm, int vcpu, uint64_t argument)
 static int do_filter(struct vm *vm, int vcpu, uint64_t argument)
 {
 	static const struct kvm_pmu_event_filter filters[] = {
-		[FILTER_ALLOW] = { .base_event = 0x11, .nevents = 1, .action = KVM_PMU_EVENT_ALLOW },
+		[FILTER_ALLOW] = { .base_event = 0x11, .nevents = 1,
+				   .action = KVM_PMU_EVENT_ALLOW },
 		[FILTER_DENY] = { .base_event = 0x11, .nevents = 1, .action = KVM_PMU_EVENT_DENY },
-		[FILTER_RANGE] = { .base_event = 0xffff, .nevents = 2, .action = KVM_PMU_EVENT_ALLOW },
+		[FILTER_RANGE] = { .base_event = 0xffff, .nevents = 2,
+				   .action = KVM_PMU_EVENT_ALLOW },
 		[FILTER_ACTION] = { .base_event = 0x11, .nevents = 1, .action = 2 },
 	};
 	struct kvm_pmu_event_filter filter;

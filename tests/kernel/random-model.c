@@ -23,7 +23,8 @@ static bool is_strict(const struct model *model)
 
 static unsigned int max_counters(const struct model *model)
 {
-	bool event_counters = model->backing == BACKING_DEFAULT || model->backing == BACKING_SELECTED;
+	bool event_counters = model->backing == BACKING_DEFAULT ||
+		model->backing == BACKING_SELECTED;
 
 	return event_counters ? hardware[model->pmu].counters : 0;
 }
@@ -99,7 +100,8 @@ uint64_t predict_run(struct model *model, int vcpu, uint64_t argument)
 	bool irq_missing = model->gic == GIC_READY && !model->vcpu[vcpu].irq;
 	uint64_t errors = may(!model->vcpu[vcpu].initialised, ENOEXEC) |
 			  /* Not documented: which errors these give */
-			  may(has_pmu(model) && (!model->vcpu[vcpu].pmu_ready || irq_missing), EINVAL) |
+			  may(has_pmu(model) && (!model->vcpu[vcpu].pmu_ready || irq_missing),
+			      EINVAL) |
 			  may(has_el2(model) && model->gic != GIC_READY, EAGAIN);
 
 	model->ran |= !errors;
@@ -109,7 +111,10 @@ uint64_t predict_run(struct model *model, int vcpu, uint64_t argument)
 /* Common to all attributes that are set */
 static uint64_t common_errors(const struct model *model, int vcpu)
 {
-	/* Not documented: EBUSY for an interrupt and a number of counters that are set once the PMU is initialised */
+	/*
+	 * Not documented: EBUSY for an interrupt and a number of counters that are set once the PMU
+	 * is initialised
+	 */
 	return may(!has_pmu(model), ENODEV) | may(model->vcpu[vcpu].pmu_ready, EBUSY);
 }
 
@@ -133,8 +138,10 @@ static bool irq_is_valid(const struct model *model, int irq)
 
 uint64_t predict_irq(struct model *model, int vcpu, uint64_t irq)
 {
-	uint64_t errors = common_errors(model, vcpu) | may(model->gic == GIC_MISSING, EINVAL) | may(irq == FAULT, EFAULT) |
-			  may(irq != FAULT && !irq_is_valid(model, irq), EINVAL) | may(model->vcpu[vcpu].irq, EBUSY);
+	uint64_t errors = common_errors(model, vcpu) | may(model->gic == GIC_MISSING,
+							   EINVAL) | may(irq == FAULT, EFAULT) |
+			  may(irq != FAULT && !irq_is_valid(model, irq),
+			      EINVAL) | may(model->vcpu[vcpu].irq, EBUSY);
 
 	if (!errors)
 		model->vcpu[vcpu].irq = irq;
@@ -152,7 +159,8 @@ uint64_t predict_get_irq(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_pmu_init(struct model *model, int vcpu, uint64_t argument)
 {
 	uint64_t errors = common_errors(model, vcpu) | may(!has_pmu(model), ENXIO) |
-			  may(model->backing == BACKING_NONE, ENXIO) | may(model->gic == GIC_CREATED, ENODEV) |
+			  may(model->backing == BACKING_NONE,
+			      ENXIO) | may(model->gic == GIC_CREATED, ENODEV) |
 			  may(model->gic != GIC_MISSING && !model->vcpu[vcpu].irq, ENXIO);
 
 	model->vcpu[vcpu].pmu_ready |= !errors;
@@ -161,7 +169,10 @@ uint64_t predict_pmu_init(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_filter(struct model *model, int vcpu, uint64_t filter)
 {
-	/* Not documented: EFAULT. Documented: ENODEV when the GIC is not initialized, for this and the next two */
+	/*
+	 * Not documented: EFAULT. Documented: ENODEV when the GIC is not initialized, for this and
+	 * the next two
+	 */
 	uint64_t errors = common_errors(model, vcpu) | may(filter == FAULT, EFAULT) |
 			  may(filter == FILTER_RANGE || filter == FILTER_ACTION, EINVAL) |
 			  may(model->ran || model->backing == BACKING_FIXED, EBUSY) |
@@ -179,9 +190,14 @@ int pmu_index(uint64_t argument)
 uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 {
 	int pmu = pmu_index(argument);
-	uint64_t errors = common_errors(model, vcpu) | may(argument == FAULT, EFAULT) | may(argument == UNKNOWN_PMU, ENXIO) |
+	uint64_t errors = common_errors(model, vcpu) | may(argument == FAULT,
+							   EFAULT) | may(argument == UNKNOWN_PMU,
+									 ENXIO) |
 			  may(model->ran || model->backing == BACKING_FIXED, EBUSY) |
-			  /* Not documented: after a filter, the PMU that is in use anyway can be selected */
+			  /*
+			   * Not documented: after a filter, the PMU that is in use anyway can be
+			   * selected
+			   */
 			  may(model->filtered && pmu != model->pmu, EBUSY);
 
 	if (errors)
@@ -194,7 +210,8 @@ uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters)
 {
 	/* The default PMU will do, unless strict */
-	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT, EFAULT) | may(model->ran, EBUSY) |
+	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT,
+							   EFAULT) | may(model->ran, EBUSY) |
 			  may(model->backing == BACKING_NONE, EINVAL) |
 			  may(counters != FAULT && counters > max_counters(model), EINVAL);
 
@@ -206,7 +223,8 @@ uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters)
 uint64_t predict_fixed(struct model *model, int vcpu, uint64_t argument)
 {
 	uint64_t errors = common_errors(model, vcpu) |
-			  may(model->ran || model->filtered || model->backing == BACKING_SELECTED, EBUSY);
+			  may(model->ran || model->filtered || model->backing == BACKING_SELECTED,
+			      EBUSY);
 
 	if (!errors)
 		set_backing(model, BACKING_FIXED, -1);
@@ -243,12 +261,16 @@ uint64_t predict_read_n(struct model *model, int vcpu, uint64_t argument)
 	return or_success(register_errors(model, vcpu, has_pmu(model)));
 }
 
-/* The only documented thing is that strict ignores it; and the kernel's own selftests write the number of counters so */
+/*
+ * The only documented thing is that strict ignores it; and the kernel's own selftests write the
+ * number of counters so
+ */
 uint64_t predict_write_n(struct model *model, int vcpu, uint64_t n)
 {
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model));
 
-	if (!errors && !is_strict(model) && !has_el2(model) && !model->ran && n <= max_counters(model))
+	if (!errors && !is_strict(model) && !has_el2(model) && !model->ran &&
+	    n <= max_counters(model))
 		set_counters(model, n);
 	return or_success(errors);
 }
@@ -262,7 +284,10 @@ uint64_t predict_read_slots(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_write_slots(struct model *model, int vcpu, uint64_t slots)
 {
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model)) |
-			  /* Not documented: 0 and what is there are taken, and only the latter once a vCPU ran */
+			  /*
+			   * Not documented: 0 and what is there are taken, and only the latter once
+			   * a vCPU ran
+			   */
 			  may(model->ran && slots != model->slots, EBUSY) |
 			  may(!model->ran && slots && slots != model->slots, EINVAL);
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: in any order of calls, the attributes of a vCPU's PMU return what Documentation/virt/kvm/devices/vcpu.rst says.
+ * Claim: in any order of calls, the attributes of a vCPU's PMU return what
+ * Documentation/virt/kvm/devices/vcpu.rst says.
  *
- * How it can tell: random sequences of calls are made to KVM and to a model that was written from that text. The text lists
- * errors, but not which one takes precedence: the model gives all that apply, and KVM may return any of them. Where KVM does
- * something else than the text says, and did so before our series, the model follows KVM; "Not documented" marks each place.
+ * How it can tell: random sequences of calls are made to KVM and to a model that was written from
+ * that text. The text lists errors, but not which one takes precedence: the model gives all that
+ * apply, and KVM may return any of them. Where KVM does something else than the text says, and did
+ * so before our series, the model follows KVM; "Not documented" marks each place.
  *
  *   random all      all calls
- *   random stock    without those about fixed counters only, on any kernel; prints all results, to be compared between kernels
+ *   random stock    without those about fixed counters only, on any kernel; prints all results, to
+ *                   be compared between kernels
  *
  * SEED=n COUNT=n  which sequence to begin with, and how many
  * OPS="name:vcpu ..."  one sequence instead, as printed for a failed one
@@ -46,7 +49,8 @@ struct outcome {
 
 static bool is_expected(const struct outcome *outcome)
 {
-	return outcome->got < 0 ? outcome->allowed & MAY(-outcome->got) : outcome->got == outcome->wanted;
+	return outcome->got < 0 ? outcome->allowed & MAY(-outcome->got)
+		: outcome->got == outcome->wanted;
 }
 
 static struct outcome play(const struct sequence *sequence, bool print)
@@ -60,7 +64,8 @@ static struct outcome play(const struct sequence *sequence, bool print)
 		const struct action *action = sequence->calls[i].action;
 		int vcpu = sequence->calls[i].vcpu;
 
-		if (!is_possible(&model, action, vcpu) || (sequence->compared && is_changed(&model, action)))
+		if (!is_possible(&model, action, vcpu) ||
+		    (sequence->compared && is_changed(&model, action)))
 			continue;
 		model.value = 0;
 		outcome.allowed = action->predict(&model, vcpu, action->argument);
@@ -116,7 +121,8 @@ static void make_sequence(struct sequence *sequence, uint64_t seed, bool stock)
 {
 	/* A vCPU without EL2 mostly, as those with it take longer */
 	static const char *const features[] = {
-		"init-pmu", "init-pmu", "init-pmu", "init-strict", "init-strict", "init-strict", "init-pmu-el2", "init-strict-el2", "init-none",
+		"init-pmu", "init-pmu", "init-pmu", "init-strict", "init-strict", "init-strict",
+		"init-pmu-el2", "init-strict-el2", "init-none",
 	};
 
 	/* Not 0, and unlike for neighbours */
@@ -126,7 +132,8 @@ static void make_sequence(struct sequence *sequence, uint64_t seed, bool stock)
 	sequence->calls[0] = (struct call){ find_action("create"), 0 };
 	sequence->calls[1] = (struct call){ find_action(features[random_below(ARRAY_SIZE(features))]), 0 };
 	for (int i = 2; i < sequence->length; i++)
-		sequence->calls[i] = (struct call){ random_action(stock), random_below(2) ? 0 : random_below(MAX_VCPUS) };
+		sequence->calls[i] = (struct call){ random_action(stock),
+						    random_below(2) ? 0 : random_below(MAX_VCPUS) };
 }
 
 /* Leaves out what is not needed for the same call to fail in the same way */
@@ -139,9 +146,11 @@ static void shrink(struct sequence *sequence, struct outcome *outcome)
 		struct sequence shorter = *sequence;
 		struct outcome other;
 
-		memmove(&shorter.calls[i], &shorter.calls[i + 1], (--shorter.length - i) * sizeof(*shorter.calls));
+		memmove(&shorter.calls[i], &shorter.calls[i + 1],
+			(--shorter.length - i) * sizeof(*shorter.calls));
 		other = play(&shorter, false);
-		if (other.failed < 0 || shorter.calls[other.failed].action != failed || other.got != outcome->got)
+		if (other.failed < 0 || shorter.calls[other.failed].action != failed ||
+		    other.got != outcome->got)
 			continue;
 		*sequence = shorter;
 		*outcome = other;
@@ -174,7 +183,8 @@ static void explain(struct sequence *sequence, struct outcome *outcome)
 	print_result(outcome->got);
 	printf("\n# replay: OPS=\"");
 	for (int i = 0; i <= outcome->failed; i++)
-		printf("%s%s:%d", i ? " " : "", sequence->calls[i].action->name, sequence->calls[i].vcpu);
+		printf("%s%s:%d", i ? " " : "", sequence->calls[i].action->name,
+		       sequence->calls[i].vcpu);
 	printf("\"\n");
 }
 
@@ -187,7 +197,8 @@ static void replay(char *text)
 		char *colon = strchr(word, ':');
 		struct call *call = &sequence.calls[sequence.length++];
 
-		if (!colon || colon[1] < '0' || colon[1] >= '0' + MAX_VCPUS || colon[2] || sequence.length > LENGTH_MAX)
+		if (!colon || colon[1] < '0' || colon[1] >= '0' + MAX_VCPUS || colon[2] ||
+		    sequence.length > LENGTH_MAX)
 			die("OPS is a list of up to %d NAME:VCPU, not '%s'", LENGTH_MAX, word);
 		*colon = '\0';
 		*call = (struct call){ find_action(word), colon[1] - '0' };
@@ -215,11 +226,13 @@ static void measure_hardware(void)
 
 		vm_create(&vm);
 		vcpu_create(&vm, 0);
-		if (vcpu_init(&vm, 0, STRICT) || vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[i].type))
+		if (vcpu_init(&vm, 0, STRICT) ||
+		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[i].type))
 			die("PMU %s cannot be selected", pmus[i].name);
 		hardware[i].counters = PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0));
 		hardware[i].slots = vcpu_get_reg(&vm, 0, REG_PMMIR_EL1);
-		printf("# PMU %s has %u event counters and %u slots\n", pmus[i].name, hardware[i].counters, hardware[i].slots);
+		printf("# PMU %s has %u event counters and %u slots\n", pmus[i].name,
+		       hardware[i].counters, hardware[i].slots);
 		vm_destroy(&vm);
 	}
 	host_is_nested = ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_EL2) > 0;
@@ -239,7 +252,8 @@ static void test_random(bool stock)
 		replay(getenv("OPS"));
 		return;
 	}
-	printf("# SEED=%llu COUNT=%llu, %s EL2 for guests\n", (unsigned long long)seed, (unsigned long long)count,
+	printf("# SEED=%llu COUNT=%llu, %s EL2 for guests\n", (unsigned long long)seed,
+	       (unsigned long long)count,
 	       host_is_nested ? "with" : "without");
 	for (i = seed; i < seed + count && outcome.failed < 0; i++) {
 		make_sequence(&sequence, i, stock);
@@ -253,7 +267,8 @@ static void test_random(bool stock)
 		printf("# the sequence with SEED=%llu\n", (unsigned long long)i - 1);
 		explain(&sequence, &outcome);
 	}
-	result(outcome.failed < 0, "%llu random sequences%s", (unsigned long long)count, stock ? " without fixed counters only" : "");
+	result(outcome.failed < 0, "%llu random sequences%s", (unsigned long long)count,
+	       stock ? " without fixed counters only" : "");
 }
 
 static void test_all(void)

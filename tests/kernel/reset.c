@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: a vCPU that is reset counts as a fresh one does, by PSCI or by KVM_ARM_VCPU_INIT, whatever its cycle counter was
- * programmed to before, on whatever PMU, and however often; with fixed counters only and with the counters of one PMU.
+ * Claim: a vCPU that is reset counts as a fresh one does, by PSCI or by KVM_ARM_VCPU_INIT, whatever
+ * its cycle counter was programmed to before, on whatever PMU, and however often; with fixed
+ * counters only and with the counters of one PMU.
  *
- * How it can tell: after the reset the registers are those of a new VM, and the guest does no more than to enable the counter, so that
- * all else is as the reset left it. Each step is then compared with a model, see steps.h.
+ * How it can tell: after the reset the registers are those of a new VM, and the guest does no more
+ * than to enable the counter, so that all else is as the reset left it. Each step is then compared
+ * with a model, see steps.h.
  *
  *   reset all     all tests, under instruction counting
  *   reset stock   those that a kernel without the mode has to pass, too
@@ -29,7 +31,8 @@
 extern const char reset_guest[], reset_guest_end[], reset_guest_off[], reset_guest_on[], reset_guest_system[];
 
 static const uint64_t registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
+	REG_PMCCNTR_EL0,
 };
 
 /* Of the loop of a step, which a reset forgets */
@@ -53,9 +56,12 @@ static const struct state states[] = {
 	{ "not counting at all", PMCR_E | PMCR_LC, PMCCFILTR_P | PMCCFILTR_U },
 	{ "near an overflow of 32 bits", PMCR_E, 0, (1ULL << 32) - SOON },
 	{ "near an overflow of 64 bits", PMCR_E | PMCR_LC, 0, -SOON },
-	{ "near an overflow, and disabled", PMCR_E, 0, (1ULL << 32) - SOON, OP_PMCNTENCLR, PMU_CYCLE_BIT },
-	{ "near an overflow, and disabled by PMCR_EL0.E", PMCR_E | PMCR_LC, 0, -SOON, OP_PMCR, PMCR_LC },
-	{ "filtered, and disabled", PMCR_E | PMCR_LC, PMCCFILTR_P, 0, OP_PMCNTENCLR, PMU_CYCLE_BIT },
+	{ "near an overflow, and disabled", PMCR_E, 0, (1ULL << 32) - SOON, OP_PMCNTENCLR,
+	  PMU_CYCLE_BIT },
+	{ "near an overflow, and disabled by PMCR_EL0.E", PMCR_E | PMCR_LC, 0, -SOON, OP_PMCR,
+	  PMCR_LC },
+	{ "filtered, and disabled", PMCR_E | PMCR_LC, PMCCFILTR_P, 0, OP_PMCNTENCLR,
+	  PMU_CYCLE_BIT },
 };
 
 static void must_set(struct vm *vm, int vcpu, uint64_t reg, uint64_t value)
@@ -141,7 +147,8 @@ static const struct way { const char *name; void (*reset)(struct vm *vm); } ways
 	{ "CPU_OFF and CPU_ON", reset_by_power },
 };
 
-static const struct kind { const char *name; enum backing backing; uint64_t (*where)(int); } kinds[] = {
+static const struct kind { const char *name; enum backing backing;
+			   uint64_t (*where)(int); } kinds[] = {
 	{ "fixed counters", BACKED_BY_FIXED, every_pmu },
 	{ "one PMU", BACKED_BY_PMU, within_pmu },
 };
@@ -159,7 +166,8 @@ static struct saved save(struct vm *vm)
 static void follow(struct stepper *stepper, const struct saved *saved)
 {
 	stepper->model = (struct model){
-		.pmcr = saved->values[0], .enabled = saved->values[1], .overflowed = saved->values[3], .filter = saved->values[4],
+		.pmcr = saved->values[0], .enabled = saved->values[1],
+			.overflowed = saved->values[3], .filter = saved->values[4],
 		.value = saved->values[5],
 	};
 }
@@ -195,7 +203,8 @@ static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
 	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
 		if (saved.values[i] == fresh->values[i])
 			continue;
-		printf("# register 0x%llx after the reset: expected 0x%llx, got 0x%llx\n", (unsigned long long)registers[i],
+		printf("# register 0x%llx after the reset: expected 0x%llx, got 0x%llx\n",
+		       (unsigned long long)registers[i],
 		       (unsigned long long)fresh->values[i], (unsigned long long)saved.values[i]);
 		ok = false;
 	}
@@ -203,28 +212,37 @@ static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
 	return ok;
 }
 
-/* The guest comes to the state, so that there are perf events which know it, on all PMUs there are */
+/*
+ * The guest comes to the state, so that there are perf events which know it, on all PMUs there are
+ */
 static bool reach(struct stepper *stepper, const struct state *state)
 {
 	return check_step(stepper, OP_PMCCFILTR, state->filter, AT_EL1) &&
 	       check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1) &&
 	       check_step(stepper, OP_PMCR, state->pmcr, AT_EL0) &&
-	       check_step(stepper, OP_PMCCNTR, state->value, AT_EL1) && check_step(stepper, OP_NONE, 0, AT_EL0) &&
+	       check_step(stepper, OP_PMCCNTR, state->value, AT_EL1) &&
+		       check_step(stepper, OP_NONE, 0, AT_EL0) &&
 	       check_step(stepper, state->last, state->operand, AT_EL1);
 }
 
-/* Only the counter is enabled: PMCR_EL0.LC stays clear, as all that is written might put the events right */
+/*
+ * Only the counter is enabled: PMCR_EL0.LC stays clear, as all that is written might put the events
+ * right
+ */
 static bool counts_afresh(struct stepper *stepper)
 {
-	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) && check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
+	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
+		check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
 		  check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
 
 	for (int i = 0; ok && i < STEPS; i++)
-		ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
+		ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) &&
+			check_registers(stepper);
 	return ok;
 }
 
-static bool survives(struct stepper *stepper, const struct state *state, const struct way *way, const struct saved *fresh)
+static bool survives(struct stepper *stepper, const struct state *state, const struct way *way,
+		     const struct saved *fresh)
 {
 	bool ok = reach(stepper, state);
 
@@ -266,11 +284,13 @@ static void test_reboots(void)
 	for (i = 0; ok && i < REBOOTS; i++) {
 		const struct state *state = &states[next_random(&seed) % ARRAY_SIZE(states)];
 
-		ok = survives(&stepper, state, &ways[next_random(&seed) % ARRAY_SIZE(ways)], &fresh);
+		ok = survives(&stepper, state, &ways[next_random(&seed) % ARRAY_SIZE(ways)],
+			      &fresh);
 	}
 	printf("# %d reboots, %d runs\n", i, stepper.runs);
 	stepper_destroy(&stepper);
-	result(ok, "fixed counters: counts afresh after each of %d reboots, while it moves", REBOOTS);
+	result(ok, "fixed counters: counts afresh after each of %d reboots, while it moves",
+	       REBOOTS);
 }
 
 static void test_all(void)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, userspace reads and writes the registers of a cycle counter exactly, running or not, before the
- * vCPU first runs, between runs and into another VM, while the vCPU moves; and the counter then does what the registers say.
+ * Claim: with fixed counters only, userspace reads and writes the registers of a cycle counter
+ * exactly, running or not, before the vCPU first runs, between runs and into another VM, while the
+ * vCPU moves; and the counter then does what the registers say.
  *
- * How it can tell: each step of the guest is compared with a model, see steps.h, which follows what userspace writes.
+ * How it can tell: each step of the guest is compared with a model, see steps.h, which follows what
+ * userspace writes.
  *
  *   restore all      all tests, in the exact host
  *   restore nested   guests with EL2, on a host with kvm-arm.mode=nested
@@ -18,7 +20,8 @@
 #define RESTORES	20
 
 static const uint64_t registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
+	REG_PMCCNTR_EL0,
 };
 
 struct saved { uint64_t values[ARRAY_SIZE(registers)]; };
@@ -51,7 +54,8 @@ static void create(struct stepper *stepper, unsigned int features)
 
 static void finish(struct stepper *stepper, bool ok, const char *name)
 {
-	printf("# %d runs, counter at 0x%llx\n", stepper->runs, (unsigned long long)stepper->model.value);
+	printf("# %d runs, counter at 0x%llx\n", stepper->runs,
+	       (unsigned long long)stepper->model.value);
 	stepper_destroy(stepper);
 	result(ok, "%s", name);
 }
@@ -62,7 +66,8 @@ static uint64_t random_value(uint64_t reg, uint64_t random)
 	switch (reg) {
 	case REG_PMCR_EL0:
 		/* And a number of counters, which is ignored */
-		return (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) | (random >> 8 & 0x1f) << 11;
+		return (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC
+						    : 0) | (random >> 8 & 0x1f) << 11;
 	case REG_PMCCFILTR_EL0:
 		return random & 4 ? 0 : (random & 3) << 30;
 	case REG_PMCCNTR_EL0:
@@ -75,7 +80,8 @@ static uint64_t random_value(uint64_t reg, uint64_t random)
 static void test_writes(void)
 {
 	/* Without interrupts, which the model does not have */
-	static const uint64_t written[] = { REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0 };
+	static const uint64_t written[] = { REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMOVSSET_EL0,
+					    REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0 };
 	struct stepper stepper;
 	uint64_t seed = 1;
 	bool ok = true;
@@ -85,7 +91,9 @@ static void test_writes(void)
 		uint64_t reg = written[next_random(&seed) % ARRAY_SIZE(written)];
 
 		write_register(&stepper, reg, random_value(reg, next_random(&seed)));
-		ok = check_registers(&stepper) && check_step(&stepper, OP_NONE, 0, next_random(&seed) & 1 ? AT_EL0 : AT_EL1) &&
+		ok = check_registers(&stepper) &&
+			check_step(&stepper, OP_NONE, 0,
+				   next_random(&seed) & 1 ? AT_EL0 : AT_EL1) &&
 		     check_registers(&stepper);
 	}
 	finish(&stepper, ok, "what userspace writes between runs is followed exactly");
@@ -101,14 +109,16 @@ static void test_same_vm(void)
 		struct saved saved = save(&stepper);
 
 		restore(&stepper, &saved, i);
-		ok = check_registers(&stepper) && check_step(&stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
+		ok = check_registers(&stepper) &&
+			check_step(&stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
 	}
 	finish(&stepper, ok, "saved and restored between runs, it counts on exactly");
 }
 
 static bool goes_on(struct stepper *stepper)
 {
-	return check_registers(stepper) && check_step(stepper, OP_NONE, 0, AT_EL1) && check_step(stepper, OP_NONE, 0, AT_EL0) &&
+	return check_registers(stepper) && check_step(stepper, OP_NONE, 0, AT_EL1) &&
+		check_step(stepper, OP_NONE, 0, AT_EL0) &&
 	       check_registers(stepper);
 }
 
@@ -125,10 +135,14 @@ static void test_fresh_vms(void)
 		create(&old, PMU);
 		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
 			if (registers[j] != REG_PMINTENSET_EL1)
-				write_register(&old, registers[j], random_value(registers[j], next_random(&seed)));
+				write_register(&old, registers[j],
+					       random_value(registers[j], next_random(&seed)));
 		ok = goes_on(&old);
 		saved = save(&old);
-		/* Events of one thread share the counters of a CPU, of which some PMUs have but one for cycles. */
+		/*
+		 * Events of one thread share the counters of a CPU, of which some PMUs have but one
+		 * for cycles.
+		 */
 		stepper_destroy(&old);
 		create(&fresh, PMU);
 		restore(&fresh, &saved, i);
@@ -179,7 +193,8 @@ static void test_before_first_run(void)
 		write_register(&stepper, REG_PMINTENSET_EL1, 0);
 		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
 			if (registers[j] != REG_PMINTENSET_EL1)
-				write_register(&stepper, registers[j], random_value(registers[j], next_random(&seed)));
+				write_register(&stepper, registers[j],
+					       random_value(registers[j], next_random(&seed)));
 		ok = check_registers(&stepper);
 		stepper_enter(&stepper);
 		ok = ok && goes_on(&stepper);
@@ -196,7 +211,10 @@ static void test_all(void)
 	test_fresh_process();
 }
 
-/* What stops the counter at EL2, by userspace and by the guest, which runs there: MDCR_EL2.{HPMD,HCCD}, PMCR_EL0.DP and the filter */
+/*
+ * What stops the counter at EL2, by userspace and by the guest, which runs there:
+ * MDCR_EL2.{HPMD,HCCD}, PMCR_EL0.DP and the filter
+ */
 static void test_hypervisor(void)
 {
 	static const uint64_t filters[] = { PMCCFILTR_NSH, 0, PMCCFILTR_NSH | PMCCFILTR_P };
@@ -206,7 +224,8 @@ static void test_hypervisor(void)
 
 	create(&stepper, PMU | EL2);
 	for (int i = 0; ok && i < STEPS; i++) {
-		uint64_t random = next_random(&seed), mdcr = (random & 1 ? MDCR_HPMD : 0) | (random >> 8 & 3 ? 0 : MDCR_HCCD);
+		uint64_t random = next_random(&seed),
+			mdcr = (random & 1 ? MDCR_HPMD : 0) | (random >> 8 & 3 ? 0 : MDCR_HCCD);
 		uint64_t operand = mdcr, pmcr = PMCR_E | PMCR_LC | (random & 1 ? PMCR_DP : 0);
 		enum operation operation = OP_NONE;
 
@@ -219,7 +238,8 @@ static void test_hypervisor(void)
 			operation = OP_MDCR;
 			break;
 		case 3:
-			write_register(&stepper, REG_PMCCFILTR_EL0, filters[(random >> 4) % ARRAY_SIZE(filters)]);
+			write_register(&stepper, REG_PMCCFILTR_EL0,
+				       filters[(random >> 4) % ARRAY_SIZE(filters)]);
 			break;
 		case 4:
 			write_register(&stepper, REG_PMCR_EL0, pmcr);
@@ -232,7 +252,8 @@ static void test_hypervisor(void)
 		}
 		ok = check_step(&stepper, operation, operand, AT_EL1) && check_registers(&stepper);
 	}
-	finish(&stepper, ok, "a guest at EL2 counts as MDCR_EL2, PMCR_EL0.DP and PMCCFILTR_EL0 say, whoever writes them");
+	finish(&stepper, ok,
+	       "a guest at EL2 counts as MDCR_EL2, PMCR_EL0.DP and PMCCFILTR_EL0 say, whoever writes them");
 }
 
 static const struct group groups[] = {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the series' KVM selftest passes on each topology, and is skipped on the stock kernel and on a host without a PMU; the
-# selftests that were there before pass on both kernels with the same results.
+# Claim: the series' KVM selftest passes on each topology, and is skipped on the stock kernel and on
+# a host without a PMU; the selftests that were there before pass on both kernels with the same
+# results.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -19,7 +20,8 @@ run_tests() {
 	# expanded by the host's shell
 	# shellcheck disable=SC2016
 	"$TOP/testbed/run" --kernel "$kernel" --topology "$topology" --icount "${files[@]}" -- \
-		sh -c 'for test; do echo "test $test"; $test 2>&1; echo "status $?"; done' sh "${names[@]}" </dev/null
+		sh -c 'for test; do echo "test $test"; $test 2>&1; echo "status $?"; done' sh \
+		"${names[@]}" </dev/null
 }
 
 # Its own "# PASSED" line counts skipped tests, too.
@@ -63,9 +65,11 @@ main() {
 	done
 	check "vpmu_fixed_counters is skipped on the stock kernel" \
 		ours_is_skipped stock biglittle 'has_fixed_counters_only()'
-	check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched nopmu 'kvm_has_cap(KVM_CAP_ARM_PMU_V3)'
+	check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched \
+		nopmu 'kvm_has_cap(KVM_CAP_ARM_PMU_V3)'
 	for kernel in stock patched; do
-		check "vpmu_counter_access, set_id_regs and get-reg-list on the $kernel kernel" others_pass_on "$kernel"
+		check "vpmu_counter_access, set_id_regs and get-reg-list on the $kernel kernel" \
+			others_pass_on "$kernel"
 	done
 	check "the same results on both kernels" others_agree
 	finish

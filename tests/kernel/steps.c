@@ -6,7 +6,10 @@
 
 /* Nanoseconds for the work that a move leaves to the CPU that the thread came from */
 #define SETTLE		200000
-/* Nanoseconds, by CONFIG_HZ of testbed/host.config. Idle CPUs may have work at a tick, so no step is near one. */
+/*
+ * Nanoseconds, by CONFIG_HZ of testbed/host.config. Idle CPUs may have work at a tick, so no step
+ * is near one.
+ */
 #define TICK		4000000
 #define TICK_MARGIN	500000
 #define TURNS		64
@@ -111,7 +114,8 @@ void write_register(struct stepper *stepper, uint64_t reg, uint64_t value)
 static bool equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected, (unsigned long long)got);
+		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
+		       (unsigned long long)got);
 	return got == expected;
 }
 
@@ -167,11 +171,13 @@ static uint64_t run(struct stepper *stepper)
 		stepper->interrupted_at = value;
 	}
 	if (offset != GUEST_VALUE)
-		die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset, reason, (unsigned long long)value);
+		die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset, reason,
+		    (unsigned long long)value);
 	return value;
 }
 
-uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level)
+uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand,
+		 enum level level)
 {
 	uint64_t value;
 
@@ -183,16 +189,24 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 	return value;
 }
 
-/* The last line tells a wrong counter from a CPU that had something to do meanwhile, whose instructions are cycles, too */
-static void explain_step(const struct stepper *stepper, enum operation operation, uint64_t operand, enum level level, uint64_t value)
+/*
+ * The last line tells a wrong counter from a CPU that had something to do meanwhile, whose
+ * instructions are cycles, too
+ */
+static void explain_step(const struct stepper *stepper, enum operation operation, uint64_t operand,
+			 enum level level, uint64_t value)
 {
-	printf("# operation %d with 0x%llx, loop at EL%d: expected 0x%llx, got 0x%llx\n", operation, (unsigned long long)operand,
-	       level == AT_EL1, (unsigned long long)stepper->model.value, (unsigned long long)value);
-	printf("# the loop took %llu ticks of the system counter, usually %llu\n", (unsigned long long)stepper->ticks,
+	printf("# operation %d with 0x%llx, loop at EL%d: expected 0x%llx, got 0x%llx\n", operation,
+	       (unsigned long long)operand,
+	       level == AT_EL1, (unsigned long long)stepper->model.value,
+	       (unsigned long long)value);
+	printf("# the loop took %llu ticks of the system counter, usually %llu\n",
+	       (unsigned long long)stepper->ticks,
 	       (unsigned long long)stepper->quiet[level]);
 }
 
-bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level)
+bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand,
+		enum level level)
 {
 	struct model *model = &stepper->model;
 	uint64_t value = do_step(stepper, operation, operand, level);
@@ -224,7 +238,8 @@ bool check_long_step(struct stepper *stepper, uint64_t cycles)
 	ahead = value - model->value;
 	others = stepper->ticks - stepper->quiet[AT_EL1] - cycles;
 	if (ahead > others)
-		printf("# expected 0x%llx and %llu more at most, got 0x%llx\n", (unsigned long long)model->value, (unsigned long long)others,
+		printf("# expected 0x%llx and %llu more at most, got 0x%llx\n",
+		       (unsigned long long)model->value, (unsigned long long)others,
 		       (unsigned long long)value);
 	count(model, AT_EL1, ahead + stepper->tail);
 	return ahead <= others;
@@ -238,7 +253,10 @@ static uint64_t growth(struct stepper *stepper, enum level level)
 	return do_step(stepper, OP_NONE, 0, level) - last;
 }
 
-/* The lengths of a step's parts, from steps that do not write the counter while it is to count at EL0 */
+/*
+ * The lengths of a step's parts, from steps that do not write the counter while it is to count at
+ * EL0
+ */
 static void measure(struct stepper *stepper, uint64_t running_filter)
 {
 	uint64_t whole[LEVELS] = { growth(stepper, AT_EL1) }, value;
@@ -279,14 +297,17 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	measure(stepper, filter);
 	printf("# a step: %llu cycles to the operation, %llu then, or %llu and %llu at EL0, %llu to the report\n",
 	       (unsigned long long)stepper->head, (unsigned long long)stepper->rest[AT_EL1],
-	       (unsigned long long)stepper->rest[AT_EL0], (unsigned long long)stepper->el0, (unsigned long long)stepper->tail);
-	if (!is_about(stepper->rest[AT_EL1], 2 * TURNS) || !is_about(stepper->head, 0) || !is_about(stepper->tail, 0) ||
+	       (unsigned long long)stepper->rest[AT_EL0], (unsigned long long)stepper->el0,
+	       (unsigned long long)stepper->tail);
+	if (!is_about(stepper->rest[AT_EL1], 2 * TURNS) || !is_about(stepper->head, 0) ||
+	    !is_about(stepper->tail, 0) ||
 	    (!el2 && (!is_about(stepper->el0, 2 * TURNS) || !is_about(stepper->rest[AT_EL0], 0))))
 		die("these are not the instructions of the guest; is this the exact host?");
 	do_step(stepper, OP_PMCCNTR, 0, AT_EL1);
 	stepper->model = (struct model){
 		.pmcr = PMCR_E | PMCR_LC, .filter = filter, .enabled = PMU_CYCLE_BIT, .el2 = el2,
-		.value = vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0), .mdcr = stepper->model.mdcr,
+		.value = vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0),
+			.mdcr = stepper->model.mdcr,
 	};
 }
 
@@ -310,7 +331,8 @@ bool stands_still(struct stepper *stepper, uint64_t cpus)
 			value = do_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
 			if (value == before)
 				continue;
-			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu, (unsigned long long)before, (unsigned long long)value);
+			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu,
+			       (unsigned long long)before, (unsigned long long)value);
 			ok = false;
 			break;
 		}
@@ -328,7 +350,8 @@ bool counts_on(struct stepper *stepper, uint64_t cpus)
 			continue;
 		pin_to(1ULL << cpu);
 		for (int i = 0; ok && i < SHORT; i++)
-			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) && check_registers(stepper);
+			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) &&
+				check_registers(stepper);
 		if (!ok)
 			printf("# on CPU %d\n", cpu);
 	}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest that does one operation at a time (guest_step), and a model that predicts its cycle counter to the cycle.
+ * A guest that does one operation at a time (guest_step), and a model that predicts its cycle
+ * counter to the cycle.
  *
- * This needs the exact host, where each instruction of any emulated CPU is a cycle. Before each step all other CPUs get time to become
- * idle. So only the guest's instructions count, even when the emulator switches between its CPUs, which it does at an overflow.
+ * This needs the exact host, where each instruction of any emulated CPU is a cycle. Before each
+ * step all other CPUs get time to become idle. So only the guest's instructions count, even when
+ * the emulator switches between its CPUs, which it does at an overflow.
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -28,11 +30,14 @@ struct stepper {
 	struct vm vm;
 	struct model model;
 	/*
-	 * Cycles of the parts of a step: from the last report to the operation; from there to the read of the counter, without the loop
-	 * at EL0; that loop; from the read to the next report
+	 * Cycles of the parts of a step: from the last report to the operation; from there to the
+	 * read of the counter, without the loop at EL0; that loop; from the read to the next report
 	 */
 	uint64_t head, rest[LEVELS], el0, tail;
-	/* The system counter's count over the loop, in the latest step, and in one without an operation */
+	/*
+	 * The system counter's count over the loop, in the latest step, and in one without an
+	 * operation
+	 */
 	uint64_t ticks, quiet[LEVELS];
 	/* The CPUs to move to before each KVM_RUN; NULL: none */
 	uint64_t (*where)(int run);
@@ -41,26 +46,40 @@ struct stepper {
 	uint64_t interrupted_at;
 };
 
-/* features: as of vcpu_init. Leaves a running counter of 64 bits, just above 0, with its overflow interrupt disabled. */
+/*
+ * features: as of vcpu_init. Leaves a running counter of 64 bits, just above 0, with its overflow
+ * interrupt disabled.
+ */
 void stepper_create(struct stepper *stepper, unsigned int features, enum backing backing);
 void stepper_destroy(struct stepper *stepper);
-/* Replaces the VM by a new one. Its vCPU first runs in stepper_enter(), and keeps the PMU as userspace has set it up. */
+/*
+ * Replaces the VM by a new one. Its vCPU first runs in stepper_enter(), and keeps the PMU as
+ * userspace has set it up.
+ */
 void stepper_restart(struct stepper *stepper);
 void stepper_enter(struct stepper *stepper);
-/* Runs the guest to its next report, and returns the counter as the guest read it. The model does not follow. */
-uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
-/* The same with the model; false, with a comment in the TAP, when the counter differs from it. */
-bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand, enum level level);
 /*
- * A step that is longer by an even number of cycles. Other CPUs do work at the host's ticks in it, so the counter may be ahead of the
- * model, but by no more than the guest's system counter is.
+ * Runs the guest to its next report, and returns the counter as the guest read it. The model does
+ * not follow.
+ */
+uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand,
+		 enum level level);
+/* The same with the model; false, with a comment in the TAP, when the counter differs from it. */
+bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand,
+		enum level level);
+/*
+ * A step that is longer by an even number of cycles. Other CPUs do work at the host's ticks in it,
+ * so the counter may be ahead of the model, but by no more than the guest's system counter is.
  */
 bool check_long_step(struct stepper *stepper, uint64_t cycles);
 /* True when userspace reads what the model says. */
 bool check_registers(struct stepper *stepper);
 /* True when the counter stands still during some steps on each of the CPUs. */
 bool stands_still(struct stepper *stepper, uint64_t cpus);
-/* True when the counter counts in steps on each of the CPUs. The model starts anew from what userspace reads. */
+/*
+ * True when the counter counts in steps on each of the CPUs. The model starts anew from what
+ * userspace reads.
+ */
 bool counts_on(struct stepper *stepper, uint64_t cpus);
 /* The cycle counter, as userspace reads it */
 uint64_t read_counter(struct stepper *stepper);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the storm's VMs must not leave behind: perf events, vCPUs, VMs, stage-2 page tables, and memory nobody refers to. */
+/*
+ * What the storm's VMs must not leave behind: perf events, vCPUs, VMs, stage-2 page tables, and
+ * memory nobody refers to.
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -82,7 +85,8 @@ void leaks_measure(struct leaks *leaks)
 
 static void print_leaks(const char *when, const struct leaks *leaks)
 {
-	printf("# %s: %lu perf events, %lu vCPUs, %lu VMs, %lu kB of stage-2 tables\n", when, leaks->events, leaks->vcpus, leaks->vms,
+	printf("# %s: %lu perf events, %lu vCPUs, %lu VMs, %lu kB of stage-2 tables\n", when,
+	       leaks->events, leaks->vcpus, leaks->vms,
 	       leaks->tables);
 }
 
@@ -96,12 +100,14 @@ static void test_objects(const struct leaks *start)
 	} while (memcmp(&now, start, sizeof(now)) && time(NULL) < deadline && !usleep(100000));
 	print_leaks("before", start);
 	print_leaks("after", &now);
-	result(!memcmp(&now, start, sizeof(now)), "perf events, vCPUs, VMs and stage-2 tables are as many as before");
+	result(!memcmp(&now, start, sizeof(now)),
+	       "perf events, vCPUs, VMs and stage-2 tables are as many as before");
 }
 
 /*
- * Prints one report and tells whether it counts. The scheduler of Linux 7.3 loses 16 bytes whenever it builds its domains, which it
- * does at boot and for each CPU that comes or goes, with or without KVM.
+ * Prints one report and tells whether it counts. The scheduler of Linux 7.3 loses 16 bytes whenever
+ * it builds its domains, which it does at boot and for each CPU that comes or goes, with or without
+ * KVM.
  */
 static bool judge_report(const char *report)
 {
@@ -136,7 +142,8 @@ static void test_memory(void)
 	}
 	leaked += judge_report(report);
 	fclose(stream);
-	result(!leaked, "no memory is left that nobody refers to; kmemleak reports %u objects", leaked);
+	result(!leaked, "no memory is left that nobody refers to; kmemleak reports %u objects",
+	       leaked);
 }
 
 void leaks_test(const struct leaks *start)

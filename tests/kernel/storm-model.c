@@ -2,26 +2,33 @@
 /*
  * A model of the values that a guest's cycle counter may have in a storm.
  *
- * In the emulator the system counter and the cycle counter count the same nanoseconds: the system counter always, the cycle counter only
- * while the guest runs. Three bounds follow for the cycle counter.
+ * In the emulator the system counter and the cycle counter count the same nanoseconds: the system
+ * counter always, the cycle counter only while the guest runs. Three bounds follow for the cycle
+ * counter.
  *   - It counts no more than the system counter, read before and after it.
- *   - It counts no less than the system counter does in the guest's steps that are shorter than STORM_GAP: the guest does not exit in
+ *   - It counts no less than the system counter does in the guest's steps that are shorter than
+ *   STORM_GAP: the guest does not exit in
  *     those. A longer step says nothing, as the guest may have exited.
  *   - It stands still while it is disabled or filtered at EL1.
  * A count that is lost, added twice or taken back breaks one of them.
  *
- * The bounds hold in the exact host, where one thread runs all CPUs and timers in turn. Where CPUs run in parallel, an overflow may come
- * early: the emulator's overflow timer can expire between the two hooks of an exception return, which do not hold the lock, and
- * pmccntr_op_start() then counts the time that the first hook had stored (QEMU 10.0.2, target/arm/tcg/helper-a64.c).
+ * The bounds hold in the exact host, where one thread runs all CPUs and timers in turn. Where CPUs
+ * run in parallel, an overflow may come early: the emulator's overflow timer can expire between the
+ * two hooks of an exception return, which do not hold the lock, and pmccntr_op_start() then counts
+ * the time that the first hook had stored (QEMU 10.0.2, target/arm/tcg/helper-a64.c).
  */
 #include "storm.h"
 
 /*
- * Nanoseconds, some seconds. An overflow that is nearer may happen just before the guest programs the counter. KVM may lose such an
- * overflow, which hardware does not, so the guest waits for it first.
+ * Nanoseconds, some seconds. An overflow that is nearer may happen just before the guest programs
+ * the counter. KVM may lose such an overflow, which hardware does not, so the guest waits for it
+ * first.
  */
 #define NEAR			(1ULL << 31)
-/* An interrupt may come this many rounds after its overflow: between the last read of a round and the report of it. */
+/*
+ * An interrupt may come this many rounds after its overflow: between the last read of a round and
+ * the report of it.
+ */
 #define LATE_ROUNDS		1
 
 static bool counts(const struct counter *counter)
@@ -44,7 +51,8 @@ bool overflow_is_near(const struct counter *counter)
 
 bool must_wait(const struct counter *counter)
 {
-	return counter->overflows != counter->interrupts || (counts(counter) && overflow_is_near(counter));
+	return counter->overflows != counter->interrupts ||
+		(counts(counter) && overflow_is_near(counter));
 }
 
 /* Counts the overflow, if there is one, between the last value passed and this one. */
@@ -108,7 +116,8 @@ void judge_interrupt(struct counter *counter, uint64_t value)
 	record(INTERRUPTS);
 	if (++counter->interrupts <= counter->overflows)
 		return;
-	broken(OVERFLOWS, "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
+	broken(OVERFLOWS,
+	       "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
 	       (unsigned long long)value, (unsigned long long)counter->pmcr);
 	counter->overflows = counter->interrupts;
 }
@@ -121,12 +130,14 @@ static void judge_lateness(struct counter *counter)
 	}
 	if (++counter->late <= LATE_ROUNDS)
 		return;
-	broken(OVERFLOWS, "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx", counter->late,
+	broken(OVERFLOWS,
+	       "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx", counter->late,
 	       (unsigned long long)counter->value, (unsigned long long)counter->pmcr);
 	counter->interrupts = counter->overflows;
 }
 
-static void expect_count(const struct counter *counter, const struct round *round, const char *when, uint64_t from, uint64_t to, uint64_t least,
+static void expect_count(const struct counter *counter, const struct round *round, const char *when,
+			 uint64_t from, uint64_t to, uint64_t least,
 			 uint64_t most)
 {
 	uint64_t count = to - from;
@@ -134,16 +145,19 @@ static void expect_count(const struct counter *counter, const struct round *roun
 	if (count >= least && count <= most)
 		return;
 	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
-	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least, (unsigned long long)most, (long long)count,
+	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least,
+	       (unsigned long long)most, (long long)count,
 	       round->backing, round->steps, (unsigned long long)counter->pmcr);
 }
 
 void judge_round(struct counter *counter, const struct round *round, const struct sample *sample)
 {
-	bool written = round->steps & STEP(PMCCNTR) || (round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
+	bool written = round->steps & STEP(PMCCNTR) ||
+		(round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
 	uint64_t since = written ? sample->begin : counter->time;
 	/* The default PMU counts on its own CPUs only. */
-	uint64_t least = round->counts && round->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
+	uint64_t least = round->counts &&
+		round->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
 	uint64_t most = round->counts ? sample->end - sample->before_first : 0;
 
 	expect_count(counter, round, "since the last round", counter->value, sample->first, 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The storm's vCPUs. In each round the guest programs its cycle counter at random, or leaves it as it is, and then reads it.
- * storm-model.c has the values that it may read.
+ * The storm's vCPUs. In each round the guest programs its cycle counter at random, or leaves it as
+ * it is, and then reads it. storm-model.c has the values that it may read.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,7 +45,9 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 		round->steps = ALL_STEPS;
 	else if (!must_wait(counter) && one_in(sequence, 2))
 		round->steps = draw(sequence) & ALL_STEPS;
-	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC : 0) | (one_in(sequence, 8) ? PMCR_C : 0);
+	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC
+							    : 0) | (one_in(sequence, 8) ? PMCR_C
+								    : 0);
 	/* Another width has another overflow, which may be near: write a new value, too. */
 	if (round->steps & STEP(PMCR) && (round->pmcr ^ counter->pmcr) & PMCR_LC)
 		round->steps |= STEP(STOP) | STEP(PMCCNTR) | STEP(START);
@@ -58,7 +60,8 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 
 static void set_x(struct vcpu *vcpu, int number, uint64_t value)
 {
-	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + number * 2, value))
+	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + number * 2,
+			 value))
 		die("setting x%d failed", number);
 }
 
@@ -74,7 +77,8 @@ static void tell_guest(struct vcpu *vcpu, const struct round *round)
 
 static void start_guest(struct vcpu *vcpu)
 {
-	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.pc), GUEST_RAM + (guest_storm - guest_image)))
+	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.pc),
+			 GUEST_RAM + (guest_storm - guest_image)))
 		die("setting the program counter failed");
 	memset(&vcpu->counter, 0, sizeof(vcpu->counter));
 }
@@ -82,10 +86,14 @@ static void start_guest(struct vcpu *vcpu)
 /* Registers */
 
 static const uint64_t pmu_registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0,
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
+	REG_PMCCNTR_EL0,
 };
 
-/* Some of the registers are saved and restored, anywhere in the guest's program; neither it nor we may notice */
+/*
+ * Some of the registers are saved and restored, anywhere in the guest's program; neither it nor we
+ * may notice
+ */
 static void save_and_restore(struct vcpu *vcpu)
 {
 	unsigned int chosen = draw(&vcpu->sequence), first = draw(&vcpu->sequence);
@@ -105,7 +113,8 @@ static void save_and_restore(struct vcpu *vcpu)
 
 		if (value != saved[i])
 			broken(STATE, "register 0x%llx: saved 0x%llx, after restoring registers 0x%x it is 0x%llx",
-			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i], chosen, (unsigned long long)value);
+			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i],
+			       chosen, (unsigned long long)value);
 	}
 	record(SAVED);
 }
@@ -115,8 +124,10 @@ static void expect_register(struct vcpu *vcpu, uint64_t reg, uint64_t mask, uint
 	uint64_t value = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, reg);
 
 	if ((value & mask) != expected)
-		broken(STATE, "register 0x%llx: expected 0x%llx of 0x%llx, got 0x%llx", (unsigned long long)reg,
-		       (unsigned long long)expected, (unsigned long long)mask, (unsigned long long)value);
+		broken(STATE, "register 0x%llx: expected 0x%llx of 0x%llx, got 0x%llx",
+		       (unsigned long long)reg,
+		       (unsigned long long)expected, (unsigned long long)mask,
+		       (unsigned long long)value);
 }
 
 /* Between two rounds userspace has to see what the guest programmed, and a counter that went on */
@@ -126,12 +137,15 @@ static void check_registers(struct vcpu *vcpu)
 	uint64_t value = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, REG_PMCCNTR_EL0);
 	bool fixed = vcpu->machine->backing == BACKED_BY_FIXED;
 
-	expect_register(vcpu, REG_PMCR_EL0, PMCR_E | PMCR_LC | (fixed ? 0x1f << 11 : 0), counter->pmcr);
-	expect_register(vcpu, REG_PMCNTENSET_EL0, PMU_CYCLE_BIT, counter->enabled ? PMU_CYCLE_BIT : 0);
+	expect_register(vcpu, REG_PMCR_EL0, PMCR_E | PMCR_LC | (fixed ? 0x1f << 11 : 0),
+			counter->pmcr);
+	expect_register(vcpu, REG_PMCNTENSET_EL0, PMU_CYCLE_BIT,
+			counter->enabled ? PMU_CYCLE_BIT : 0);
 	expect_register(vcpu, REG_PMINTENSET_EL1, PMU_CYCLE_BIT, PMU_CYCLE_BIT);
 	expect_register(vcpu, REG_PMCCFILTR_EL0, EXCLUDE_EL1, counter->filter);
 	if (!judge_register(counter, value))
-		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it", (unsigned long long)counter->value,
+		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it",
+		       (unsigned long long)counter->value,
 		       (unsigned long long)value);
 }
 
@@ -146,12 +160,16 @@ static void copy_registers(struct vm *from, struct vm *to)
 	for (uint64_t i = 0; i < list.n; i++) {
 		struct kvm_one_reg argument = { .id = list.reg[i], .addr = (uintptr_t)buffer };
 
-		if (ioctl(from->vcpu[0], KVM_GET_ONE_REG, &argument) || ioctl(to->vcpu[0], KVM_SET_ONE_REG, &argument))
+		if (ioctl(from->vcpu[0], KVM_GET_ONE_REG, &argument) ||
+		    ioctl(to->vcpu[0], KVM_SET_ONE_REG, &argument))
 			die("copying register 0x%llx failed", (unsigned long long)list.reg[i]);
 	}
 }
 
-/* As a migration does, of a VM with one vCPU. The GIC is not copied, the guest sets it up in each round. */
+/*
+ * As a migration does, of a VM with one vCPU. The GIC is not copied, the guest sets it up in each
+ * round.
+ */
 static void move_to_fresh_vm(struct vcpu *vcpu)
 {
 	struct vm *vm = &vcpu->machine->vm, fresh;
@@ -189,7 +207,10 @@ static void act_between_rounds(struct vcpu *vcpu)
 		save_and_restore(vcpu);
 	if (!fresh && !one_in(sequence, 64))
 		return;
-	/* Completes the store that reported the round. It must not be repeated, nor complete after the reset. */
+	/*
+	 * Completes the store that reported the round. It must not be repeated, nor complete after
+	 * the reset.
+	 */
 	if (vcpu_touch(&vcpu->machine->vm, vcpu->index))
 		die("KVM_RUN with immediate_exit failed");
 	if (fresh)
@@ -218,7 +239,10 @@ static void go_home(const struct vcpu *vcpu)
 		usleep(1000);
 }
 
-/* True when the guest has reported the end of the round, false when the machine or the storm is over. */
+/*
+ * True when the guest has reported the end of the round, false when the machine or the storm is
+ * over.
+ */
 static bool run_round(struct vcpu *vcpu)
 {
 	struct machine *machine = vcpu->machine;
@@ -242,7 +266,8 @@ static bool run_round(struct vcpu *vcpu)
 		memcpy(&value, run->mmio.data, sizeof(value));
 		if (status) {
 			broken(LIFE, "KVM_RUN failed: %s", strerror(-status));
-		} else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY && machine->backing == BACKED_BY_PMU) {
+		} else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY &&
+			   machine->backing == BACKED_BY_PMU) {
 			record(REFUSED);
 			go_home(vcpu);
 		} else if (run->exit_reason != KVM_EXIT_MMIO) {
@@ -252,7 +277,8 @@ static bool run_round(struct vcpu *vcpu)
 		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_VALUE) {
 			return true;
 		} else {
-			broken(LIFE, "the guest stopped: address 0x%llx, value 0x%llx", (unsigned long long)run->mmio.phys_addr,
+			broken(LIFE, "the guest stopped: address 0x%llx, value 0x%llx",
+			       (unsigned long long)run->mmio.phys_addr,
 			       (unsigned long long)value);
 		}
 	}
@@ -265,7 +291,8 @@ static void read_sample(struct vcpu *vcpu, struct sample *sample)
 
 	for (size_t i = 0; i < sizeof(*sample) / sizeof(*values); i++) {
 		/* x25 and x26 belong to the guest's interrupt handler */
-		values[i] = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + (i < 4 ? 21 + i : 23 + i) * 2);
+		values[i] = vcpu_get_reg(&vcpu->machine->vm, vcpu->index,
+					 REG_CORE(regs.regs[0]) + (i < 4 ? 21 + i : 23 + i) * 2);
 	}
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The storm's VMs: created, moved and interrupted while they run, and ended in one of several ways. */
+/*
+ * The storm's VMs: created, moved and interrupted while they run, and ended in one of several ways.
+ */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
@@ -32,7 +34,8 @@ void machine_create(const struct machine *machine, struct vm *vm)
 	if (status)
 		die("choosing the PMU failed: %d", status);
 	for (int i = 0; i < machine->vcpus; i++)
-		if (vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) || vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
+		if (vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ||
+		    vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
 			die("setting the PMU of vCPU %d up failed", i);
 	memcpy(vm->ram, guest_image, guest_image_end - guest_image);
 }
@@ -42,7 +45,8 @@ static void start(struct machine *machine, int worker, uint64_t *sequence)
 	memset(machine, 0, sizeof(*machine));
 	machine->worker = worker;
 	/* Most with the mode, others as bystanders */
-	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU : one_in(sequence, 4) ? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
+	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU : one_in(sequence, 4)
+		? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
 	machine->pmu = &pmus[draw(sequence) % pmu_count];
 	machine->vcpus = 1 + draw(sequence) % MAX_VCPUS;
 	machine_create(machine, &machine->vm);

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: whatever happens to VMs, their vCPUs and the host's CPUs, in any order and at the same time, no guest's cycle counter loses a
- * count, counts twice or goes back, each overflow interrupts once, userspace saves and restores what the guest has, the kernel with the
- * fixed counters only mode reports no bug, and nothing is left of a VM that is gone.
+ * Claim: whatever happens to VMs, their vCPUs and the host's CPUs, in any order and at the same
+ * time, no guest's cycle counter loses a count, counts twice or goes back, each overflow interrupts
+ * once, userspace saves and restores what the guest has, the kernel with the fixed counters only
+ * mode reports no bug, and nothing is left of a VM that is gone.
  *
- * How: processes of VMs, some with the mode and some with a PMU of their own or the default one, move and interrupt their vCPUs at
- * random, end VMs and create others; this one kills such processes, and takes CPUs offline and back online.
+ * How: processes of VMs, some with the mode and some with a PMU of their own or the default one,
+ * move and interrupt their vCPUs at random, end VMs and create others; this one kills such
+ * processes, and takes CPUs offline and back online.
  *
- *   storm exact      in the exact host, where a seed is one storm: counters are held against the model of storm-model.c
- *   storm parallel   where CPUs run at the same time, which finds races, on the debug kernel, which reports them: judged by those reports,
- *                    by what storm-leaks.c counts, and by all vCPUs getting on. How the same seed's numbers meet is left to chance
+ *   storm exact      in the exact host, where a seed is one storm: counters are held against the
+ *                    model of storm-model.c
+ *   storm parallel   where CPUs run at the same time, which finds races, on the debug kernel, which
+ *                    reports them: judged by those reports,
+ *                    by what storm-leaks.c counts, and by all vCPUs getting on. How the same seed's
+ *                    numbers meet is left to chance
  *
- * SEED, STORM_SECONDS and DEADLINE come from the environment: of a round, which takes milliseconds, and of what is still to happen after
- * the storm, in seconds. TAP on stdout.
+ * SEED, STORM_SECONDS and DEADLINE come from the environment: of a round, which takes milliseconds,
+ * and of what is still to happen after the storm, in seconds. TAP on stdout.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,9 +41,12 @@
 /* Microseconds between two actions of this process, at most */
 #define PAUSE_US		20000
 static const char *const actions[ACTIONS] = {
-	[ROUNDS] = "rounds", [PROGRAMMED] = "times programmed", [INTERRUPTS] = "overflow interrupts", [SAVED] = "times saved and restored",
-	[FRESH_VMS] = "moves to a fresh VM", [RESETS] = "resets of a vCPU", [MOVES] = "moves", [KICKS] = "kicks",
-	[REFUSED] = "entries refused", [VMS] = "VMs", [ABANDONED] = "VMs closed while they ran", [KILLED] = "processes killed",
+	[ROUNDS] = "rounds", [PROGRAMMED] = "times programmed",
+	[INTERRUPTS] = "overflow interrupts", [SAVED] = "times saved and restored",
+	[FRESH_VMS] = "moves to a fresh VM", [RESETS] = "resets of a vCPU", [MOVES] = "moves",
+	[KICKS] = "kicks",
+	[REFUSED] = "entries refused", [VMS] = "VMs", [ABANDONED] = "VMs closed while they ran",
+	[KILLED] = "processes killed",
 	[OFFLINED] = "CPUs taken offline", [PMUS_OFFLINED] = "times that a PMU had no CPU left",
 };
 
@@ -111,17 +119,20 @@ static void check_clocks(void)
 
 	asm("mrs %0, cntfrq_el0" : "=r"(frequency));
 	if (frequency != CNTFRQ)
-		die("the system counter runs at %llu Hz; the storm wants the emulated host", (unsigned long long)frequency);
+		die("the system counter runs at %llu Hz; the storm wants the emulated host",
+		    (unsigned long long)frequency);
 }
 
 /*
- * Keeps KVM's and perf's hooks in the scheduler on from before the storm to after it, by a VM and a task's event. The kernel switches the
- * hooks by rewriting instructions that all CPUs run, and the emulator may continue with the old ones (docs/testbed.md). Then vCPUs
- * would move without their counters.
+ * Keeps KVM's and perf's hooks in the scheduler on from before the storm to after it, by a VM and a
+ * task's event. The kernel switches the hooks by rewriting instructions that all CPUs run, and the
+ * emulator may continue with the old ones (docs/testbed.md). Then vCPUs would move without their
+ * counters.
  */
 static void keep_hooks(void)
 {
-	struct perf_event_attr dummy = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(dummy), .config = PERF_COUNT_SW_DUMMY };
+	struct perf_event_attr dummy = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(dummy),
+					 .config = PERF_COUNT_SW_DUMMY };
 	static struct vm vm;
 
 	vm_create(&vm);
@@ -213,9 +224,11 @@ static void watch_worker(int number)
 		worker->since = now();
 	}
 	if (now() - worker->since > storm->deadline) {
-		broken(LIFE, "none of the vCPUs of a process got anywhere for %ld seconds", storm->deadline);
+		broken(LIFE, "none of the vCPUs of a process got anywhere for %ld seconds",
+		       storm->deadline);
 		kill_worker(worker);
-	} else if (!waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid && !atomic_load(&storm->over)) {
+	} else if (!waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid &&
+		   !atomic_load(&storm->over)) {
 		broken(LIFE, "a process of VMs ended by itself");
 	}
 }
@@ -229,7 +242,8 @@ static void end_workers(void)
 	for (int i = 0; i < WORKERS; i++) {
 		siginfo_t info = { 0 };
 
-		while (workers[i].pid && !waitid(P_PID, workers[i].pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid &&
+		while (workers[i].pid && !waitid(P_PID, workers[i].pid, &info,
+						 WEXITED | WNOHANG | WNOWAIT) && !info.si_pid &&
 		       now() < deadline)
 			usleep(PAUSE_US);
 		if (!workers[i].pid)
@@ -297,7 +311,8 @@ static void test_actions(void)
 static void prepare(bool exact)
 {
 	check_clocks();
-	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (storm == MAP_FAILED)
 		die("mmap failed");
 	storm->exact = exact;

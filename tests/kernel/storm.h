@@ -10,9 +10,13 @@
 
 #define WORKERS		3
 
-/* Actions on VMs and CPUs, each counted. A storm that lacks one of them fails: it would prove less than it claims. */
+/*
+ * Actions on VMs and CPUs, each counted. A storm that lacks one of them fails: it would prove less
+ * than it claims.
+ */
 enum action {
-	ROUNDS, PROGRAMMED, INTERRUPTS, SAVED, FRESH_VMS, RESETS, MOVES, KICKS, REFUSED, VMS, ABANDONED, KILLED, OFFLINED, PMUS_OFFLINED,
+	ROUNDS, PROGRAMMED, INTERRUPTS, SAVED, FRESH_VMS, RESETS, MOVES, KICKS, REFUSED, VMS,
+	ABANDONED, KILLED, OFFLINED, PMUS_OFFLINED,
 	ACTIONS
 };
 
@@ -37,7 +41,10 @@ struct storm {
 
 extern struct storm *storm;
 
-/* Reports that a judged claim is broken, and ends the storm. Only the first report of each claim is kept. */
+/*
+ * Reports that a judged claim is broken, and ends the storm. Only the first report of each claim is
+ * kept.
+ */
 void broken(enum claim claim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline void record(enum action action)
@@ -45,7 +52,10 @@ static inline void record(enum action action)
 	atomic_fetch_add(&storm->done[action], 1);
 }
 
-/* The next number of a sequence. Each thread has a sequence of its own: the same seed gives the same actions. */
+/*
+ * The next number of a sequence. Each thread has a sequence of its own: the same seed gives the
+ * same actions.
+ */
 uint64_t draw(uint64_t *sequence);
 
 static inline bool one_in(uint64_t *sequence, unsigned int n)
@@ -70,7 +80,10 @@ struct counter {
 	uint64_t pmcr, filter;
 	/* The counter when it was last read, and the system counter just before that read */
 	uint64_t value, time;
-	/* The counter up to which overflows have been counted. Interrupt handlers report it earlier than rounds do. */
+	/*
+	 * The counter up to which overflows have been counted. Interrupt handlers report it earlier
+	 * than rounds do.
+	 */
 	uint64_t passed;
 	/* Counted so far; late: rounds for which an interrupt has been due */
 	unsigned int overflows, interrupts, late;
@@ -90,7 +103,9 @@ struct sample {
 };
 
 bool overflow_is_near(const struct counter *counter);
-/* True while an overflow or its interrupt is due: the next round must then not program the counter. */
+/*
+ * True while an overflow or its interrupt is due: the next round must then not program the counter.
+ */
 bool must_wait(const struct counter *counter);
 /* Applies the steps of the round to the model. */
 void apply_round(struct counter *counter, struct round *round);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, a guest's cycle counter stands still where events of the host have taken all hardware counters, keeps
- * its value and can be programmed meanwhile. Once they are released it counts again, to the cycle and without the guest's help, on the
- * CPU it is on, within its PMU and across.
+ * Claim: with fixed counters only, a guest's cycle counter stands still where events of the host
+ * have taken all hardware counters, keeps its value and can be programmed meanwhile. Once they are
+ * released it counts again, to the cycle and without the guest's help, on the CPU it is on, within
+ * its PMU and across.
  *
- * How it can tell: pinned events take every counter of the CPUs in question, which perf confirms. What the guest counts afterwards is
- * compared with a model, see steps.h, from the first step on.
+ * How it can tell: pinned events take every counter of the CPUs in question, which perf confirms.
+ * What the guest counts afterwards is compared with a model, see steps.h, from the first step on.
  *
  *   taken all     all tests, under instruction counting
  */
@@ -76,10 +77,12 @@ static bool comes_back(struct stepper *stepper, uint64_t cpus, uint64_t elsewher
 	bool ok = counts_on(stepper, first_cpu(cpus));
 
 	take(cpus);
-	ok &= stands_still(stepper, cpus) && counts_on(stepper, elsewhere) && stands_still(stepper, cpus);
+	ok &= stands_still(stepper, cpus) && counts_on(stepper, elsewhere) &&
+		stands_still(stepper, cpus);
 	release(cpus);
 	/* First on the CPU it is on, then on the others */
-	return ok && counts_on(stepper, 1ULL << (63 - __builtin_clzll(cpus))) && counts_on(stepper, cpus | elsewhere);
+	return ok && counts_on(stepper, 1ULL << (63 - __builtin_clzll(cpus))) &&
+		counts_on(stepper, cpus | elsewhere);
 }
 
 static void test_taken(uint64_t cpus, uint64_t elsewhere, const char *name)
@@ -98,15 +101,18 @@ static void test_taken(uint64_t cpus, uint64_t elsewhere, const char *name)
 static void test_programmed(void)
 {
 	static const struct { enum operation operation; uint64_t operand; } operations[] = {
-		{ OP_PMCCNTR, 0x123456789a }, { OP_PMCCFILTR, PMCCFILTR_U }, { OP_PMCCFILTR, 0 }, { OP_PMCNTENCLR, PMU_CYCLE_BIT },
-		{ OP_PMCNTENSET, PMU_CYCLE_BIT }, { OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC | PMCR_C },
+		{ OP_PMCCNTR, 0x123456789a }, { OP_PMCCFILTR, PMCCFILTR_U }, { OP_PMCCFILTR, 0 },
+		{ OP_PMCNTENCLR, PMU_CYCLE_BIT },
+		{ OP_PMCNTENSET, PMU_CYCLE_BIT }, { OP_PMCR, PMCR_LC },
+		{ OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC | PMCR_C },
 	};
 	struct stepper stepper;
 	bool ok = true;
 
 	create(&stepper);
 	for (size_t i = 0; ok && i < ARRAY_SIZE(operations); i++) {
-		const uint64_t *filter = operations[i].operation == OP_PMCCFILTR ? &operations[i].operand : NULL;
+		const uint64_t *filter = operations[i].operation == OP_PMCCFILTR
+			? &operations[i].operand : NULL;
 
 		take(all_cpus);
 		ok = stands_still(&stepper, all_cpus);
@@ -121,7 +127,8 @@ static void test_programmed(void)
 			ok &= read_counter(&stepper) == operations[i].operand;
 		ok &= counts_on(&stepper, all_cpus);
 		if (!ok)
-			printf("# after operation %d with 0x%llx\n", operations[i].operation, (unsigned long long)operations[i].operand);
+			printf("# after operation %d with 0x%llx\n", operations[i].operation,
+			       (unsigned long long)operations[i].operand);
 	}
 	stepper_destroy(&stepper);
 	result(ok, "what the guest programs meanwhile holds afterwards");
@@ -140,7 +147,8 @@ static void test_overflow(uint64_t pmcr, uint64_t wrap, const char *name)
 		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
 		     check_step(&stepper, OP_PMCCNTR, wrap - SOON, AT_EL1);
 		take(all_cpus);
-		ok = ok && stands_still(&stepper, all_cpus) && !vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
+		ok = ok && stands_still(&stepper, all_cpus) &&
+			!vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
 		release(all_cpus);
 		ok = ok && counts_on(&stepper, all_cpus);
 	}

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Prints what userspace and the guest see of VMs without fixed counters only, for the output of two kernels to be compared.
+ * Prints what userspace and the guest see of VMs without fixed counters only, for the output of two
+ * kernels to be compared.
  *
- *   unchanged all   as said, on any kernel; guests with EL2, too, on a host with kvm-arm.mode=nested
+ *   unchanged all   as said, on any kernel; guests with EL2, too, on a host with
+ *                   kvm-arm.mode=nested
  *
- * Lines that begin with "mode" are about the mode itself, those with "fix" about what the series mends: they are to differ.
+ * Lines that begin with "mode" are about the mode itself, those with "fix" about what the series
+ * mends: they are to differ.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +21,8 @@
 #define HPMN_TOO_MANY	31
 
 static const struct { unsigned int features; const char *name; } kinds[] = {
-	{ 0, "no PMU" }, { PMU, "PMU" }, { STRICT, "strict" }, { PMU | EL2, "PMU, EL2" }, { STRICT | EL2, "strict, EL2" },
+	{ 0, "no PMU" }, { PMU, "PMU" }, { STRICT, "strict" }, { PMU | EL2, "PMU, EL2" },
+	{ STRICT | EL2, "strict, EL2" },
 };
 
 /* These run */
@@ -76,9 +80,11 @@ static void print_kind(unsigned int features, const char *name)
 	printf("# VM: %s: %d\n", name, vcpu_init(&vm, 0, features));
 	count = print_registers(&vm);
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
-		int value = settings[i].attr == KVM_ARM_VCPU_PMU_V3_SET_PMU ? pmus[pmu_count - 1].type : (int)settings[i].value;
+		int value = settings[i].attr == KVM_ARM_VCPU_PMU_V3_SET_PMU
+			? pmus[pmu_count - 1].type : (int)settings[i].value;
 
-		printf("# set %d: %d\n", settings[i].attr, vcpu_set_attr(&vm, 0, settings[i].attr, &value));
+		printf("# set %d: %d\n", settings[i].attr,
+		       vcpu_set_attr(&vm, 0, settings[i].attr, &value));
 		print_registers(&vm);
 	}
 	printf("# run: %d\n", vcpu_touch(&vm, 0));

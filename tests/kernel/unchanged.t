@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: VMs without fixed counters only are what they are without our series: the same registers with the same values, the
-# same results of each call. What differs is listed here.
+# Claim: VMs without fixed counters only are what they are without our series: the same registers
+# with the same values, the same results of each call. What differs is listed here.
 set -euo pipefail
 # shellcheck source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, a guest's cycle counter counts to the cycle on each CPU that has a PMU, whatever kinds of PMU a host has.
+ * Claim: with fixed counters only, a guest's cycle counter counts to the cycle on each CPU that has
+ * a PMU, whatever kinds of PMU a host has.
  *
- * How it can tell: the host's perf, without KVM, shows that the PMUs are of the kind in question. What the guest counts is compared with a
- * model, see steps.h. The groups are for the topologies of testbed/ that are called so, those marked * on the kernel "unlike":
+ * How it can tell: the host's perf, without KVM, shows that the PMUs are of the kind in question.
+ * What the guest counts is compared with a model, see steps.h. The groups are for the topologies of
+ * testbed/ that are called so, those marked * on the kernel "unlike":
  *
  *   unlike alien *      PMUs that are not PMUv3 to KVM
- *   unlike unmapped *   the negative control of that, with arm_pmuv3.map_events=0, where KVM takes them for PMUv3
+ *   unlike unmapped *   the negative control of that, with arm_pmuv3.map_events=0, where KVM takes
+ *                       them for PMUv3
  *   unlike counters *   PMUs with different numbers of event counters
  *   unlike overlap      PMUs that claim the same CPUs
  *   unlike partial      CPUs without a PMU
- *   unlike versions *   CPUs that differ in the version of their PMU, where KVM has no PMU for guests
+ *   unlike versions *   CPUs that differ in the version of their PMU, where KVM has no PMU for
+ *                       guests
  */
 #include <errno.h>
 #include <stdio.h>
@@ -43,7 +47,8 @@ static uint64_t first_cpu(uint64_t cpus)
 static bool equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected, (unsigned long long)got);
+		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
+		       (unsigned long long)got);
 	return got == expected;
 }
 
@@ -94,7 +99,8 @@ static void test_counts(enum backing backing, uint64_t cpus, const char *name)
 	stepper_create(&stepper, PMU, backing);
 	ok = counts_exactly(&stepper, cpus) && counts_exactly(&stepper, cpus);
 	stepper_destroy(&stepper);
-	result(ok, "a guest's counter counts exactly, %s %s", name, backing == BACKED_BY_FIXED ? "on all CPUs that have a PMU" : pmus[0].name);
+	result(ok, "a guest's counter counts exactly, %s %s", name,
+	       backing == BACKED_BY_FIXED ? "on all CPUs that have a PMU" : pmus[0].name);
 }
 
 static void test_counts_by_each(void)
@@ -126,7 +132,8 @@ static void test_numbers(void)
 	for (int i = 0; i < pmu_count; i++) {
 		ok &= equal("takes PMUv3's number", takes_number(&pmus[i], CPU_CYCLES), false);
 		for (int j = 0; j < pmu_count; j++)
-			ok &= equal("takes a number", takes_number(&pmus[i], pmus[j].cycles), i == j);
+			ok &= equal("takes a number", takes_number(&pmus[i], pmus[j].cycles),
+				    i == j);
 	}
 	result(ok, "a PMU of the host takes its own number for cycles alone");
 }
@@ -169,9 +176,11 @@ static void test_identity(void)
 		put_first(i);
 		guest_create(&vm, PMU, BACKED_BY_PMU, guest_identify);
 		pin_to(pmus[0].cpus);
-		ok &= equal("PMUVer", PMUVER(vcpu_get_reg(&vm, 0, REG_ID_AA64DFR0_EL1)), PMUVER_FIRST);
+		ok &= equal("PMUVer", PMUVER(vcpu_get_reg(&vm, 0, REG_ID_AA64DFR0_EL1)),
+			    PMUVER_FIRST);
 		ok &= equal("PMCR_EL0.N", PMCR_N(next_value(&vm)), 1);
-		ok &= equal("PMCEID0_EL0", next_value(&vm), 1 << SW_INCR | 1 << CPU_CYCLES | 1 << CHAIN);
+		ok &= equal("PMCEID0_EL0", next_value(&vm),
+			    1 << SW_INCR | 1 << CPU_CYCLES | 1 << CHAIN);
 		vm_destroy(&vm);
 		put_first(i);
 		pin_to(all_cpus);
@@ -217,7 +226,8 @@ static int set_counters(int pmu, unsigned int counters, uint64_t *n)
 
 	vm_create(&vm);
 	vcpu_create(&vm, 0);
-	if (vcpu_init(&vm, 0, PMU) || vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[pmu].type))
+	if (vcpu_init(&vm, 0, PMU) ||
+	    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[pmu].type))
 		die("PMU %s cannot be selected", pmus[pmu].name);
 	*n = PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0));
 	status = vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, &counters);
@@ -234,17 +244,21 @@ static void test_counters(void)
 
 	for (int i = 0; i < pmu_count; i++) {
 		counters[i] = count_counters(&pmus[i]) - 1;
-		ok &= equal("SET_NR_COUNTERS to all", set_counters(i, counters[i], &n), 0) && equal("PMCR_EL0.N", n, counters[i]);
-		ok &= equal("SET_NR_COUNTERS to one more", set_counters(i, counters[i] + 1, &n), -EINVAL);
+		ok &= equal("SET_NR_COUNTERS to all", set_counters(i, counters[i], &n), 0) &&
+			equal("PMCR_EL0.N", n, counters[i]);
+		ok &= equal("SET_NR_COUNTERS to one more", set_counters(i, counters[i] + 1, &n),
+			    -EINVAL);
 	}
-	result(counters[0] != counters[1], "two PMUs of the host have different numbers of event counters");
+	result(counters[0] != counters[1],
+	       "two PMUs of the host have different numbers of event counters");
 	result(ok, "a guest of one PMU has as many event counters as that PMU");
 	test_counts_by_each();
 }
 
 static void test_overlap(void)
 {
-	result(equal("CPUs of the first", pmus[0].cpus, all_cpus) && equal("CPUs of the second", pmus[1].cpus, all_cpus),
+	result(equal("CPUs of the first", pmus[0].cpus, all_cpus) &&
+	       equal("CPUs of the second", pmus[1].cpus, all_cpus),
 	       "two PMUs of the host claim the same CPUs");
 	test_counts_by_each();
 }
@@ -263,7 +277,8 @@ static void test_init_elsewhere(uint64_t elsewhere)
 	vm_create(&vm);
 	vcpu_create(&vm, 0);
 	ok &= equal("strict", vcpu_init(&vm, 0, STRICT), 0);
-	ok &= equal("fixed counters", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), 0);
+	ok &= equal("fixed counters",
+		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), 0);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
 	result(ok, "a vCPU can be initialised on a CPU without a PMU if it is strict");
@@ -276,7 +291,8 @@ static void test_stands_still(uint64_t elsewhere)
 
 	pin_to(first_cpu(all_cpus));
 	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
-	ok = counts_on(&stepper, all_cpus) && stands_still(&stepper, elsewhere) && check_registers(&stepper) &&
+	ok = counts_on(&stepper, all_cpus) && stands_still(&stepper, elsewhere) &&
+		check_registers(&stepper) &&
 	     counts_on(&stepper, all_cpus);
 	stepper_destroy(&stepper);
 	result(ok, "a guest's counter stands still on CPUs without a PMU, and counts exactly on the others before and after");
@@ -312,8 +328,10 @@ static void test_partial(void)
 	ok = equal("warnings before", count_messages(said), 0);
 	test_stands_still(elsewhere);
 	test_programmed_elsewhere(elsewhere);
-	snprintf(warning, sizeof(warning), "CPU%d%s; keep vCPUs off it", __builtin_ctzll(elsewhere), said);
-	ok &= equal("warnings", count_messages(said), 1) & equal("that name the CPU and what to do", count_messages(warning), 1);
+	snprintf(warning, sizeof(warning), "CPU%d%s; keep vCPUs off it", __builtin_ctzll(elsewhere),
+		 said);
+	ok &= equal("warnings", count_messages(said), 1) & equal("that name the CPU and what to do",
+								 count_messages(warning), 1);
 	result(ok, "one warning names the first CPU without a PMU that a vCPU ran on");
 	test_init_elsewhere(elsewhere);
 }
@@ -325,7 +343,8 @@ static int has_capability(int capability)
 
 static void test_versions(void)
 {
-	const char *warning = "no PMU for guests, the CPUs differ in ID_AA64DFR0_EL1.PMUVer; boot with those of one version (nr_cpus=)";
+	const char *warning =
+		"no PMU for guests, the CPUs differ in ID_AA64DFR0_EL1.PMUVer; boot with those of one version (nr_cpus=)";
 	struct vm vm;
 	bool ok;
 
@@ -334,13 +353,16 @@ static void test_versions(void)
 	vm_create(&vm);
 	vcpu_create(&vm, 0);
 	ok = equal("KVM_CAP_ARM_PMU_V3", has_capability(KVM_CAP_ARM_PMU_V3), 0);
-	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", has_capability(KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
+	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY",
+		    has_capability(KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
 	ok &= equal("KVM_ARM_VCPU_INIT with a PMU", vcpu_init(&vm, 0, PMU), -EINVAL);
 	ok &= equal("KVM_ARM_VCPU_INIT without", vcpu_init(&vm, 0, 0), 0);
-	ok &= equal("fixed counters", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), -ENODEV);
+	ok &= equal("fixed counters",
+		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), -ENODEV);
 	vm_destroy(&vm);
 	result(ok, "no guest has a PMU where the CPUs differ in PMUVer, although the host has");
-	result(equal("warnings", count_messages(warning), 1), "one warning says why guests have no PMU, and what helps");
+	result(equal("warnings", count_messages(warning), 1),
+	       "one warning says why guests have no PMU, and what helps");
 }
 
 static const struct group groups[] = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, a guest sees a PMU that has a cycle counter and no event counter, whatever the host's PMUs are.
+ * Claim: with fixed counters only, a guest sees a PMU that has a cycle counter and no event
+ * counter, whatever the host's PMUs are.
  */
 #include <stdio.h>
 
@@ -19,7 +20,8 @@ static bool is_accepted(unsigned int features)
 	status = vcpu_init(&vm, 0, features);
 	vm_destroy(&vm);
 	if (status)
-		printf("# KVM_ARM_VCPU_INIT with features 0x%x: expected 0, got %d\n", features, status);
+		printf("# KVM_ARM_VCPU_INIT with features 0x%x: expected 0, got %d\n", features,
+		       status);
 	return !status;
 }
 
@@ -45,7 +47,8 @@ static void test_identity(unsigned int features, const char *name)
 
 		if ((value & registers[i].mask) == registers[i].expected)
 			continue;
-		printf("# %s: expected 0x%llx, got 0x%llx\n", registers[i].name, (unsigned long long)registers[i].expected,
+		printf("# %s: expected 0x%llx, got 0x%llx\n", registers[i].name,
+		       (unsigned long long)registers[i].expected,
 		       (unsigned long long)value);
 		ok = false;
 	}
@@ -64,7 +67,8 @@ static void test_undefined(const char *entry, const char *name)
 	offset = vm_run(&vm, &esr, &reason);
 	vm_destroy(&vm);
 	/* Exception class 0: unknown reason, which is what an undefined register is */
-	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%llx\n", GUEST_EXCEPTION, offset, (unsigned long long)esr);
+	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%llx\n", GUEST_EXCEPTION,
+	       offset, (unsigned long long)esr);
 	result(offset == GUEST_EXCEPTION && esr >> 26 == 0, "%s", name);
 }
 
@@ -73,7 +77,8 @@ static void test_all(void)
 	test_identity(PMU, "the guest sees the cycle counter alone");
 	test_identity(STRICT, "the guest sees the cycle counter alone; strict");
 	test_undefined(guest_event_counter, "event counters are undefined");
-	test_undefined(guest_selected_counter, "event counters are undefined when selected by PMSELR_EL0");
+	test_undefined(guest_selected_counter,
+		       "event counters are undefined when selected by PMSELR_EL0");
 }
 
 static const struct group groups[] = {

@@ -77,7 +77,8 @@ void vm_create(struct vm *vm)
 
 int vm_try_create(struct vm *vm, unsigned long type)
 {
-	struct kvm_userspace_memory_region ram = { .guest_phys_addr = GUEST_RAM, .memory_size = GUEST_RAM_SIZE };
+	struct kvm_userspace_memory_region ram = { .guest_phys_addr = GUEST_RAM,
+						   .memory_size = GUEST_RAM_SIZE };
 
 	vm->fd = ioctl(kvm_fd(), KVM_CREATE_VM, type);
 	if (vm->fd < 0)
@@ -122,24 +123,28 @@ int vcpu_init(struct vm *vm, int index, unsigned int features)
 
 static int attr_ioctl(int fd, unsigned long request, int group, uint64_t attr, void *value)
 {
-	struct kvm_device_attr argument = { .group = group, .attr = attr, .addr = (uintptr_t)value };
+	struct kvm_device_attr argument = { .group = group, .attr = attr,
+					    .addr = (uintptr_t)value };
 
 	return status_of(ioctl(fd, request, &argument));
 }
 
 int vcpu_set_attr(struct vm *vm, int index, int attr, void *value)
 {
-	return attr_ioctl(vm->vcpu[index], KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, value);
+	return attr_ioctl(vm->vcpu[index], KVM_SET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr,
+			  value);
 }
 
 int vcpu_get_attr(struct vm *vm, int index, int attr, void *value)
 {
-	return attr_ioctl(vm->vcpu[index], KVM_GET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, value);
+	return attr_ioctl(vm->vcpu[index], KVM_GET_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr,
+			  value);
 }
 
 int vcpu_has_attr(struct vm *vm, int index, int attr)
 {
-	return attr_ioctl(vm->vcpu[index], KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr, NULL);
+	return attr_ioctl(vm->vcpu[index], KVM_HAS_DEVICE_ATTR, KVM_ARM_VCPU_PMU_V3_CTRL, attr,
+			  NULL);
 }
 
 int vcpu_try_get_reg(struct vm *vm, int index, uint64_t reg, uint64_t *value)
@@ -196,7 +201,8 @@ int vm_try_create_gic(struct vm *vm)
 
 int vm_init_gic(struct vm *vm)
 {
-	return attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	return attr_ioctl(vm->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			  KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 }
 
 void vm_create_gic(struct vm *vm)
@@ -221,7 +227,8 @@ int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason)
 		die("KVM_RUN failed");
 	*reason = run->exit_reason;
 	offset = run->mmio.phys_addr - GUEST_MMIO;
-	if (run->exit_reason != KVM_EXIT_MMIO || !run->mmio.is_write || run->mmio.len != sizeof(*value) || offset >= GUEST_WINDOW)
+	if (run->exit_reason != KVM_EXIT_MMIO || !run->mmio.is_write ||
+	    run->mmio.len != sizeof(*value) || offset >= GUEST_WINDOW)
 		return -1;
 	memcpy(value, run->mmio.data, sizeof(*value));
 	return offset;
@@ -272,7 +279,8 @@ int host_pmus(struct host_pmu *pmus, int max)
 		struct host_pmu *pmu = &pmus[count];
 
 		/* Only CPU PMUs have it; others have a cpumask */
-		if (device->d_name[0] == '.' || !read_line(device->d_name, "cpus", line, sizeof(line)))
+		if (device->d_name[0] == '.' ||
+		    !read_line(device->d_name, "cpus", line, sizeof(line)))
 			continue;
 		pmu->cpus = parse_cpulist(line);
 		if (!read_line(device->d_name, "type", line, sizeof(line)))
@@ -280,7 +288,8 @@ int host_pmus(struct host_pmu *pmus, int max)
 		pmu->type = atoi(line);
 		/* PMUv3's name for it, and that of others */
 		if ((!read_line(device->d_name, "events/cpu_cycles", line, sizeof(line)) &&
-		     !read_line(device->d_name, "events/cycles", line, sizeof(line))) || sscanf(line, "event=%x", &pmu->cycles) != 1)
+		     !read_line(device->d_name, "events/cycles", line, sizeof(line))) ||
+		    sscanf(line, "event=%x", &pmu->cycles) != 1)
 			die("the PMU %s names no event for cycles", device->d_name);
 		snprintf(pmu->name, sizeof(pmu->name), "%s", device->d_name);
 		count++;
@@ -291,7 +300,8 @@ int host_pmus(struct host_pmu *pmus, int max)
 
 int open_event(const struct host_pmu *pmu, unsigned int number, int cpu)
 {
-	struct perf_event_attr attr = { .type = pmu->type, .size = sizeof(attr), .config = number, .pinned = 1 };
+	struct perf_event_attr attr = { .type = pmu->type, .size = sizeof(attr), .config = number,
+					.pinned = 1 };
 	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;

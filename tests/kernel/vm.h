@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM by ioctl, as small as the tests need it. What must work for a test to mean anything ends the program when it fails;
- * what is under test returns 0 or -errno.
+ * A VM by ioctl, as small as the tests need it. What must work for a test to mean anything ends the
+ * program when it fails; what is under test returns 0 or -errno.
  */
 #ifndef VM_H
 #define VM_H

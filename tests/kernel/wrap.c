@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, an overflow of the cycle counter sets PMOVSSET_EL0 at the wrap, and its interrupt comes once and
- * right then, at 32 bits and at 64, wherever the vCPU was when the overflow was armed and wherever it went since; none comes
- * when something is disabled. A guest that samples by overflow gets its samples at the right period.
+ * Claim: with fixed counters only, an overflow of the cycle counter sets PMOVSSET_EL0 at the wrap,
+ * and its interrupt comes once and right then, at 32 bits and at 64, wherever the vCPU was when the
+ * overflow was armed and wherever it went since; none comes when something is disabled. A guest
+ * that samples by overflow gets its samples at the right period.
  *
- * How it can tell: the wrap is put on each cycle of a step in turn, those at which the guest exits and the vCPU moves included.
- * Each step is compared with a model, see steps.h.
+ * How it can tell: the wrap is put on each cycle of a step in turn, those at which the guest exits
+ * and the vCPU moves included. Each step is compared with a model, see steps.h.
  *
  *   wrap all    all tests, in the exact host
  */
@@ -13,7 +14,10 @@
 
 #include "steps.h"
 
-/* At most so many cycles, a bit more than two steps, are between the write of the counter and the wrap. */
+/*
+ * At most so many cycles, a bit more than two steps, are between the write of the counter and the
+ * wrap.
+ */
 #define DUE_MAX		300
 #define DUE_STEPS	4
 #define SAMPLES_STEPS	1500
@@ -44,12 +48,18 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
 	{ "anywhere", anywhere },
 };
 
-/* PMCR_EL0 when the counter is written and from the next step on, the value at which it might overflow, and the interrupts expected */
-static const struct { const char *name; uint64_t before, after, value; int interrupts; } changes[] = {
+/*
+ * PMCR_EL0 when the counter is written and from the next step on, the value at which it might
+ * overflow, and the interrupts expected
+ */
+static const struct { const char *name; uint64_t before, after,
+		      value; int interrupts; } changes[] = {
 	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
 	{ "no interrupt at 2^63 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 63, 0 },
-	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
-	{ "one interrupt at 2^32 when PMCR_EL0.LC gets clear", PMCR_E | PMCR_LC, PMCR_E, 1ULL << 32, 1 },
+	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 1ULL << 32,
+	  0 },
+	{ "one interrupt at 2^32 when PMCR_EL0.LC gets clear", PMCR_E | PMCR_LC, PMCR_E, 1ULL << 32,
+	  1 },
 };
 
 static void create(struct stepper *stepper, const struct width *width)
@@ -69,8 +79,10 @@ static void test_flag(const struct width *width, int move)
 	create(&stepper, width);
 	stepper.where = moves[move].where;
 	for (int due = 1; ok && due < DUE_MAX; due++) {
-		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) && check_registers(&stepper);
-		ok &= check_step(&stepper, OP_PMCCNTR, width->wrap - due, AT_EL1) && check_registers(&stepper);
+		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
+			check_registers(&stepper);
+		ok &= check_step(&stepper, OP_PMCCNTR, width->wrap - due, AT_EL1) &&
+			check_registers(&stepper);
 		for (int i = 1; ok && i < DUE_STEPS; i++)
 			ok = check_step(&stepper, OP_NONE, 0, AT_EL1) && check_registers(&stepper);
 		if (!ok)
@@ -118,12 +130,14 @@ static void test_interrupt(const struct width *width, int move)
 static bool interrupts_are(const struct stepper *stepper, int expected, const char *when)
 {
 	if (stepper->interrupts != expected)
-		printf("# %s: expected %d interrupts, got %d\n", when, expected, stepper->interrupts);
+		printf("# %s: expected %d interrupts, got %d\n", when, expected,
+		       stepper->interrupts);
 	return stepper->interrupts == expected;
 }
 
 /* Changes something when the wrap is near */
-static void change_before_wrap(struct stepper *stepper, const struct width *width, enum operation operation, uint64_t operand)
+static void change_before_wrap(struct stepper *stepper, const struct width *width,
+			       enum operation operation, uint64_t operand)
 {
 	create(stepper, width);
 	stepper->where = every_pmu;
@@ -136,8 +150,12 @@ static void change_before_wrap(struct stepper *stepper, const struct width *widt
 		die("the wrap was before the change");
 }
 
-/* Wraps, or would, with OPERATION having disabled something. Once more after the opposite, if the flag was set. */
-static void test_disabled(const struct width *width, enum operation operation, uint64_t operand, enum operation opposite,
+/*
+ * Wraps, or would, with OPERATION having disabled something. Once more after the opposite, if the
+ * flag was set.
+ */
+static void test_disabled(const struct width *width, enum operation operation, uint64_t operand,
+			  enum operation opposite,
 			  uint64_t restore, const char *name)
 {
 	const bool counts = operation == OP_PMINTENCLR;
@@ -159,10 +177,14 @@ static void test_disabled(const struct width *width, enum operation operation, u
 	result(ok, "no interrupt at the wrap of %s when %s", width->name, name);
 }
 
-/* How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not right */
+/*
+ * How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not
+ * right
+ */
 static int64_t late_after_change(int change)
 {
-	const struct width width = { .pmcr = changes[change].before, .wrap = changes[change].value };
+	const struct width width = { .pmcr = changes[change].before,
+				     .wrap = changes[change].value };
 	struct stepper stepper;
 	int64_t value;
 	bool ok;
@@ -170,7 +192,10 @@ static int64_t late_after_change(int change)
 	change_before_wrap(&stepper, &width, OP_PMCR, changes[change].after);
 	for (int i = 0; i < DUE_STEPS; i++)
 		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	/* From just below 2^63 to 2^64 is a negative number for perf. It makes that twice what is left to 2^63, and starts again at each move. */
+	/*
+	 * From just below 2^63 to 2^64 is a negative number for perf. It makes that twice what is
+	 * left to 2^63, and starts again at each move.
+	 */
 	stepper.where = NULL;
 	for (int i = 0; i < 2 * DUE_STEPS; i++)
 		do_step(&stepper, OP_NONE, 0, AT_EL1);
@@ -209,7 +234,10 @@ static void test_stopped(const struct width *width)
 	result(ok, "an overflow of %s interrupts when PMCR_EL0.E gets set", width->name);
 }
 
-/* Each sample is that of a period, and together they are what the guest executed: of steps, and of the handler */
+/*
+ * Each sample is that of a period, and together they are what the guest executed: of steps, and of
+ * the handler
+ */
 static void test_samples(const struct width *width, int move)
 {
 	uint64_t start = width->wrap - SAMPLES_PERIOD, count, late, steps, since, others;
@@ -225,17 +253,23 @@ static void test_samples(const struct width *width, int move)
 	count = vcpu_get_reg(&stepper.vm, 0, X(20));
 	late = vcpu_get_reg(&stepper.vm, 0, X(25));
 	since = vcpu_get_reg(&stepper.vm, 0, REG_PMCCNTR_EL0) - start;
-	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] + stepper.tail) + SAMPLES_STEPS * stepper.head;
+	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] +
+				       stepper.tail) + SAMPLES_STEPS * stepper.head;
 	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, X(24)) + since - steps;
 	stepper_destroy(&stepper);
 	printf("# %llu samples, %llu of them late; %llu cycles of steps, others %llu, %llu after the last sample\n",
-	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)steps, (unsigned long long)others,
+	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)steps,
+	       (unsigned long long)others,
 	       (unsigned long long)since);
-	result(!late && since <= SAMPLES_PERIOD + GUEST_LATE && others == count * HANDLER, "samples of %s come at their period, %s",
+	result(!late && since <= SAMPLES_PERIOD + GUEST_LATE && others == count * HANDLER,
+	       "samples of %s come at their period, %s",
 	       width->name, moves[move].name);
 }
 
-/* Returns the old rate. perf throttles an event that overflows, in one tick, as often as this rate allows in a second. */
+/*
+ * Returns the old rate. perf throttles an event that overflows, in one tick, as often as this rate
+ * allows in a second.
+ */
 static int set_sample_rate(int rate)
 {
 	FILE *file = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "r+");
@@ -249,7 +283,10 @@ static int set_sample_rate(int rate)
 	return old;
 }
 
-/* perf stops an event that it throttles, and starts it again at a tick. By then KVM has already started it, and it has counted. */
+/*
+ * perf stops an event that it throttles, and starts it again at a tick. By then KVM has already
+ * started it, and it has counted.
+ */
 static void test_throttled(const struct width *width)
 {
 	int rate = set_sample_rate(1);
@@ -272,9 +309,12 @@ static void test_all(void)
 			test_interrupt(&widths[i], j);
 			test_samples(&widths[i], j);
 		}
-		test_disabled(&widths[i], OP_PMINTENCLR, PMU_CYCLE_BIT, OP_PMINTENSET, PMU_CYCLE_BIT, "PMINTENSET_EL1 is clear");
-		test_disabled(&widths[i], OP_PMCNTENCLR, PMU_CYCLE_BIT, OP_PMCNTENSET, PMU_CYCLE_BIT, "PMCNTENSET_EL0 is clear");
-		test_disabled(&widths[i], OP_PMCR, widths[i].pmcr & ~PMCR_E, OP_PMCR, widths[i].pmcr, "PMCR_EL0.E is clear");
+		test_disabled(&widths[i], OP_PMINTENCLR, PMU_CYCLE_BIT, OP_PMINTENSET,
+			      PMU_CYCLE_BIT, "PMINTENSET_EL1 is clear");
+		test_disabled(&widths[i], OP_PMCNTENCLR, PMU_CYCLE_BIT, OP_PMCNTENSET,
+			      PMU_CYCLE_BIT, "PMCNTENSET_EL0 is clear");
+		test_disabled(&widths[i], OP_PMCR, widths[i].pmcr & ~PMCR_E, OP_PMCR,
+			      widths[i].pmcr, "PMCR_EL0.E is clear");
 		test_stopped(&widths[i]);
 		test_throttled(&widths[i]);
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Debian as its installer leaves it, which testbed/board has put on a disk, and what tests of packages expect of it."""
+"""A Debian as its installer leaves it, which testbed/board has put on a disk, and what tests of
+packages expect of it."""
 import re
 import shlex
 import shutil
@@ -26,9 +27,11 @@ def expect(pattern, text):
 
 def run(*command, **kwargs):
     """The output of a command of this machine, which has to succeed."""
-    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
     if result.returncode:
-        raise Failure(f"{shlex.join(map(str, command))} ended with status {result.returncode}:\n{result.stdout}")
+        raise Failure(f"{shlex.join(map(str, command))} ended with status "
+                      f"{result.returncode}:\n{result.stdout}")
     return result.stdout
 
 
@@ -40,16 +43,17 @@ class Board:
 
     def boot(self, kernel=None):
         """By the stock kernel, or by an image."""
-        self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"], files=self._files, system=self._disk,
-                                          image=kernel)
+        self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"],
+                                          files=self._files, system=self._disk, image=kernel)
         self._machine.start(600)
 
     def run(self, script, status=0, timeout=1800):
         """What it prints; the status it has to end with."""
-        command = [*map(str, self._machine.connection.command("-T")), f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
+        command = [*map(str, self._machine.connection.command("-T")),
+                   f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
         with tempfile.TemporaryFile("w+") as output:
-            found = self._machine.run(command, time.monotonic() + host.scale_timeout(timeout), "a step", stdin=subprocess.DEVNULL,
-                                      stdout=output)
+            found = self._machine.run(command, time.monotonic() + host.scale_timeout(timeout),
+                                      "a step", stdin=subprocess.DEVNULL, stdout=output)
             output.seek(0)
             text = output.read()
         if found != status:
@@ -59,7 +63,8 @@ class Board:
     def halt(self):
         """As it is halted by a person."""
         # once this session is over, as a shutdown begins with the end of sessions
-        self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl poweroff) </dev/null >/dev/null 2>&1 &")
+        self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl "
+                 "poweroff) </dev/null >/dev/null 2>&1 &")
         try:
             self._machine.process.wait(host.scale_timeout(600))
         except subprocess.TimeoutExpired as error:
@@ -90,7 +95,8 @@ class Story:
             story = cls(Path(folder))
             host.handle_signals()
             try:
-                return tap.run((tap.Test(chapter.__doc__, chapter) for chapter in (getattr(story, name) for name in chapters)),
+                return tap.run((tap.Test(chapter.__doc__, chapter)
+                                for chapter in (getattr(story, name) for name in chapters)),
                                in_order=True)
             finally:
                 story.stop()

@@ -3,8 +3,8 @@
 
     sys.exit(tap.run(tap.Test(f"links of {page}", check_links, page) for page in PAGES))
 
-A test passes when its function returns, and fails when it raises; AssertionError has a message for the reader. unittest.SkipTest skips. What
-the function prints is shown below its result.
+A test passes when its function returns, and fails when it raises; AssertionError has a message for
+the reader. unittest.SkipTest skips. What the function prints is shown below its result.
 """
 import sys
 import unittest
@@ -20,8 +20,9 @@ class Test(unittest.TestCase):
 
     def __init__(self, name, function, *arguments):
         super().__init__()
-        # a '#' in a name would begin a directive
-        self._name, self._function, self._arguments = name.replace("#", ""), function, arguments
+        # a '#' in a name would begin a directive; a docstring may have lines
+        self._name = " ".join(name.replace("#", "").split())
+        self._function, self._arguments = function, arguments
 
     def id(self):
         return f"- {self._name}"
@@ -37,7 +38,8 @@ def expect_nothing(faults):
 
 
 def run(tests, bail_out=(), in_order=False):
-    """Returns the exit status. TESTS is iterated while they run, and an exception of BAIL_OUT in it ends all; IN_ORDER: so does a failure."""
+    """Returns the exit status. TESTS is iterated while they run, and an exception of BAIL_OUT in it
+    ends all; IN_ORDER: so does a failure."""
     def run_all(result):
         result.failfast = in_order
         for test in tests:
@@ -46,7 +48,8 @@ def run(tests, bail_out=(), in_order=False):
                 return
 
     stdout, stderr = sys.stdout, sys.stderr
-    runner = TAPTestRunner(message_log=LogMode.LogToDiagnostics, test_output_log=LogMode.LogToDiagnostics)
+    runner = TAPTestRunner(message_log=LogMode.LogToDiagnostics,
+                           test_output_log=LogMode.LogToDiagnostics)
     try:
         return 0 if runner.run(run_all).wasSuccessful() else 1
     except bail_out as error:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What pmu-hybrid=on chooses: one table of host, kernel and CPUs that the vCPU threads may run on.
 
-The choice is made by the union of what the threads may do at the first start, however they came by it, and by nothing before that.
-CPUs that are offline count, too, as far as the kernel tells that a thread may run there.
+The choice is made by the union of what the threads may do at the first start, however they came by
+it, and by nothing before that. CPUs that are offline count, too, as far as the kernel tells that a
+thread may run there.
 """
 
 import contextlib
@@ -13,8 +14,8 @@ from typing import NamedTuple
 from in_host import parse_cpu_list
 from order import real_type
 from refusal import event_sources
-from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS, TOPOLOGY, Vm, cpu_list, each_of,
-                equal, match, only_on, pmu_list, say)
+from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS,
+                TOPOLOGY, Vm, cpu_list, each_of, equal, match, only_on, pmu_list, say)
 
 CGROUPS = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
@@ -24,15 +25,18 @@ A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
 
 
 class Row(NamedTuple):
-    """How the threads come by their CPUs, in the order in which it happens; CPUs as lists, "" for what does not happen."""
+    """How the threads come by their CPUs, in the order in which it happens; CPUs as lists, "" for
+    what does not happen."""
 
     topology: str
     name: str
     # CPUs the threads may run on when the VM is started, or later, when they are online
     union: str
-    # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode takes the fixed counters.
+    # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode
+    # takes the fixed counters.
     pmu: str = ""
-    # The PMU that covers those of them that are online, for a kernel without the mode, and the others
+    # The PMU that covers those of them that are online, for a kernel without the mode, and the
+    # others
     online_pmu: str = ""
     uncovered: str = ""
     # Those of them that have no PMU, for which the start is refused
@@ -57,26 +61,38 @@ ROWS = (
     Row("biglittle", "threads overlap on one PMU", threads=("2-3", "3"), union="2-3", pmu=A72),
     Row("biglittle", "one stray thread", threads=("2-3", "1"), union="1-3"),
     Row("biglittle", "one thread everywhere", threads=("0", "0-3"), union="0-3"),
-    Row("biglittle", "three threads, the last one stray", threads=("0", "0-1", "0,3"), union="0-1,3"),
+    Row("biglittle", "three threads, the last one stray", threads=("0", "0-1", "0,3"),
+        union="0-1,3"),
     # libvirt's <emulatorpin> without <vcpupin>: the threads get all CPUs back
-    Row("biglittle", "process on one PMU, threads everywhere", taskset="2-3", threads=("0-3",), union="0-3"),
+    Row("biglittle", "process on one PMU, threads everywhere", taskset="2-3", threads=("0-3",),
+        union="0-3"),
     # libvirt's <emulatorpin> that keeps the emulator off the CPUs of the vCPUs
-    Row("biglittle", "process on one PMU, threads on the other", taskset="0-1", threads=("2", "3"), union="2-3", pmu=A72),
+    Row("biglittle", "process on one PMU, threads on the other", taskset="0-1", threads=("2", "3"),
+        union="2-3", pmu=A72),
     Row("biglittle", "cgroup on one PMU", cgroup="2-3", union="2-3", pmu=A72),
     Row("biglittle", "cgroup across", cgroup="1-2", union="1-2"),
-    Row("biglittle", "cgroup narrows the affinity", cgroup="0-2", taskset="2-3", union="2", pmu=A72),
-    Row("biglittle", "a cgroup for each thread on one PMU", threads=("0", "1"), thread_cgroups=True, union="0-1", pmu=A53),
-    Row("biglittle", "a cgroup for each thread across", threads=("0", "2"), thread_cgroups=True, union="0,2"),
-    Row("biglittle", "one PMU offline", offline="2-3", union="0-3", online_pmu=A53, uncovered="2-3"),
-    Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0-3"),
-    Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1-2", online_pmu=A53, uncovered="2"),
-    # libvirt's threads without <vcpupin>: all CPUs that are online
-    Row("biglittle", "threads on all online, one PMU offline", offline="2-3", threads=("0-1",), union="0-3", online_pmu=A53,
+    Row("biglittle", "cgroup narrows the affinity", cgroup="0-2", taskset="2-3", union="2",
+        pmu=A72),
+    Row("biglittle", "a cgroup for each thread on one PMU", threads=("0", "1"), thread_cgroups=True,
+        union="0-1", pmu=A53),
+    Row("biglittle", "a cgroup for each thread across", threads=("0", "2"), thread_cgroups=True,
+        union="0,2"),
+    Row("biglittle", "one PMU offline", offline="2-3", union="0-3", online_pmu=A53,
         uncovered="2-3"),
-    Row("biglittle", "threads on one PMU, a CPU of the other offline", offline="3", threads=("0-1",), union="0-1", pmu=A53),
-    Row("biglittle", "threads on one PMU, a CPU of it offline", offline="3", threads=("2-3",), union="2-3", pmu=A72),
+    Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0-3"),
+    Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1-2",
+        online_pmu=A53, uncovered="2"),
+    # libvirt's threads without <vcpupin>: all CPUs that are online
+    Row("biglittle", "threads on all online, one PMU offline", offline="2-3", threads=("0-1",),
+        union="0-3", online_pmu=A53,
+        uncovered="2-3"),
+    Row("biglittle", "threads on one PMU, a CPU of the other offline", offline="3",
+        threads=("0-1",), union="0-1", pmu=A53),
+    Row("biglittle", "threads on one PMU, a CPU of it offline", offline="3", threads=("2-3",),
+        union="2-3", pmu=A72),
     # the kernel does not tell that the cgroup has another CPU
-    Row("biglittle", "cgroup across, one side offline", offline="2", cgroup="1-2", union="1", pmu=A53),
+    Row("biglittle", "cgroup across, one side offline", offline="2", cgroup="1-2", union="1",
+        pmu=A53),
     Row("tricluster", "no affinity", union="0-5"),
     Row("tricluster", "process on the middle PMU", taskset="2-3", union="2-3", pmu=A78),
     Row("tricluster", "process on two PMUs of three", taskset="2-5", union="2-5"),
@@ -85,9 +101,11 @@ ROWS = (
     Row("tricluster", "one stray thread of four", threads=("2", "3", "2-3", "5"), union="2-3,5"),
     Row("tricluster", "not the middle PMU", threads=("0", "5"), union="0,5"),
     Row("tricluster", "cgroup on two PMUs", cgroup="0-3", union="0-3"),
-    Row("tricluster", "two PMUs offline", offline="2-5", union="0-5", online_pmu=A55, uncovered="2-5"),
+    Row("tricluster", "two PMUs offline", offline="2-5", union="0-5", online_pmu=A55,
+        uncovered="2-5"),
     Row("tricluster", "one PMU offline", offline="2-3", union="0-5"),
-    Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5", threads=("2-3", "3-5"), union="2-5", online_pmu=A78,
+    Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5",
+        threads=("2-3", "3-5"), union="2-5", online_pmu=A78,
         uncovered="4-5"),
     Row("homogeneous", "no affinity", union="0-3", pmu=A72),
     Row("homogeneous", "process on some CPUs", taskset="1-2", union="1-2", pmu=A72),
@@ -107,10 +125,14 @@ ROWS = (
     Row("unlike-overlap", "some CPUs offline", offline="2-3", union="0-3", pmu=A53),
     # KVM makes no vCPU with a PMU on a CPU without one: the process begins on those that have one.
     Row("unlike-partial", "process on the PMU", taskset="0-1", union="0-1", pmu=A53),
-    Row("unlike-partial", "threads apart on the PMU", taskset="0-1", threads=("0", "1"), union="0-1", pmu=A53),
-    Row("unlike-partial", "threads everywhere", taskset="0-1", threads=("0-3",), union="0-3", without="2-3"),
-    Row("unlike-partial", "one stray thread", taskset="0-1", threads=("0-1", "3"), union="0-1,3", without="3"),
-    Row("unlike-partial", "CPUs without a PMU offline", offline="2-3", union="0-3", online_pmu=A53, uncovered="2-3"),
+    Row("unlike-partial", "threads apart on the PMU", taskset="0-1", threads=("0", "1"),
+        union="0-1", pmu=A53),
+    Row("unlike-partial", "threads everywhere", taskset="0-1", threads=("0-3",), union="0-3",
+        without="2-3"),
+    Row("unlike-partial", "one stray thread", taskset="0-1", threads=("0-1", "3"), union="0-1,3",
+        without="3"),
+    Row("unlike-partial", "CPUs without a PMU offline", offline="2-3", union="0-3", online_pmu=A53,
+        uncovered="2-3"),
 )
 
 
@@ -134,7 +156,8 @@ def offline(cpus):
 
 @contextlib.contextmanager
 def cgroup(path, cpus, threaded=False):
-    """A new cgroup that confines its members to these CPUs; all have to be gone from it when the block ends."""
+    """A new cgroup that confines its members to these CPUs; all have to be gone from it when the
+    block ends."""
     write(f"{os.path.dirname(path)}/cgroup.subtree_control", "+cpuset")
     os.mkdir(path)
     try:
@@ -164,7 +187,8 @@ def pin_threads(row, vm, stack):
     """What management applications do between -S and cont."""
     if row.thread_cgroups:
         for cpu, cpus in zip(vm.cpus, row.threads, strict=True):
-            path = stack.enter_context(cgroup(f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}", cpus, threaded=True))
+            path = stack.enter_context(cgroup(f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}", cpus,
+                                              threaded=True))
             write(f"{path}/cgroup.threads", str(cpu["thread-id"]))
             stack.callback(vm.__exit__)
     if row.threads:
@@ -174,31 +198,37 @@ def pin_threads(row, vm, stack):
 @each_of({row.name: row for row in ROWS if row.topology == TOPOLOGY})
 def test_choice(row):
     """backend or refusal"""
-    with offline(parse_cpu_list(row.offline) if row.offline else []), contextlib.ExitStack() as stack:
+    with offline(parse_cpu_list(row.offline) if row.offline
+                 else []), contextlib.ExitStack() as stack:
         vm = start_vm(row, stack).connect()
         pin_threads(row, vm, stack)
         equal(vm.backends, "", "backend before the start")
-        expected = "" if row.without else row.pmu or (FIXED if KERNEL == "patched" else row.online_pmu)
+        expected = "" if row.without else row.pmu or (FIXED if KERNEL == "patched"
+                                                      else row.online_pmu)
         if expected:
             backend = vm.cont().backends
             say(f"{row.name}: {backend}")
             equal(backend, expected, "backend")
             described = "the fixed counters of " + pmu_list() if expected == FIXED else expected
-            match(f"vCPU threads may run on CPUs {row.union}; .* backed by {described}", vm.stderr, "log")
+            match(f"vCPU threads may run on CPUs {row.union}; .* backed by {described}", vm.stderr,
+                  "log")
             warned = re.findall("CPUs ([0-9,-]+) are offline and have another PMU", vm.stderr)
-            equal(warned, [row.uncovered] if expected == row.online_pmu else [], "offline CPUs that the log warns of")
+            equal(warned, [row.uncovered] if expected == row.online_pmu else [],
+                  "offline CPUs that the log warns of")
             return
         refusal = vm.refusal()
         reason = f"of which {row.without} have no PMU (the host has {pmu_list()}); pin" if row.without else \
             f"which no single PMU covers (the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}; either pin"
-        match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, {reason}"), refusal, "error")
+        match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, {reason}"),
+              refusal, "error")
         equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
 
 
 @only_on("patched")
 @each_of({"all": ALL_CPUS, "one": SMALL_CPUS} if TOPOLOGY.startswith("unlike-") else {})
 def test_kinds(cpus):
-    """where PMUs are not alike a guest counts, too, wherever its vCPUs go of the CPUs that it was started for"""
+    """where PMUs are not alike a guest counts, too, wherever its vCPUs go of the CPUs that it was
+    started for"""
     with Vm(HYBRID, affinity=cpus) as vm:
         vm.connect().cont()
         for cpu in cpus:
@@ -209,7 +239,8 @@ def test_kinds(cpus):
 
 @only_on("patched")
 def test_online_under_running():
-    """a VM that started with a PMU's CPUs offline has the fixed counters, and goes on when they come online and the others go"""
+    """a VM that started with a PMU's CPUs offline has the fixed counters, and goes on when they
+    come online and the others go"""
     with Vm(HYBRID, guest="seconds=3") as vm:
         vm.connect()
         with offline(BIG_CPUS if BIG != SMALL else BIG_CPUS[2:]):
@@ -221,11 +252,14 @@ def test_online_under_running():
 
 
 @only_on("stock")
-@each_of({"kernel without SET_PMU": "no-set-pmu", "kernel with it": "nothing"} if len(PMUS) == 1 else {})
+@each_of({"kernel without SET_PMU": "no-set-pmu", "kernel with it": "nothing"} if len(PMUS) == 1
+         else {})
 def test_default_pmu(shim):
-    """one PMU for all CPUs is KVM's own choice: nothing is set, and CPUs that come online are no matter"""
+    """one PMU for all CPUs is KVM's own choice: nothing is set, and CPUs that come online are no
+    matter"""
     environment = {"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}
-    with Vm(HYBRID, guest="seconds=3", environment=environment, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
+    with Vm(HYBRID, guest="seconds=3", environment=environment,
+            extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect()
         with offline(ALL_CPUS[2:]):
             before = len(vm.stderr)
@@ -240,10 +274,12 @@ def test_default_pmu(shim):
 @only_on("stock")
 @each_of({"all": ()} if len(PMUS) > 1 else {})
 def test_shared_interrupt(*_):
-    """of PMUs that claim the same CPUs, as those that share an interrupt do, it is the one with the lowest type"""
+    """of PMUs that claim the same CPUs, as those that share an interrupt do, it is the one with the
+    lowest type"""
     types = {name: real_type(name) for name, _ in PMUS}
     lowest = min(types, key=lambda name: int(types[name]))
-    everywhere = {name: {"type": text, "cpus": f"{cpu_list(ALL_CPUS)}\n"} for name, text in types.items()}
+    everywhere = {name: {"type": text, "cpus": f"{cpu_list(ALL_CPUS)}\n"}
+                  for name, text in types.items()}
     with Vm(HYBRID) as vm:
         vm.connect().pin(dict(PMUS)[lowest])
         with event_sources(everywhere):

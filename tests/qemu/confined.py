@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""pmu-hybrid=on in what management applications lock QEMU into: it only needs to read sysfs and to ask for affinities."""
+"""pmu-hybrid=on in what management applications lock QEMU into: it only needs to read sysfs and to
+ask for affinities."""
 
 import contextlib
 
-from vm import BIG, BIG_CPUS, ATTRIBUTE, FIXED, KERNEL, LIBVIRT_SANDBOX, Vm, each_of, equal, match, only_on, unprivileged
+from vm import (BIG, BIG_CPUS, ATTRIBUTE, FIXED, KERNEL, LIBVIRT_SANDBOX, Vm, each_of, equal, match,
+                only_on, unprivileged)
 
-NAMESPACES = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child", "--mount-proc")
+NAMESPACES = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child",
+              "--mount-proc")
 
 
 @contextlib.contextmanager

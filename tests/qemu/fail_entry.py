@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A vCPU thread that gets to a CPU which the chosen PMU does not cover: KVM does not enter the guest, QEMU pauses the VM.
+"""A vCPU thread that gets to a CPU which the chosen PMU does not cover: KVM does not enter the
+guest, QEMU pauses the VM.
 
 What fails without the handler: nothing is said, and the vCPU thread calls KVM_RUN again and again.
 """
@@ -41,20 +42,24 @@ def fingerprint(vm):
 
 
 def test_pause():
-    """one message that names vCPU, CPU, PMU, its CPUs and the thread; VM paused; nothing spins, nothing more is said"""
+    """one message that names vCPU, CPU, PMU, its CPUs and the thread; VM paused; nothing spins,
+    nothing more is said"""
     with Vm() as vm:
         wrong_cpu(vm, BIG_CPUS)
         said = vm.stderr
         cpus = "|".join(map(str, BIG_CPUS))
         threads = "|".join(str(cpu["thread-id"]) for cpu in vm.cpus)
-        match(rf"vCPU [01] cannot run on CPU ({cpus}) of the host.*its PMU is {SMALL} on CPUs {cpu_list(SMALL_CPUS)}; "
+        match(rf"vCPU [01] cannot run on CPU ({cpus}) of the host.*its PMU is {SMALL} on CPUs "
+              rf"{cpu_list(SMALL_CPUS)}; "
               rf"the VM is paused: set the affinity of thread ({threads}) to", said, "log")
-        equal(0 < said.count("cannot run on CPU") <= len(vm.cpus), True, f"at most one message a vCPU ({said!r})")
+        equal(0 < said.count("cannot run on CPU") <= len(vm.cpus), True,
+              f"at most one message a vCPU ({said!r})")
         vm.wait_until("vCPUs that sleep", lambda: all(state == "S" for state, _ in vm.sleeps()))
         before = vm.sleeps()
         for _ in range(QUESTIONS):
             equal(vm.status, "paused", "run state")
-        equal(vm.sleeps(), before, f"states and sleeps of the vCPU threads after {QUESTIONS} questions to the monitor")
+        equal(vm.sleeps(), before,
+              f"states and sleeps of the vCPU threads after {QUESTIONS} questions to the monitor")
         equal(vm.stderr, said, "nothing more is said")
 
 
@@ -62,7 +67,8 @@ def test_one_vcpu():
     """a single vCPU that strays is named, with its thread; with it back the guest passes"""
     with Vm() as vm:
         wrong_cpu(vm, SMALL_CPUS, BIG_CPUS)
-        match(rf"vCPU 1 cannot run on CPU .* of thread {vm.cpus[1]['thread-id']} to", vm.stderr, "log")
+        match(rf"vCPU 1 cannot run on CPU .* of thread {vm.cpus[1]['thread-id']} to", vm.stderr,
+              "log")
         equal(vm.stderr.count("cannot run"), 1, f"messages ({vm.stderr!r})")
         vm.pin(SMALL_CPUS)
         vm.cont().passes()
@@ -70,7 +76,8 @@ def test_one_vcpu():
 
 @only_on("stock")
 def test_again():
-    """cont without re-pinning pauses again and changes neither memory nor registers; with it the guest has lost nothing"""
+    """cont without re-pinning pauses again and changes neither memory nor registers; with it the
+    guest has lost nothing"""
     with Vm() as vm:
         wrong_cpu(vm, BIG_CPUS)
         before = fingerprint(vm)
@@ -84,7 +91,8 @@ def test_again():
 
 @only_on("stock")
 def test_online_later():
-    """CPUs without the PMU that come online after the choice join an affinity set before; the VM is paused when a vCPU gets there"""
+    """CPUs without the PMU that come online after the choice join an affinity set before; the VM is
+    paused when a vCPU gets there"""
     last = SMALL_CPUS[-1]
     with Vm() as vm:
         vm.connect()
@@ -101,7 +109,8 @@ def test_online_later():
 
 @only_on("stock")
 def test_cpuset_widened():
-    """a cpuset that was within the PMU and is widened pauses the VM once a vCPU gets off the PMU; narrowed again, the guest goes on"""
+    """a cpuset that was within the PMU and is widened pauses the VM once a vCPU gets off the PMU;
+    narrowed again, the guest goes on"""
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(cgroup(f"{CGROUPS}/vm", cpu_list(SMALL_CPUS)))
         vm = stack.enter_context(Vm())

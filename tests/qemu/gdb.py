@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A debugger that lets the VM run, over gdb's remote protocol: when pmu-hybrid=on refuses the start, gdb is told why.
+"""A debugger that lets the VM run, over gdb's remote protocol: when pmu-hybrid=on refuses the
+start, gdb is told why.
 
 Without an answer gdb waits for the VM to stop, which has not started.
 """
@@ -57,7 +58,8 @@ def debugged(*extra):
     """A VM that waits for its start, and what connects to its gdbstub."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         path = f"{folder}/gdb"
-        vm = stack.enter_context(Vm(extra=["-gdb", f"unix:{path},server=on,wait=off", *extra])).connect()
+        vm = stack.enter_context(Vm(extra=["-gdb", f"unix:{path},server=on,wait=off",
+                                           *extra])).connect()
 
         def connect():
             gdb = Gdb(path)
@@ -77,9 +79,11 @@ def refused(vm, gdb, packet):
 
 
 @only_on("stock")
-@each_of({packet: packet for packet in ("vCont;c", "vCont;c:p1.-1", "vCont;s:p1.1;c", "c", "s", "C05")})
+@each_of({packet: packet
+          for packet in ("vCont;c", "vCont;c:p1.-1", "vCont;s:p1.1;c", "c", "s", "C05")})
 def test_refused(packet):
-    """the start is refused twice; with the threads pinned the same packet starts the VM, which can be interrupted and passes"""
+    """the start is refused twice; with the threads pinned the same packet starts the VM, which can
+    be interrupted and passes"""
     with debugged() as (vm, connect):
         vm.pin(ALL_CPUS)
         gdb = connect()
@@ -107,7 +111,8 @@ def test_connected_later():
 
 @only_on("stock")
 def test_detach():
-    """a debugger that detaches gets its OK; the VM stays stopped, which the log explains, and starts with cont when it can"""
+    """a debugger that detaches gets its OK; the VM stays stopped, which the log explains, and
+    starts with cont when it can"""
     with debugged() as (vm, connect):
         vm.pin(ALL_CPUS)
         equal(connect().ask("D"), "OK", "answer to D")
@@ -123,7 +128,8 @@ def test_asked_once():
     trace = "kvm_arm_pmu_hybrid_choose"
     with debugged("-trace", trace) as (vm, connect):
         vm.pin(ALL_CPUS)
-        for number, start in enumerate((vm.refusal, lambda: connect().ask("c"), lambda: vm.human("cont")), 1):
+        for number, start in enumerate((vm.refusal, lambda: connect().ask("c"),
+                                        lambda: vm.human("cont")), 1):
             start()
             equal(vm.stderr.count(trace), number, "choices")
         vm.pin(BIG_CPUS)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See guests/linux; needs --icount.
+"""An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See
+guests/linux; needs --icount.
 
-There a CPU executes an instruction a cycle of a nanosecond, so that a loop of N instructions takes N cycles, and more only as far
-as the counter also sees what is not the loop: the program's start and, as emulated CPUs take turns, what others do in the meantime.
-More cycles than perf's own clock saw nanoseconds there cannot be.
+There a CPU executes an instruction a cycle of a nanosecond, so that a loop of N instructions takes
+N cycles, and more only as far as the counter also sees what is not the loop: the program's start
+and, as emulated CPUs take turns, what others do in the meantime. More cycles than perf's own clock
+saw nanoseconds there cannot be.
 """
 
 import functools
@@ -12,7 +14,8 @@ import re
 import subprocess
 import time
 
-from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS, Vm, each_of, equal, match, only_on
+from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS, Vm, each_of, equal,
+                match, only_on)
 
 LOOP, LONG_LOOP = 20_000_000, 400_000_000
 # Seconds, and moves to each CPU at least
@@ -22,11 +25,13 @@ REFUSED = "<not supported>"
 
 
 class Debian(Vm):
-    """A guest that runs commands; wherever its vCPU threads are initialised, KVM finds the PMU of the small CPUs there."""
+    """A guest that runs commands; wherever its vCPU threads are initialised, KVM finds the PMU of
+    the small CPUs there."""
 
     def __init__(self, cpu):
-        super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-linux/vmlinuz", memory=512,
-                         extra=["-initrd", "guests-linux/initrd"], stdin=subprocess.PIPE, affinity=SMALL_CPUS)
+        super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-linux/vmlinuz",
+                         memory=512, extra=["-initrd", "guests-linux/initrd"],
+                         stdin=subprocess.PIPE, affinity=SMALL_CPUS)
         self._read = 0
         self.connect().pin(ALL_CPUS)
         self.cont()
@@ -61,7 +66,8 @@ class Debian(Vm):
         return self.take_answer()
 
     def place(self, cpu, vcpu=0):
-        """One vCPU there and all others elsewhere: two on a CPU flush the TLB at each switch, which takes the emulator seconds."""
+        """One vCPU there and all others elsewhere: two on a CPU flush the TLB at each switch, which
+        takes the emulator seconds."""
         elsewhere = set(ALL_CPUS) - {cpu}
         self.pin(*({cpu} if index == vcpu else elsewhere for index in range(len(self.cpus))))
 
@@ -78,7 +84,8 @@ def perf_stat(events, loop, vcpu=0):
 
 
 def read_counts(text):
-    """What perf printed: counts by event, as numbers where they are, with the nanoseconds that the event had a counter: all."""
+    """What perf printed: counts by event, as numbers where they are, with the nanoseconds that the
+    event had a counter: all."""
     counts = {}
     for line in text.splitlines():
         value, _, event, running, percent = line.split(",")[:5]
@@ -100,7 +107,8 @@ def test_driver():
     guest = linux_guest(HYBRID)
     equal(guest.backends, FIXED, "backend")
     match(DRIVER.format(1), guest.driver, "the driver's message")
-    equal(guest.run("ls /sys/bus/event_source/devices/armv8_pmuv3/events").split(), ["cpu_cycles"], "events")
+    equal(guest.run("ls /sys/bus/event_source/devices/armv8_pmuv3/events").split(), ["cpu_cycles"],
+          "events")
 
 
 @only_on("patched")
@@ -119,7 +127,8 @@ def test_counts(cpu):
 def test_moving():
     """perf's cycles count on through moves from PMU to PMU in the middle of a loop"""
     guest = linux_guest(HYBRID)
-    interleaved = [cpu for row in itertools.zip_longest(*(cpus for _, cpus in PMUS)) for cpu in row if cpu is not None]
+    interleaved = [cpu for row in itertools.zip_longest(*(cpus for _, cpus in PMUS)) for cpu in row
+                   if cpu is not None]
     places = itertools.cycle(interleaved)
     moves = 0
     while moves < ROUNDS * len(interleaved):
@@ -135,16 +144,19 @@ def test_moving():
 
 @only_on("patched")
 def test_quiet():
-    """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's stderr"""
+    """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's
+    stderr"""
     guest = linux_guest(HYBRID)
-    equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": (REFUSED, 0)}, "counts")
+    equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": (REFUSED, 0)},
+          "counts")
     equal(guest.run("dmesg"), "", "kernel log")
     match(r"\Ainfo: pmu-hybrid: [^\n]*\n\Z", guest.stderr, "QEMU's stderr")
 
 
 @only_on("patched")
 def test_without():
-    """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand still on the others"""
+    """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand
+    still on the others"""
     guest = linux_guest("host")
     match(DRIVER.format(7), guest.driver, "the driver's message")
     counts = {}

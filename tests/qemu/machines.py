@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The other machine that sets up a PMU of KVM's, hw/arm/fsl-imx8mp.c. QEMU has it in builds with TCG only.
+"""The other machine that sets up a PMU of KVM's, hw/arm/fsl-imx8mp.c. QEMU has it in builds with
+TCG only.
 
-It wants a device tree from its user. The serial port of ours, imx8mp.dts, is RAM; the bit that a PL011 has nothing to send is set
-there. What the guest says last is still in the buffer in which it was put together. The guest ends after its calibration: what
-comes then waits for interrupts of the virt machine's GIC. Whether the clock is right there depends on how busy this machine is.
+It wants a device tree from its user. The serial port of ours, imx8mp.dts, is RAM; the bit that a
+PL011 has nothing to send is set there. What the guest says last is still in the buffer in which it
+was put together. The guest ends after its calibration: what comes then waits for interrupts of the
+virt machine's GIC. Whether the clock is right there depends on how busy this machine is.
 """
 
 import re
 
-from vm import ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, SMALL, SMALL_CPUS, Vm, each_of, equal, match, only_on
+from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, SMALL, SMALL_CPUS, Vm, each_of, equal,
+                match, only_on)
 
 # The texts that it is made of are apart in the guest's image
 VERDICT = re.compile(rb"(PASS: calibrated, the clock is (?:right|wrong)|(?:STOP|FAIL): [ -~]+)\n")
@@ -18,7 +21,8 @@ PINNED = {"one PMU": (BIG, BIG_CPUS), "another": (SMALL, SMALL_CPUS)}
 
 def board(cpu="host,pmu-hybrid=on", **options):
     """The VM."""
-    return Vm(cpu, machine="imx8mp-evk", guest="until=loader", extra=("-dtb", "imx8mp.dtb", *SERIAL_IS_IDLE), **options)
+    return Vm(cpu, machine="imx8mp-evk", guest="until=loader",
+              extra=("-dtb", "imx8mp.dtb", *SERIAL_IS_IDLE), **options)
 
 
 def measures(vm, backend):
@@ -26,7 +30,8 @@ def measures(vm, backend):
     equal(vm.cont().backends, backend, "backend")
     vm.wait_until("the guest's end", lambda: vm.status == "shutdown")
     found = VERDICT.search(vm.read_memory())
-    match("^PASS: calibrated", found[1].decode() if found else "none", "verdict in the guest's memory")
+    match("^PASS: calibrated", found[1].decode() if found else "none",
+          "verdict in the guest's memory")
 
 
 @each_of(PINNED)

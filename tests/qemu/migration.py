@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The choice of pmu-hybrid=on in migrations and snapshots: the destination follows the source, or the load fails."""
+"""The choice of pmu-hybrid=on in migrations and snapshots: the destination follows the source, or
+the load fails."""
 
 import collections
 import contextlib
@@ -9,7 +10,8 @@ import struct
 import tempfile
 
 from in_host import QmpError
-from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, LOADS_PRINT, SMALL, SMALL_CPUS, Vm, each_of, equal, match, only_on, raises
+from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, LOADS_PRINT, SMALL, SMALL_CPUS, Vm, each_of,
+                equal, match, only_on, raises)
 
 
 # Intervals that each vCPU has to measure for the guest to have gone on
@@ -17,15 +19,18 @@ ENOUGH = 4
 
 
 def send(vm, uri, *, return_path=False):
-    """Migrates the VM; returns the status in which that ended, and the error. With return_path the destination's word is waited for."""
-    vm.qmp.command("migrate-set-capabilities", capabilities=[{"capability": "return-path", "state": return_path}])
+    """Migrates the VM; returns the status in which that ended, and the error. With return_path the
+    destination's word is waited for."""
+    vm.qmp.command("migrate-set-capabilities",
+                   capabilities=[{"capability": "return-path", "state": return_path}])
     vm.qmp.command("migrate", uri=uri)
     return ended(vm)
 
 
 def ended(vm):
     """How the migration of a VM, or to it, has ended; waits for that."""
-    vm.wait_until("the migration", lambda: vm.qmp.command("query-migrate").get("status") in ("completed", "failed"))
+    vm.wait_until("the migration",
+                  lambda: vm.qmp.command("query-migrate").get("status") in ("completed", "failed"))
     answer = vm.qmp.command("query-migrate")
     return answer["status"], answer.get("error-desc", "")
 
@@ -81,9 +86,11 @@ def load_passes(path, backend, *, pin):
 
 
 def find_deltas(text):
-    """vCPU, system counter at the end, cycles and ticks of each interval that the guest has measured, of complete lines."""
+    """vCPU, system counter at the end, cycles and ticks of each interval that the guest has
+    measured, of complete lines."""
     return [tuple(map(int, delta))
-            for delta in re.findall(r"^delta vcpu=(\d+) cntvct=(\d+) cycles=(\d+) ticks=(\d+).*\n", text, re.M)]
+            for delta in re.findall(r"^delta vcpu=(\d+) cntvct=(\d+) cycles=(\d+) ticks=(\d+).*\n",
+                                    text, re.M)]
 
 
 def has_enough(text, vcpus):
@@ -95,12 +102,13 @@ def has_enough(text, vcpus):
 def passes_on(vm):
     """The guest goes on, and its counters count something, and no more than there was to count."""
     before, vcpus = len(vm.console), len(vm.qmp.command("query-cpus-fast"))
-    vm.wait_until("a guest that goes on", lambda: has_enough(vm.console[before:], vcpus) or re.search("STOP:|FAIL:", vm.console))
+    vm.wait_until("a guest that goes on", lambda: has_enough(vm.console[before:], vcpus)
+                  or re.search("STOP:|FAIL:", vm.console))
     equal(re.findall("STOP:.*|FAIL:.*", vm.console), [], "what the guest complains of")
     deltas = find_deltas(vm.console)
     equal([delta for delta in deltas if not delta[2]], [], "intervals without cycles")
-    # All intervals of a vCPU are judged together: without -icount the guest's CNTVCT_EL0 sometimes steps back, which can
-    # shorten one interval to almost nothing.
+    # All intervals of a vCPU are judged together: without -icount the guest's CNTVCT_EL0 sometimes
+    # steps back, which can shorten one interval to almost nothing.
     for vcpu in {delta[0] for delta in deltas}:
         own = [delta[1:] for delta in deltas if delta[0] == vcpu]
         elapsed = max(end for end, _, _ in own) - min(end - ticks for end, _, ticks in own)
@@ -134,7 +142,8 @@ def test_migrate_unstarted():
 def test_migrate_mismatch():
     """pmu-hybrid at one end only fails the load, either way"""
     with saved(pin=SMALL_CPUS) as path:
-        load_fails("The incoming VM has pmu-hybrid=on and this one has not", path, "host", pin=SMALL_CPUS)
+        load_fails("The incoming VM has pmu-hybrid=on and this one has not", path, "host",
+                   pin=SMALL_CPUS)
     with saved("host", pin=SMALL_CPUS) as path:
         load_fails("This VM has pmu-hybrid=on and the incoming one has not", path, pin=SMALL_CPUS)
 
@@ -143,11 +152,14 @@ def test_migrate_mismatch():
 SUBSECTION, LAYOUT = b"cpu/pmu-hybrid", ">IBB64s"
 ONE_PMU_BACKEND = 1
 EDITS = {
-    "more counters": ({"counters": 9}, f"backed by {SMALL} with 9 event counters, and here {SMALL} has 6"),
-    "fewer counters": ({"counters": 0}, f"backed by {SMALL} with 0 event counters, and here {SMALL} has 6"),
+    "more counters": ({"counters": 9},
+                      f"backed by {SMALL} with 9 event counters, and here {SMALL} has 6"),
+    "fewer counters": ({"counters": 0},
+                       f"backed by {SMALL} with 0 event counters, and here {SMALL} has 6"),
     "no such backend": ({"backend": 3}, "invalid PMU backend 3"),
     "a name without end": ({"name": b"x" * 64}, "invalid PMU backend 1"),
-    "vCPUs that disagree": ({"counters": 5, "vcpus": (1,)}, f"with 5 event counters, and here {SMALL} has 6"),
+    "vCPUs that disagree": ({"counters": 5, "vcpus": (1,)},
+                            f"with 5 event counters, and here {SMALL} has 6"),
 }
 
 
@@ -159,7 +171,8 @@ def edit(path, backend=None, counters=None, name=None, vcpus=(0, 1)):
         place = found.start() + len(SUBSECTION)
         version, *old = struct.unpack_from(LAYOUT, data, place)
         equal(old, [ONE_PMU_BACKEND, 6, SMALL.encode().ljust(64, b"\0")], "subsection")
-        new = [was if value is None else value for was, value in zip(old, (backend, counters, name), strict=True)]
+        new = [was if value is None else value
+               for was, value in zip(old, (backend, counters, name), strict=True)]
         if vcpu in vcpus:
             struct.pack_into(LAYOUT, data, place, version, *new)
     equal(vcpu, 1, "last vCPU with a subsection")
@@ -198,18 +211,22 @@ SOCKETS = {
 @only_on("stock")
 @each_of(SOCKETS)
 def test_migrate_socket(row):
-    """over a socket the guest goes on at the destination, or, when that refuses, at the source: by itself if it was told, or with cont"""
+    """over a socket the guest goes on at the destination, or, when that refuses, at the source: by
+    itself if it was told, or with cont"""
     cpu, return_path = row
-    with tempfile.TemporaryDirectory() as folder, wait_for(f"unix:{folder}/socket", cpu, pin=BIG_CPUS) as destination, \
+    with tempfile.TemporaryDirectory() as folder, wait_for(f"unix:{folder}/socket", cpu,
+                                                           pin=BIG_CPUS) as destination, \
             running(SMALL_CPUS) as source:
         status, _ = send(source, f"unix:{folder}/socket", return_path=return_path)
         if cpu == HYBRID:
-            equal((status, *ended(destination)), ("completed", "completed", ""), "migration at both ends")
+            equal((status, *ended(destination)), ("completed", "completed", ""),
+                  "migration at both ends")
             equal(destination.cont().backends, BIG, "backend")
             passes_on(destination)
             return
         exits_unloaded(destination, "The incoming VM has pmu-hybrid=on and this one has not")
-        # without a return path it depends on when the connection breaks whether the source learns of it
+        # without a return path it depends on when the connection breaks whether the source learns
+        # of it
         equal(status == "failed" or not return_path, True, f"the source was told ({status})")
         if status == "completed":
             source.cont()
@@ -233,7 +250,8 @@ def add_disk(vm, path):
         pass
     vm.qmp.command("blockdev-add", driver="file", filename=path, **{"node-name": "file"})
     if new:
-        run_job(vm, "blockdev-create", options={"driver": "qcow2", "file": "file", "size": 64 << 20})
+        run_job(vm, "blockdev-create",
+                options={"driver": "qcow2", "file": "file", "size": 64 << 20})
     vm.qmp.command("blockdev-add", driver="qcow2", file="file", **{"node-name": "disk"})
 
 
@@ -275,7 +293,8 @@ def load_refused(vm, pattern):
     said = vm.stderr
     raises("while loading VM state" if LOADS_PRINT else pattern, snapshot, vm, "load")
     news = vm.stderr.removeprefix(said)
-    match(f"{pattern}.*\n.*error while loading state .*\n$" if LOADS_PRINT else "^$", news, "stderr")
+    match(f"{pattern}.*\n.*error while loading state .*\n$" if LOADS_PRINT else "^$", news,
+          "stderr")
 
 
 def loads(path, backend, *, pin, start):
@@ -302,7 +321,8 @@ def test_snapshot(start):
 @only_on("patched")
 @each_of(BEFORE_AND_AFTER)
 def test_snapshot_of_fixed(start):
-    """a snapshot of a guest with fixed counters keeps them, also in a VM that would have chosen one PMU"""
+    """a snapshot of a guest with fixed counters keeps them, also in a VM that would have chosen one
+    PMU"""
     with snapshot_of(ALL_CPUS) as path:
         loads(path, FIXED, pin=ALL_CPUS if start else BIG_CPUS, start=start)
 
@@ -310,19 +330,23 @@ def test_snapshot_of_fixed(start):
 @only_on("stock")
 @each_of(BEFORE_AND_AFTER)
 def test_snapshot_unstarted(start):
-    """a snapshot of a VM that never ran goes with the choice of the VM that loads it, made before or after"""
+    """a snapshot of a VM that never ran goes with the choice of the VM that loads it, made before
+    or after"""
     with snapshot_of(SMALL_CPUS, start=False) as path:
         loads(path, BIG, pin=BIG_CPUS, start=start)
 
 
-# Affinity of the guest that is saved, that of the VM which has started when it is to load it, and that one's backend
-OTHERS = {"one PMU into fixed counters": (SMALL_CPUS, ALL_CPUS, FIXED), "fixed counters into one PMU": (ALL_CPUS, BIG_CPUS, BIG)}
+# Affinity of the guest that is saved, that of the VM which has started when it is to load it, and
+# that one's backend
+OTHERS = {"one PMU into fixed counters": (SMALL_CPUS, ALL_CPUS, FIXED),
+          "fixed counters into one PMU": (ALL_CPUS, BIG_CPUS, BIG)}
 
 
 @only_on("patched")
 @each_of(OTHERS)
 def test_snapshot_of_other_backend(row):
-    """a VM that has started cannot get another backend, and stops: half of its state is the snapshot's"""
+    """a VM that has started cannot get another backend, and stops: half of its state is the
+    snapshot's"""
     cpus, other_cpus, backend = row
     with snapshot_of(cpus) as path, vm_with(path, pin=other_cpus, start=True) as vm:
         load_refused(vm, f"has started with {backend} already")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Without pmu-hybrid streams are those of the QEMU that lacks the series, and each of the two loads the other's.
+"""Without pmu-hybrid streams are those of the QEMU that lacks the series, and each of the two loads
+the other's.
 
-Beside this file lie qemu-base, built without the series, and QEMU's own analyze-migration.py. Of a VM that never ran the state is
-that of its machine and the same each time, but for clocks.
+Beside this file lie qemu-base, built without the series, and QEMU's own analyze-migration.py. Of a
+VM that never ran the state is that of its machine and the same each time, but for clocks.
 """
 
 import json
@@ -42,15 +43,18 @@ def without_clocks(state):
 
 def analyze(path, what):
     """What analyze-migration.py tells of a stream."""
-    done = subprocess.run([sys.executable, "analyze-migration.py", "-f", path, "-d", what], check=True, text=True, stdout=subprocess.PIPE)
+    done = subprocess.run([sys.executable, "analyze-migration.py", "-f", path, "-d", what],
+                          check=True, text=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
 
 
 def stream(qemu, options):
     """Description and contents of the device state of a VM that never ran."""
-    with tempfile.NamedTemporaryFile() as file, Vm(**{"cpu": "host", "qemu": qemu, "affinity": SMALL_CPUS} | options) as vm:
+    with tempfile.NamedTemporaryFile() as file, Vm(**{"cpu": "host", "qemu": qemu,
+                                                      "affinity": SMALL_CPUS} | options) as vm:
         save(vm.connect(), file.name)
-        return {**dict(flatten(analyze(file.name, "desc"), "desc")), **dict(flatten(without_clocks(analyze(file.name, "state")), "state"))}
+        return {**dict(flatten(analyze(file.name, "desc"), "desc")),
+                **dict(flatten(without_clocks(analyze(file.name, "state")), "state"))}
 
 
 def differences(one, other):
@@ -65,11 +69,13 @@ def loaded(path, cpu, **options):
 
 def section_numbers(contents):
     """Of the vCPUs."""
-    return sorted({int(found[1]) for path in contents if (found := re.match(r"state/cpu \((\d+)\)/", path))})
+    return sorted({int(found[1]) for path in contents
+                   if (found := re.match(r"state/cpu \((\d+)\)/", path))})
 
 
 STREAMS = {
-    **{machine.partition(",")[0]: {"machine": machine + ",dtb-randomness=off"} for machine in MACHINES},
+    **{machine.partition(",")[0]: {"machine": machine + ",dtb-randomness=off"}
+       for machine in MACHINES},
     "pmu=off": {"cpu": "host,pmu=off", "machine": MACHINES[0] + ",dtb-randomness=off"},
 }
 
@@ -77,7 +83,8 @@ STREAMS = {
 @only_on("stock")
 @each_of(STREAMS)
 def test_same_stream(options):
-    """without pmu-hybrid, the same sections, fields and values as in the stream of the QEMU without the series"""
+    """without pmu-hybrid, the same sections, fields and values as in the stream of the QEMU without
+    the series"""
     wanted, got = stream(BASE, options), stream(QEMU, options)
     equal(differences(wanted, got), [], "what differs")
 
@@ -88,8 +95,9 @@ def test_subsection():
     options = STREAMS["virt"]
     wanted, got = stream(BASE, options), stream(QEMU, {**options, "cpu": HYBRID})
     changed = [path for path in differences(wanted, got) if not path.startswith("desc/")]
-    equal(changed, [f"state/cpu ({number})/{SUBSECTION}/{field}" for number in section_numbers(wanted)
-                    for field in ("kvm_pmu_backend", "kvm_pmu_name", "kvm_pmu_nr_counters")], "what differs")
+    equal(changed,
+          [f"state/cpu ({number})/{SUBSECTION}/{field}" for number in section_numbers(wanted)
+           for field in ("kvm_pmu_backend", "kvm_pmu_name", "kvm_pmu_nr_counters")], "what differs")
 
 
 @only_on("stock")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Migrations from another host to this one: the destination follows the source, or refuses and the source goes on.
+"""Migrations from another host to this one: the destination follows the source, or refuses and the
+source goes on.
 
-The source is migration_source.py on the patched biglittle host; tests/qemu/migration-hosts starts both.
+The source is migration_source.py on the patched biglittle host; tests/qemu/migration-hosts starts
+both.
 """
 
 import json
@@ -12,7 +14,8 @@ from typing import NamedTuple
 
 from in_host import parse_cpu_list
 from migration import passes_on
-from vm import ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, SMALL_CPUS, TIMEOUT, TOPOLOGY, Vm, cpu_list, each_of, equal, match, pmu_list
+from vm import (ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, SMALL_CPUS, TIMEOUT, TOPOLOGY, Vm,
+                cpu_list, each_of, equal, match, pmu_list)
 
 SOURCE, STREAM = os.environ["MIGRATION_SOURCE"], os.environ["MIGRATION_STREAM"]
 A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
@@ -26,16 +29,20 @@ class Refused(NamedTuple):
     when: str = "load"
 
 
-SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the host's CPUs {}, which no single PMU covers "
-               f"(the host has {pmu_list()}); pin all vCPU threads to the CPUs of one PMU", when="start")
+SPAN = Refused("The guest has the event counters of one PMU, but the vCPU threads may run on the "
+               "host's CPUs {}, which no single PMU covers "
+               f"(the host has {pmu_list()}); pin all vCPU threads to the CPUs of one PMU",
+               when="start")
 FEWER = Refused(f"The guest's PMU was backed by {A53} with 6 event counters, and here {A53} has 4")
 NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {ATTRIBUTE}")
-LATER = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers (the host has {pmu_list()}), and its "
+LATER = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers "
+                f"(the host has {pmu_list()}), and its "
                 f"kernel lacks {ATTRIBUTE}", when="start")
 
 
 class Row(NamedTuple):
-    """A destination, and what comes of a guest that has this or that at the source: a backend or a refusal."""
+    """A destination, and what comes of a guest that has this or that at the source: a backend or a
+    refusal."""
 
     topology: str
     kernel: str
@@ -78,7 +85,8 @@ def union(threads):
 
 
 def ask_source(wanted):
-    """Has such a guest migrated to here; the status in which that ended at the source, where after a failure the guest passes."""
+    """Has such a guest migrated to here; the status in which that ended at the source, where after
+    a failure the guest passes."""
     with socket.socket(socket.AF_UNIX) as source, source.makefile("rw") as lines:
         source.settimeout(2 * TIMEOUT)
         source.connect(SOURCE)
@@ -89,7 +97,8 @@ def ask_source(wanted):
 
 
 def refuses_start(vm, pattern):
-    """With the reason, also where the threads are pinned to a PMU with fewer counters; with them on another one the VM goes on."""
+    """With the reason, also where the threads are pinned to a PMU with fewer counters; with them on
+    another one the VM goes on."""
     status = vm.status
     match(pattern, vm.refusal(), "error")
     if TOPOLOGY == "unlike-counters":
@@ -101,13 +110,15 @@ def refuses_start(vm, pattern):
     passes_on(vm)
 
 
-@each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS if (row.topology, row.kernel) == (TOPOLOGY, KERNEL)
+@each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS
+          if (row.topology, row.kernel) == (TOPOLOGY, KERNEL)
           for source in SOURCES})
 def test_hosts(arguments):
     """backend; or one message, and a guest that goes on at the source"""
     row, source = arguments
     wanted = getattr(row, SOURCES[source])
-    refusal = re.escape(wanted.text.format(union(row.threads))) if isinstance(wanted, Refused) else ""
+    refusal = (re.escape(wanted.text.format(union(row.threads))) if isinstance(wanted, Refused)
+               else "")
     with Vm(HYBRID, extra=["-incoming", "defer"]) as vm:
         vm.connect().pin(*map(parse_cpu_list, row.threads))
         vm.qmp.command("migrate-incoming", uri=f"unix:{STREAM}")

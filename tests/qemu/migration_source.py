@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source of migrations to another host; runs inside the first one of tests/qemu/migration-hosts.
+"""The source of migrations to another host; runs inside the first one of
+tests/qemu/migration-hosts.
 
     python3 migration_source.py QEMU GUEST TIMEOUT KERNEL TOPOLOGY SOCKET STREAM
 
-On SOCKET each connection is one migration: a line with what is to back the guest's PMU, answered by a line of JSON. STREAM is where
-QEMU connects to: ssh forwards it to the other host.
+On SOCKET each connection is one migration: a line with what is to back the guest's PMU, answered by
+a line of JSON. STREAM is where QEMU connects to: ssh forwards it to the other host.
 """
 
 import json
@@ -15,8 +16,10 @@ from in_host import QmpError
 from migration import send
 from vm import ALL_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, equal
 
-# What is asked for -> affinity of the vCPU threads, whether the VM runs when it is migrated, and the backend that it then has
-SOURCES = {"fixed counters": (ALL_CPUS, True, FIXED), "one PMU": (SMALL_CPUS, True, SMALL), "never started": (ALL_CPUS, False, "")}
+# What is asked for -> affinity of the vCPU threads, whether the VM runs when it is migrated, and
+# the backend that it then has
+SOURCES = {"fixed counters": (ALL_CPUS, True, FIXED), "one PMU": (SMALL_CPUS, True, SMALL),
+           "never started": (ALL_CPUS, False, "")}
 
 
 def goes_on(vm, started):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What pmu-hybrid=on sends KVM, and when: the choice comes at the first start, once, before any vCPU runs, and costs nothing later."""
+"""What pmu-hybrid=on sends KVM, and when: the choice comes at the first start, once, before any
+vCPU runs, and costs nothing later."""
 
 import os
 import tempfile
@@ -16,11 +17,13 @@ KVM_SET_ONE_REG = "type 0x4010aeac"
 # A vCPU has a few hundred.
 MANY_REGISTERS = 100
 # The same in the log of shim-log.c
-REQUESTS = {"ae03": "CHECK_EXTENSION", "4018aee1": "SET_DEVICE_ATTR", "4018aee3": "HAS_DEVICE_ATTR", "4010aeab": "GET_ONE_REG"}
+REQUESTS = {"ae03": "CHECK_EXTENSION", "4018aee1": "SET_DEVICE_ATTR", "4018aee3": "HAS_DEVICE_ATTR",
+            "4010aeab": "GET_ONE_REG"}
 
 
 def test_stale_registers():
-    """registers that a monitor command fetched before the choice are written before it and not after it"""
+    """registers that a monitor command fetched before the choice are written before it and not
+    after it"""
     with Vm(affinity=SMALL_CPUS, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect().human("info registers -a")
         vm.pin(BIG_CPUS)
@@ -28,9 +31,11 @@ def test_stale_registers():
         equal(vm.cont().backends, BIG, "backend")
         during = vm.stderr[before:]
         flush, choice, start = during.partition(KVM_SET_DEVICE_ATTR)
-        equal(flush.count(KVM_SET_ONE_REG) > MANY_REGISTERS, True, "registers written before the choice")
+        equal(flush.count(KVM_SET_ONE_REG) > MANY_REGISTERS, True,
+              "registers written before the choice")
         start = start.partition(KVM_RUN)[0]
-        equal((choice, start.count(KVM_SET_ONE_REG)), (KVM_SET_DEVICE_ATTR, 0), "registers written after the choice")
+        equal((choice, start.count(KVM_SET_ONE_REG)), (KVM_SET_DEVICE_ATTR, 0),
+              "registers written after the choice")
         vm.passes()
 
 
@@ -45,10 +50,12 @@ def attributes(cpu):
 
 @only_on("stock")
 def test_deferral():
-    """IRQ and INIT move from the creation of the VM to its first start, SET_PMU comes once; without pmu-hybrid nothing moves"""
+    """IRQ and INIT move from the creation of the VM to its first start, SET_PMU comes once; without
+    pmu-hybrid nothing moves"""
     plain, after = attributes("host")
     equal(after, 0, "attributes set after the start, without pmu-hybrid")
-    equal(attributes(HYBRID), (plain - 2 * VCPUS, 1 + 2 * VCPUS), "attributes set before and after the start")
+    equal(attributes(HYBRID), (plain - 2 * VCPUS, 1 + 2 * VCPUS),
+          "attributes set before and after the start")
 
 
 def ioctls_of_conts(cpu):
@@ -62,27 +69,31 @@ def ioctls_of_conts(cpu):
                 log.readlines()
                 vm.cont()
                 lines = (line.split() for line in log.readlines())
-                counts.append(Counter(REQUESTS.get(line[2], line[2]) for line in lines if int(line[0]) == vm.process.pid))
+                counts.append(Counter(REQUESTS.get(line[2], line[2]) for line in lines
+                                      if int(line[0]) == vm.process.pid))
                 vm.qmp.command("stop")
         return counts
 
 
 @only_on("stock")
 def test_cost():
-    """the first start has a few ioctls more and reads each register once; any other start is as without pmu-hybrid"""
+    """the first start has a few ioctls more and reads each register once; any other start is as
+    without pmu-hybrid"""
     plain, hybrid = ioctls_of_conts("host"), ioctls_of_conts(HYBRID)
     equal(hybrid[1], plain[1], "ioctls of the second start")
     added = hybrid[0] - plain[0]
     registers = added.pop("GET_ONE_REG")
     # SET_PMU, and IRQ and INIT of each vCPU, which come later and not in addition
-    equal(added, Counter({"HAS_DEVICE_ATTR": 1 + 2 * VCPUS, "SET_DEVICE_ATTR": 1 + 2 * VCPUS}), "ioctls added")
+    equal(added, Counter({"HAS_DEVICE_ATTR": 1 + 2 * VCPUS, "SET_DEVICE_ATTR": 1 + 2 * VCPUS}),
+          "ioctls added")
     # PMCR_EL0 of the first vCPU once more, and PMCR_EL0 and the list of each vCPU
     equal((registers - 1) % VCPUS, 0, f"registers that do not come for each vCPU ({registers})")
     print(f"# the first start reads {registers} registers more", flush=True)
 
 
 def forget_reads(files):
-    """So that the next read of a file sets the time of its last access, which relatime does if that is the older one of the two."""
+    """So that the next read of a file sets the time of its last access, which relatime does if that
+    is the older one of the two."""
     for file in files:
         os.utime(file, (0, 1))
 
@@ -100,8 +111,10 @@ def real_type(name):
 
 @only_on("stock")
 def test_sysfs_at_choice():
-    """sysfs is read at each attempt at a choice and at no other time, and nothing of event sources that are no PMUs of CPUs"""
-    sources = {name: {"type": real_type(name), "cpus": f"{cpu_list(cpus)}\n"} for name, cpus in PMUS}
+    """sysfs is read at each attempt at a choice and at no other time, and nothing of event sources
+    that are no PMUs of CPUs"""
+    sources = {name: {"type": real_type(name), "cpus": f"{cpu_list(cpus)}\n"}
+               for name, cpus in PMUS}
     other = {"arm_spe_0": {"type": "99\n", "cpumask": "0-3\n"}}
     with event_sources({**sources, **other}) as folder, Vm() as vm:
         wanted = [f"{folder}/{name}/{file}" for name, files in sources.items() for file in files]

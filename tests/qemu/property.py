@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The properties pmu-hybrid and pmu-backend: where they are, on which command lines they work, and where the choice can be seen."""
+"""The properties pmu-hybrid and pmu-backend: where they are, on which command lines they work, and
+where the choice can be seen."""
 
 from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, PMUS, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on, \
     pmu_list, raises
@@ -9,7 +10,8 @@ GLOBAL = ("-global", "host-arm-cpu.pmu-hybrid=on")
 
 @only_on("stock")
 def test_expansion():
-    """query-cpu-model-expansion: off by default, can be switched, needs pmu; pmu-backend is none of its business"""
+    """query-cpu-model-expansion: off by default, can be switched, needs pmu; pmu-backend is none of
+    its business"""
     with Vm("host") as vm:
         vm.connect()
         equal(vm.expand()["pmu-hybrid"], False, "default")
@@ -24,8 +26,10 @@ def test_read_only():
     with Vm() as vm:
         vm.connect()
         path = vm.cpus[0]["qom-path"]
-        raises("pmu-backend", vm.qmp.command, "qom-set", path=path, property="pmu-backend", value=BIG)
-        raises("pmu-hybrid.* after it was realized", vm.qmp.command, "qom-set", path=path, property="pmu-hybrid", value=False)
+        raises("pmu-backend", vm.qmp.command, "qom-set", path=path, property="pmu-backend",
+               value=BIG)
+        raises("pmu-hybrid.* after it was realized", vm.qmp.command, "qom-set", path=path,
+               property="pmu-hybrid", value=False)
 
 
 @only_on("stock")
@@ -33,7 +37,8 @@ def test_read_only():
 def test_listed(typename):
     """qom-list-properties has both, with a description"""
     with Vm("host") as vm:
-        found = {item["name"]: item for item in vm.connect().qmp.command("qom-list-properties", typename=typename)}
+        found = {item["name"]: item
+                 for item in vm.connect().qmp.command("qom-list-properties", typename=typename)}
         for name, kind in (("pmu-hybrid", "bool"), ("pmu-backend", "string")):
             equal(found[name]["type"], kind, f"type of {name}")
             match("PMU", found[name].get("description", ""), f"description of {name}")
@@ -73,7 +78,8 @@ def test_command_line(options):
 
 # Those that have no interrupt for the PMU or another order, on the kernel with the mode
 @only_on("patched")
-@each_of({name: COMMAND_LINES[name] for name in ("-global", "-cpu max", "one vCPU", "eight vCPUs", "kernel-irqchip=off", "virt-8.2")})
+@each_of({name: COMMAND_LINES[name] for name in ("-global", "-cpu max", "one vCPU", "eight vCPUs",
+                                                 "kernel-irqchip=off", "virt-8.2")})
 def test_command_line_fixed(options):
     """leads to the fixed counters, and the guest counts while it is moved"""
     with Vm(**options) as vm:
@@ -87,7 +93,8 @@ def test_command_line_fixed(options):
 @only_on("stock")
 @each_of({"-cpu host": ("host", "max-arm-cpu"), "-cpu max": ("max", "host-arm-cpu")})
 def test_global_of_other_type(row):
-    """a -global for the other of the two CPU types has no effect and no warning, as documented: there is no choice"""
+    """a -global for the other of the two CPU types has no effect and no warning, as documented:
+    there is no choice"""
     cpu, typename = row
     with Vm(cpu, affinity=SMALL_CPUS, extra=["-global", f"{typename}.pmu-hybrid=on"]) as vm:
         equal(vm.connect().cont().backends, "", "backend")
@@ -117,7 +124,8 @@ def test_off():
 
 
 def test_one_pmu():
-    """each PMU in turn, pinned between -S and cont: in pmu-backend and on the log, and the guest counts"""
+    """each PMU in turn, pinned between -S and cont: in pmu-backend and on the log, and the guest
+    counts"""
     for name, cpus in PMUS:
         with Vm() as vm:
             vm.connect()
@@ -126,15 +134,18 @@ def test_one_pmu():
             equal(vm.cont().backends, name, "backend")
             listed = cpu_list(cpus)
             match(f"^info: pmu-hybrid: vCPU threads may run on CPUs {listed}; "
-                  f"the guest's PMU is backed by {name} on CPUs {listed}, with [0-9]+ event counters\n$", vm.stderr, "log")
-            equal(vm.human(f"qom-get {vm.cpus[0]['qom-path']} pmu-backend").strip(), f'"{name}"', "HMP's qom-get")
+                  f"the guest's PMU is backed by {name} on CPUs {listed}, with [0-9]+ event "
+                  "counters\n$", vm.stderr, "log")
+            equal(vm.human(f"qom-get {vm.cpus[0]['qom-path']} pmu-backend").strip(), f'"{name}"',
+                  "HMP's qom-get")
             vm.passes()
 
 
 @only_on("patched")
 @each_of({"each thread everywhere": [ALL_CPUS], "a thread on each PMU": [SMALL_CPUS, BIG_CPUS]})
 def test_fixed(sets):
-    """vCPUs that span PMUs have fixed counters: in pmu-backend and on the log, and they count while the threads move"""
+    """vCPUs that span PMUs have fixed counters: in pmu-backend and on the log, and they count while
+    the threads move"""
     with Vm() as vm:
         vm.connect().pin(*sets)
         equal(vm.cont().backends, FIXED, "backend")
@@ -150,7 +161,8 @@ def test_trace():
     with Vm(extra=["-trace", "kvm_arm_pmu_hybrid_choose"]) as vm:
         vm.connect().pin(SMALL_CPUS)
         vm.cont()
-        match(rf"kvm_arm_pmu_hybrid_choose .*CPUs {cpu_list(SMALL_CPUS)}, online {cpu_list(ALL_CPUS)}, PMUs: {pmu_list()}, "
+        match(rf"kvm_arm_pmu_hybrid_choose .*CPUs {cpu_list(SMALL_CPUS)}, online "
+              rf"{cpu_list(ALL_CPUS)}, PMUs: {pmu_list()}, "
               f"KVM has fixed counters: {int(KERNEL == 'patched')}", vm.stderr, "trace")
         equal(vm.stderr.count("kvm_arm_pmu_hybrid_choose"), 1, "choices")
 

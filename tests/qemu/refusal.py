@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""When pmu-hybrid=on cannot be had: one clear message, status 1 or a QMP error, and a VM that can still be started once it can."""
+"""When pmu-hybrid=on cannot be had: one clear message, status 1 or a QMP error, and a VM that can
+still be started once it can."""
 
 import contextlib
 import os
@@ -7,8 +8,8 @@ import re
 import subprocess
 import tempfile
 
-from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, HYBRID, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on, raises,
-                unprivileged)
+from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, HYBRID, SMALL, SMALL_CPUS, Vm, cpu_list,
+                each_of, equal, match, only_on, raises, unprivileged)
 
 EVENT_SOURCES = "/sys/bus/event_source"
 DEVICES = f"{EVENT_SOURCES}/devices"
@@ -30,7 +31,8 @@ def mounted(target, *arguments):
 
 @contextlib.contextmanager
 def event_sources(sources):
-    """Within the block the host has these and no others: name -> file -> contents. Yields the folder."""
+    """Within the block the host has these and no others: name -> file -> contents. Yields the
+    folder."""
     with tempfile.TemporaryDirectory() as folder:
         for name, files in sources.items():
             os.mkdir(f"{folder}/{name}")
@@ -60,20 +62,30 @@ def starts(vm, name, cpus):
     equal(vm.cont().backends, name, "backend")
 
 
-# What lies in /sys/bus/event_source/devices, and the refusal of a VM whose threads may run everywhere
+# What lies in /sys/bus/event_source/devices, and the refusal of a VM whose threads may run
+# everywhere
 SYSFS = {
-    "empty": ({}, f"The host has no PMU whose CPUs are listed below {DEVICES.removeprefix('/sys/')} in sysfs"),
-    "no cpus anywhere": ({SMALL: {"type": TYPE}, BIG: {"type": TYPE}}, "The host has no PMU whose CPUs are listed"),
-    "a PMU without cpus": ({SMALL: {"type": TYPE, "cpus": SMALL_LIST}, BIG: {"type": TYPE, "cpumask": "2-3\n"}},
+    "empty": ({}, "The host has no PMU whose CPUs are listed below "
+                  f"{DEVICES.removeprefix('/sys/')} in sysfs"),
+    "no cpus anywhere": ({SMALL: {"type": TYPE}, BIG: {"type": TYPE}},
+                         "The host has no PMU whose CPUs are listed"),
+    "a PMU without cpus": ({SMALL: {"type": TYPE, "cpus": SMALL_LIST},
+                            BIG: {"type": TYPE, "cpumask": "2-3\n"}},
                            f"CPUs {cpu_list(ALL_CPUS)}, of which {cpu_list(BIG_CPUS)} have no PMU"),
-    "a CPU without PMU": ({SMALL: {"type": TYPE, "cpus": "1-3\n"}}, f"CPUs {cpu_list(ALL_CPUS)}, of which 0 have no PMU"),
-    "cpus is no list": ({SMALL: {"type": TYPE, "cpus": "all\n"}}, f"{CANNOT_READ}/{SMALL}/cpus: 'all' is not a list of CPUs"),
-    "type is no number": ({SMALL: {"type": "x\n", "cpus": SMALL_LIST}}, f"{CANNOT_READ}/{SMALL}/type: 'x' is not a perf event type"),
+    "a CPU without PMU": ({SMALL: {"type": TYPE, "cpus": "1-3\n"}},
+                          f"CPUs {cpu_list(ALL_CPUS)}, of which 0 have no PMU"),
+    "cpus is no list": ({SMALL: {"type": TYPE, "cpus": "all\n"}},
+                        f"{CANNOT_READ}/{SMALL}/cpus: 'all' is not a list of CPUs"),
+    "type is no number": ({SMALL: {"type": "x\n", "cpus": SMALL_LIST}},
+                          f"{CANNOT_READ}/{SMALL}/type: 'x' is not a perf event type"),
     "no type": ({SMALL: {"cpus": SMALL_LIST}}, f"{SMALL}/type.*: No such file"),
-    "cpus unreadable": ({SMALL: {"type": TYPE, "cpus": UNREADABLE}}, f"{SMALL}/cpus.*: Permission denied"),
-    "type unreadable": ({SMALL: {"type": UNREADABLE, "cpus": SMALL_LIST}}, f"{SMALL}/type.*: Permission denied"),
+    "cpus unreadable": ({SMALL: {"type": TYPE, "cpus": UNREADABLE}},
+                        f"{SMALL}/cpus.*: Permission denied"),
+    "type unreadable": ({SMALL: {"type": UNREADABLE, "cpus": SMALL_LIST}},
+                        f"{SMALL}/type.*: Permission denied"),
     "PMUs overlap": ({SMALL: {"type": TYPE, "cpus": "0-2\n"}, BIG: {"type": TYPE, "cpus": "2-3\n"}},
-                     f"CPUs {cpu_list(ALL_CPUS)}, which no single PMU covers .*{SMALL} on CPUs 0-2, {BIG} on CPUs 2-3"),
+                     f"CPUs {cpu_list(ALL_CPUS)}, which no single PMU covers .*{SMALL} on CPUs "
+                     f"0-2, {BIG} on CPUs 2-3"),
 }
 
 
@@ -85,7 +97,8 @@ def test_sysfs(row):
     with unprivileged() as wrapper, Vm(wrapper=wrapper) as vm:
         vm.connect()
         with event_sources(sources):
-            refused(vm, f"^pmu-hybrid: .*{pattern}" if not pattern.startswith("pmu-hybrid") else pattern)
+            refused(vm, f"^pmu-hybrid: .*{pattern}" if not pattern.startswith("pmu-hybrid")
+                    else pattern)
         starts(vm, SMALL, SMALL_CPUS)
 
 
@@ -101,7 +114,8 @@ def test_sysfs_absent():
 
 def shimmed(shim, cpu=HYBRID, **options):
     """QEMU on a KVM that lacks or mistakes something, see shim-kvm.c."""
-    return Vm(cpu, environment={"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}, **options)
+    return Vm(cpu, environment={"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim},
+              **options)
 
 
 @only_on("stock")
@@ -113,7 +127,8 @@ def test_shim_is_seen():
 
 
 @only_on("stock")
-@each_of({"by -cpu": {"cpu": HYBRID}, "by -global": {"cpu": "host", "extra": ["-global", "host-arm-cpu.pmu-hybrid=on"]},
+@each_of({"by -cpu": {"cpu": HYBRID},
+          "by -global": {"cpu": "host", "extra": ["-global", "host-arm-cpu.pmu-hybrid=on"]},
           "by -cpu max": {"cpu": "max,pmu-hybrid=on"}})
 def test_no_pmu(options):
     """on a KVM without PMU there is no such property"""
@@ -121,12 +136,20 @@ def test_no_pmu(options):
         vm.exits("pmu-hybrid")
 
 
-# Shim, CPUs of the vCPU threads, refusal, and whether another pinning helps; see discovery.py for the fixed counters
+# Shim, CPUs of the vCPU threads, refusal, and whether another pinning helps; see discovery.py for
+# the fixed counters
 KERNELS = {
-    "no SET_PMU": ("no-set-pmu", BIG_CPUS, f"^pmu-hybrid: Cannot use {BIG}: The host's kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU", False),
-    "SET_PMU fails": ("set-pmu-fails", BIG_CPUS, f"^pmu-hybrid: Cannot use {BIG}: KVM refuses KVM_ARM_VCPU_PMU_V3_SET_PMU", False),
-    "INIT fails": ("init-fails", BIG_CPUS, "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 0", False),
-    "N per vCPU": ("n-per-vcpu", BIG_CPUS, "^pmu-hybrid: KVM has 6 event counters for vCPU 0 and 4 for vCPU 1, as kernels before 6.7",
+    "no SET_PMU": ("no-set-pmu", BIG_CPUS,
+                   f"^pmu-hybrid: Cannot use {BIG}: The host's kernel lacks "
+                   "KVM_ARM_VCPU_PMU_V3_SET_PMU", False),
+    "SET_PMU fails": ("set-pmu-fails", BIG_CPUS,
+                      f"^pmu-hybrid: Cannot use {BIG}: KVM refuses KVM_ARM_VCPU_PMU_V3_SET_PMU",
+                      False),
+    "INIT fails": ("init-fails", BIG_CPUS,
+                   "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 0", False),
+    "N per vCPU": ("n-per-vcpu", BIG_CPUS,
+                   "^pmu-hybrid: KVM has 6 event counters for vCPU 0 and 4 for vCPU 1, as kernels "
+                   "before 6.7",
                    False),
 }
 
@@ -146,17 +169,21 @@ def test_kernel(row):
 
 @only_on("stock")
 def test_told_half():
-    """what fails when the first vCPU is initialized cannot be taken back: from then on QEMU says to restart it, whatever the pinning"""
+    """what fails when the first vCPU is initialized cannot be taken back: from then on QEMU says to
+    restart it, whatever the pinning"""
     with shimmed("second-init-fails") as vm:
         vm.connect().pin(BIG_CPUS)
-        refused(vm, "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 1: Input/output error")
+        refused(vm, "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 1: Input/output "
+                    "error")
         for cpus in (BIG_CPUS, SMALL_CPUS):
             vm.pin(cpus)
-            refused(vm, f"^pmu-hybrid: KVM has been told to use {BIG}, and what came after that failed .*: restart QEMU$")
+            refused(vm, f"^pmu-hybrid: KVM has been told to use {BIG}, and what came after that "
+                        "failed .*: restart QEMU$")
 
 
 @only_on("stock")
-@each_of({"off last": "host,pmu-hybrid=on,pmu=off", "off first": "host,pmu=off,pmu-hybrid=on", "max": "max,pmu-hybrid=on,pmu=off"})
+@each_of({"off last": "host,pmu-hybrid=on,pmu=off", "off first": "host,pmu=off,pmu-hybrid=on",
+          "max": "max,pmu-hybrid=on,pmu=off"})
 def test_needs_pmu(cpu):
     """pmu=off with pmu-hybrid=on ends QEMU"""
     with Vm(cpu) as vm:
@@ -189,7 +216,8 @@ def test_without_pause():
 
 @only_on("stock")
 def test_cont():
-    """with -S cont fails, again and again, until the threads are pinned; then the guest runs and counts"""
+    """with -S cont fails, again and again, until the threads are pinned; then the guest runs and
+    counts"""
     with Vm() as vm:
         vm.connect()
         refused(vm, ATTRIBUTE)
@@ -220,7 +248,8 @@ def failed_job(vm):
     }
     for name, options in nodes.items():
         vm.qmp.command("blockdev-add", **{"node-name": name}, **options)
-    vm.qmp.command("blockdev-backup", **{"job-id": "job", "device": "source", "target": "target", "sync": "full", "on-source-error": "stop"})
+    vm.qmp.command("blockdev-backup", **{"job-id": "job", "device": "source", "target": "target",
+                                         "sync": "full", "on-source-error": "stop"})
     vm.wait_until("the job's error", lambda: job_status(vm) == "failed")
 
 

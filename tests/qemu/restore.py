@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that is restored before anybody could pin the vCPU threads: by -loadvm, by -incoming on the command line, over a socket.
+"""A guest that is restored before anybody could pin the vCPU threads: by -loadvm, by -incoming on
+the command line, over a socket.
 
 What pinning can mend is judged when the VM starts, and the state is never lost.
 """
@@ -11,9 +12,11 @@ import tempfile
 
 from migration import add_disk, ended, passes_on, save, saved, send, snapshot, snapshot_of
 from refusal import TYPE, event_sources
-from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on
+from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal,
+                match, only_on)
 
-SPAN = "pmu-hybrid: The guest has the event counters of one PMU, but the vCPU threads may run on .* which no single PMU covers"
+SPAN = ("pmu-hybrid: The guest has the event counters of one PMU, but the vCPU threads may run on "
+        ".* which no single PMU covers")
 # Trace event of each attempt at a choice
 CHOOSE = "kvm_arm_pmu_hybrid_choose"
 
@@ -42,12 +45,14 @@ def by_file(cpus, **options):
 @contextlib.contextmanager
 def by_socket(cpus, **options):
     """A VM to which such a guest migrates while its threads may run anywhere."""
-    with tempfile.TemporaryDirectory() as folder, Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
+    with tempfile.TemporaryDirectory() as folder, Vm(extra=["-incoming", f"unix:{folder}/socket"],
+                                                     **options) as vm:
         vm.connect()
         with Vm() as source:
             source.connect().pin(cpus)
             source.cont().wait_for_deltas()
-            equal(send(source, f"unix:{folder}/socket", return_path=True), ("completed", ""), "migration")
+            equal(send(source, f"unix:{folder}/socket", return_path=True), ("completed", ""),
+                  "migration")
         equal(ended(vm), ("completed", ""), "migration")
         yield vm
 
@@ -66,7 +71,8 @@ def refused(vm, pattern):
 @only_on("stock")
 @each_of(WAYS)
 def test_one_pmu(way):
-    """a guest with one PMU is refused at cont while its threads span PMUs, and goes on once they are pinned, to either PMU"""
+    """a guest with one PMU is refused at cont while its threads span PMUs, and goes on once they
+    are pinned, to either PMU"""
     for backend, cpus in ((SMALL, SMALL_CPUS), (BIG, BIG_CPUS)):
         with way(SMALL_CPUS) as vm:
             refused(vm, SPAN)
@@ -78,7 +84,8 @@ def test_one_pmu(way):
 @only_on("stock")
 @each_of(WAYS)
 def test_pinned_elsewhere(way):
-    """threads that were on one PMU when the guest came, and are pinned to the other then, as libvirt's <emulatorpin> has it"""
+    """threads that were on one PMU when the guest came, and are pinned to the other then, as
+    libvirt's <emulatorpin> has it"""
     with way(SMALL_CPUS, affinity=SMALL_CPUS) as vm:
         vm.pin(BIG_CPUS)
         equal(vm.cont().backends, BIG, "backend")
@@ -88,7 +95,8 @@ def test_pinned_elsewhere(way):
 @only_on("patched")
 @each_of(WAYS)
 def test_fixed(way):
-    """a guest with fixed counters goes on with them; a CPU without a PMU among those of its threads is refused at cont"""
+    """a guest with fixed counters goes on with them; a CPU without a PMU among those of its threads
+    is refused at cont"""
     with way(ALL_CPUS) as vm:
         with event_sources({SMALL: {"type": TYPE, "cpus": f"{cpu_list(SMALL_CPUS)}\n"}}):
             refused(vm, f"of which {cpu_list(BIG_CPUS)} have no PMU")
@@ -124,8 +132,10 @@ def test_saved_again():
 
 @only_on("stock")
 def test_no_such_pmu():
-    """on a host without a PMU of that name the load succeeds, and the start asks for the threads to be pinned"""
-    with saved(pin=SMALL_CPUS) as path, event_sources({"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}):
+    """on a host without a PMU of that name the load succeeds, and the start asks for the threads to
+    be pinned"""
+    with saved(pin=SMALL_CPUS) as path, event_sources({"first": {"type": TYPE, "cpus": "0\n"},
+                                                       "second": {"type": TYPE, "cpus": "1-3\n"}}):
         vm = Vm(extra=["-incoming", f"file:{path}"])
         with vm:
             vm.connect()
@@ -135,9 +145,11 @@ def test_no_such_pmu():
 
 @only_on("stock")
 def test_loadvm_without_pause():
-    """-loadvm without -S ends with status 1 and the reason, asks once, and the snapshot is still there for threads that are pinned"""
+    """-loadvm without -S ends with status 1 and the reason, asks once, and the snapshot is still
+    there for threads that are pinned"""
     with snapshot_of(SMALL_CPUS) as path, tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
-        options = {"paused": False, "extra": [*disk(path), "-loadvm", "one", "-trace", CHOOSE, "-D", log.name]}
+        options = {"paused": False,
+                   "extra": [*disk(path), "-loadvm", "one", "-trace", CHOOSE, "-D", log.name]}
         with Vm(**options) as vm:
             vm.exits(SPAN)
             equal(vm.stderr.count("pmu-hybrid:"), 1, "messages")
@@ -149,7 +161,8 @@ def test_loadvm_without_pause():
 
 @only_on("stock")
 def test_incoming_without_pause():
-    """-incoming file: without -S says why and stays paused, and goes on with cont once the threads are pinned"""
+    """-incoming file: without -S says why and stays paused, and goes on with cont once the threads
+    are pinned"""
     with saved(pin=SMALL_CPUS) as path, Vm(paused=False, extra=["-incoming", f"file:{path}"]) as vm:
         vm.connect()
         equal(ended(vm), ("completed", ""), "migration")
@@ -162,7 +175,8 @@ def test_incoming_without_pause():
 
 @only_on("stock")
 def test_job():
-    """snapshot-load before the first start, as a management application does it, with the threads pinned after it"""
+    """snapshot-load before the first start, as a management application does it, with the threads
+    pinned after it"""
     with snapshot_of(SMALL_CPUS) as path, Vm() as vm:
         add_disk(vm.connect(), path)
         snapshot(vm, "load")
@@ -172,7 +186,8 @@ def test_job():
         passes_on(vm)
 
 
-# Enables the cycle counter and six event counters, then reads for ever which are enabled, and counts that.
+# Enables the cycle counter and six event counters, then reads for ever which are enabled, and
+# counts that.
 ENABLES_ALL = (
     0xd28007e0,     # mov x0, #0x3f
     0xf2b00000,     # movk x0, #0x8000, lsl #16
@@ -185,7 +200,8 @@ ALL_ENABLED = 0x8000003f
 
 
 def look(vm):
-    """What that guest has read last, and how often it has. QEMU fetches all registers from KVM for it."""
+    """What that guest has read last, and how often it has. QEMU fetches all registers from KVM for
+    it."""
     text = vm.human("info registers")
     return tuple(int(re.search(f"X{number}=([0-9a-f]+)", text)[1], 16) for number in (20, 21))
 
@@ -200,7 +216,8 @@ def keeps_all(vm):
 
 @only_on("patched", "unlike-counters")
 def test_fewer_counters():
-    """a cont that was refused for a PMU with fewer counters takes none from the guest, though its registers are looked at then"""
+    """a cont that was refused for a PMU with fewer counters takes none from the guest, though its
+    registers are looked at then"""
     with tempfile.TemporaryDirectory() as folder:
         options = {"kernel": f"{folder}/guest", "vcpus": 1}
         with open(options["kernel"], "wb") as file:

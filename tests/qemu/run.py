@@ -3,8 +3,9 @@
 
     python3 run.py QEMU GUEST TIMEOUT stock|patched TOPOLOGY MODULE[:TEST]...
 
-Kernel and topology are those of the host. The patched kernel has the fixed-counters mode; tests that have nothing to do with it run
-on the stock one. MODULE lies beside this file; TEST is a regular expression that names of its tests have to match.
+Kernel and topology are those of the host. The patched kernel has the fixed-counters mode; tests
+that have nothing to do with it run on the stock one. MODULE lies beside this file; TEST is a
+regular expression that names of its tests have to match.
 """
 
 import importlib
@@ -24,7 +25,8 @@ def list_tests(wanted):
         for row, arguments in getattr(function, "rows", {None: None}).items():
             full = f"{name} {row}" if row is not None else name
             if re.search(pattern, full):
-                yield full, function.__doc__, function, [] if row is None else [arguments]
+                yield (full, " ".join(function.__doc__.split()), function,
+                       [] if row is None else [arguments])
 
 
 def run_tests(tests):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into QEMU: a KVM that lacks or mistakes one thing, for kernels that we do not have. SHIM in the environment names it.
+ * Preloaded into QEMU: a KVM that lacks or mistakes one thing, for kernels that we do not have.
+ * SHIM in the environment names it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,8 +31,9 @@
 enum request { HAS_ATTR, SET_ATTR, HAS_CAP, HAS_NEW_CAP, GET_REG };
 
 /*
- * What is answered to a request about a number: 0 or more, or -errno. Of registers, bits are cleared in what KVM answered. The first
- * few requests can be left to KVM, and so can those about vCPU 0.
+ * What is answered to a request about a number: 0 or more, or -errno. Of registers, bits are
+ * cleared in what KVM answered. The first few requests can be left to KVM, and so can those about
+ * vCPU 0.
  */
 static const struct rule {
 	const char *shim;
@@ -52,9 +54,11 @@ static const struct rule {
 	{ "other-attribute-5", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
 	/* It is there and cannot be set. */
 	{ "attribute-5-fails", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
-	{ "attribute-5-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EINVAL },
+	{ "attribute-5-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
+	  .answer = -EINVAL },
 	/* The mode works where it is tried, and not in the VM itself. */
-	{ "attribute-5-once", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EBUSY, .skipped = 1 },
+	{ "attribute-5-once", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EBUSY,
+	  .skipped = 1 },
 	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -ENXIO },
 	{ "no-new-capabilities", HAS_NEW_CAP, 0, .answer = 0 },
 	/* As before Linux 6.7, where vCPUs were created on CPUs of different PMUs */
@@ -77,7 +81,8 @@ static int vcpu_of(int fd)
 }
 
 /* Whether the ioctl is such a request; sets its number */
-static bool parse(int fd, unsigned long op, const void *arg, enum request *request, unsigned long *number)
+static bool parse(int fd, unsigned long op, const void *arg, enum request *request,
+		  unsigned long *number)
 {
 	const struct kvm_device_attr *attr = arg;
 	const struct kvm_one_reg *reg = arg;
@@ -112,9 +117,11 @@ static const struct rule *find_rule(int fd, unsigned long op, const void *arg)
 	if (!shim || !parse(fd, op, arg, &request, &number))
 		return NULL;
 	for (rule = rules; rule < rules + sizeof(rules) / sizeof(*rules); rule++) {
-		if (strcmp(rule->shim, shim) || rule->request != request || (request != HAS_NEW_CAP && rule->number != number))
+		if (strcmp(rule->shim, shim) || rule->request != request ||
+		    (request != HAS_NEW_CAP && rule->number != number))
 			continue;
-		if (requests[rule - rules]++ < rule->skipped || (rule->others_only && vcpu_of(fd) < 1))
+		if (requests[rule - rules]++ < rule->skipped ||
+		    (rule->others_only && vcpu_of(fd) < 1))
 			return NULL;
 		return rule;
 	}

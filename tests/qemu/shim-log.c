@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into QEMU: writes its ioctls to the file that SHIM_LOG names, a line each with the thread, the kind of file, the request,
- * what is known of the argument, and the result. strace would do, but does not look into KVM's arguments, and takes an emulated host
- * half a minute for each start of a VM.
+ * Preloaded into QEMU: writes its ioctls to the file that SHIM_LOG names, a line each with the
+ * thread, the kind of file, the request, what is known of the argument, and the result. strace
+ * would do, but does not look into KVM's arguments, and takes an emulated host half a minute for
+ * each start of a VM.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,17 +43,21 @@ static int describe(char *text, size_t size, unsigned long op, const void *arg)
 	case KVM_HAS_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR:
 	case KVM_GET_DEVICE_ATTR:
-		return snprintf(text, size, "group %u attribute %" PRIx64, attr->group, (uint64_t)attr->attr);
+		return snprintf(text, size, "group %u attribute %" PRIx64, attr->group,
+				(uint64_t)attr->attr);
 	case KVM_CHECK_EXTENSION:
 	case KVM_CREATE_VCPU:
 		return snprintf(text, size, "%lu", (unsigned long)arg);
 	case KVM_ENABLE_CAP:
 		return snprintf(text, size, "%u", cap->cap);
 	case KVM_ARM_VCPU_INIT:
-		return snprintf(text, size, "target %x features %x", init->target, init->features[0]);
+		return snprintf(text, size, "target %x features %x", init->target,
+				init->features[0]);
 	case KVM_SET_USER_MEMORY_REGION:
-		return snprintf(text, size, "slot %u at %" PRIx64 " size %" PRIx64 " flags %x", region->slot,
-				(uint64_t)region->guest_phys_addr, (uint64_t)region->memory_size, region->flags);
+		return snprintf(text, size, "slot %u at %" PRIx64 " size %" PRIx64 " flags %x",
+				region->slot,
+				(uint64_t)region->guest_phys_addr, (uint64_t)region->memory_size,
+				region->flags);
 	default:
 		return snprintf(text, size, "-");
 	}
@@ -84,14 +89,18 @@ int ioctl(int fd, unsigned long op, ...)
 	va_start(list, op);
 	arg = va_arg(list, void *);
 	va_end(list);
-	/* Before it blocks. One shows where it starts; the others come as often as the clock has it. */
+	/*
+	 * Before it blocks. One shows where it starts; the others come as often as the clock has
+	 * it.
+	 */
 	if (op == KVM_RUN && !running++)
 		write_line(fd, op, arg, 0);
 	result = syscall(SYS_ioctl, fd, op, arg);
 	error = errno;
 	/* Of a new file the number differs from run to run. */
 	if (op != KVM_RUN)
-		write_line(fd, op, arg, result > 2 && (op == KVM_CREATE_VM || op == KVM_CREATE_VCPU) ? 0 : result);
+		write_line(fd, op, arg, result > 2 &&
+			   (op == KVM_CREATE_VM || op == KVM_CREATE_VCPU) ? 0 : result);
 	errno = error;
 	return result;
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Without pmu-hybrid QEMU talks to KVM as the QEMU does that lacks the series.
 
-Beside this file lies qemu-base, built without the series, and shim-log.so, which writes the log. Up to a thread's first KVM_RUN its
-ioctls are compared one by one; from then on it depends on the clock how often they come, and their kinds are compared.
+Beside this file lies qemu-base, built without the series, and shim-log.so, which writes the log. Up
+to a thread's first KVM_RUN its ioctls are compared one by one; from then on it depends on the clock
+how often they come, and their kinds are compared.
 """
 
 import difflib
@@ -35,7 +36,8 @@ def trace(qemu, options):
     threads = {}
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
         environment = {"LD_PRELOAD": os.path.abspath("shim-log.so"), "SHIM_LOG": log.name}
-        with Vm(**{"guest": "seconds=1", "qemu": qemu, "affinity": SMALL_CPUS, "environment": environment, **options}) as vm:
+        with Vm(**{"guest": "seconds=1", "qemu": qemu, "affinity": SMALL_CPUS,
+                   "environment": environment, **options}) as vm:
             vm.connect().cont()
             vm.wait_until("the guest's end", lambda: vm.status == "shutdown")
             vm.quit()
@@ -53,7 +55,8 @@ def before_run(lines):
 
 
 def kinds(threads):
-    """Each ioctl once, without its results, from the first KVM_RUN on: which vCPU has which depends on the clock, too."""
+    """Each ioctl once, without its results, from the first KVM_RUN on: which vCPU has which depends
+    on the clock, too."""
     return sorted({re.sub(r"vcpu:\d+", "vcpu", line.rpartition(" = ")[0])
                    for lines in threads.values() for line in lines[len(before_run(lines)):]})
 
@@ -77,10 +80,12 @@ COMMAND_LINES = {
 @only_on("stock")
 @each_of(COMMAND_LINES)
 def test_same_ioctls(options):
-    """without pmu-hybrid, each thread sends KVM the same ioctls as in the QEMU without the series"""
+    """without pmu-hybrid, each thread sends KVM the same ioctls as in the QEMU without the
+    series"""
     wanted, got = trace(BASE, options), trace(QEMU, options)
     equal(len(wanted), 1 + options.get("vcpus", 2), "threads with ioctls")
     same(sorted(got), sorted(wanted), "threads")
     for thread, lines in wanted.items():
-        same(before_run(got[thread]), before_run(lines), f"ioctls of the thread of {thread} before KVM_RUN")
+        same(before_run(got[thread]), before_run(lines),
+             f"ioctls of the thread of {thread} before KVM_RUN")
     same(kinds(got), kinds(wanted), "kinds of ioctls from KVM_RUN on")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A VM under test, seen over QMP, and how to say what is expected of it. Shared by the tests of pmu-hybrid; run.py runs them.
+"""A VM under test, seen over QMP, and how to say what is expected of it. Shared by the tests of
+pmu-hybrid; run.py runs them.
 
-Beside it lies in_host.py of the demo, for its QMP client. A test is a function test_*, whose docstring is its claim; see only_on()
-and each_of().
+Beside it lies in_host.py of the demo, for its QMP client. A test is a function test_*, whose
+docstring is its claim; see only_on() and each_of().
 """
 
 import contextlib
@@ -17,7 +18,8 @@ import time
 import in_host
 from in_host import Qmp, QmpClosed, QmpError
 
-QEMU, GUEST, TIMEOUT, KERNEL, TOPOLOGY = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4], sys.argv[5]
+QEMU, GUEST, TIMEOUT, KERNEL, TOPOLOGY = (sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4],
+                                          sys.argv[5])
 HYBRID = "host,pmu-hybrid=on"
 PMUS = sorted(in_host.read_pmus().items(), key=lambda item: item[1])
 (SMALL, SMALL_CPUS), (BIG, BIG_CPUS) = PMUS[0], PMUS[-1]
@@ -27,10 +29,12 @@ ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
 # Before 10.2 the errors of a failed load are printed one by one, and none of them is handed on
 LOADS_PRINT = tuple(map(int, re.search(r"version (\d+)\.(\d+)", VERSION).groups())) < (10, 2)
-# A guest that measures until passes() tells it to end, and how many intervals each vCPU has measured then
+# A guest that measures until passes() tells it to end, and how many intervals each vCPU has
+# measured then
 ENDLESS, MEASURED = "seconds=0", 20
 RAM_START, MEBIBYTE = 0x40000000, 1 << 20
-LIBVIRT_SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+LIBVIRT_SANDBOX = ("-sandbox",
+                   "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 
 
 class Monitor(Qmp):
@@ -47,11 +51,12 @@ class Monitor(Qmp):
 
 
 class Vm:
-    """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the block."""
+    """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the
+    block."""
 
-    def __init__(self, cpu=HYBRID, *, guest=ENDLESS, accel="kvm", machine="virt,gic-version=3", vcpus=2, paused=True,
-                 extra=(), affinity=None, wrapper=(), qemu=QEMU, environment=None,
-                 kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
+    def __init__(self, cpu=HYBRID, *, guest=ENDLESS, accel="kvm", machine="virt,gic-version=3",
+                 vcpus=2, paused=True, extra=(), affinity=None, wrapper=(), qemu=QEMU,
+                 environment=None, kernel=GUEST, memory=64, stdin=subprocess.DEVNULL):
         self._endless = guest == ENDLESS
         if self._endless:
             stdin = subprocess.PIPE
@@ -61,12 +66,15 @@ class Vm:
         ours, theirs = socket.socketpair()
         # not our own affinity: what the kernel leaves of that in a cgroup, it would keep
         pinned = ["taskset", "-c", cpu_list(affinity)] if affinity else []
-        command = [*pinned, *wrapper, qemu, "-no-user-config", "-accel", accel, "-M", machine, "-cpu", cpu, "-smp", str(vcpus),
-                   "-m", str(memory), "-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", kernel, "-append", guest,
-                   "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
+        command = [*pinned, *wrapper, qemu, "-no-user-config", "-accel", accel, "-M", machine,
+                   "-cpu", cpu, "-smp", str(vcpus), "-m", str(memory), "-nodefaults", "-display",
+                   "none", "-serial", "stdio", "-kernel", kernel, "-append", guest,
+                   "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon",
+                   "chardev=qmp,mode=control",
                    "-action", "shutdown=pause", *(["-S"] if paused else []), *extra]
-        self.process = subprocess.Popen(command, stdin=stdin, stdout=self.console_file, stderr=self.stderr_file,
-                                        pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})})
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=self.console_file,
+                                        stderr=self.stderr_file, pass_fds=[theirs.fileno()],
+                                        env={**os.environ, **(environment or {})})
         theirs.close()
         self._socket = ours
         self.qmp = None
@@ -88,7 +96,8 @@ class Vm:
         try:
             self.qmp = Monitor(self._socket, TIMEOUT)
         except QmpClosed as error:
-            raise AssertionError(f"QEMU ended with status {self.process.wait(TIMEOUT)}: {self.stderr!r}") from error
+            raise AssertionError(f"QEMU ended with status {self.process.wait(TIMEOUT)}: "
+                                 f"{self.stderr!r}") from error
         if find_cpus:
             self.find_cpus()
         return self
@@ -127,13 +136,15 @@ class Vm:
     @property
     def backends(self):
         """pmu-backend of all vCPUs, which must agree."""
-        found = {self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend") for cpu in self.cpus}
+        found = {self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend")
+                 for cpu in self.cpus}
         equal(len(found), 1, "number of different backends")
         return found.pop()
 
     def pin(self, *sets):
         """One set of CPUs for each vCPU thread, or one for all."""
-        for cpu, cpus in zip(self.cpus, sets * (len(self.cpus) if len(sets) == 1 else 1), strict=True):
+        for cpu, cpus in zip(self.cpus, sets * (len(self.cpus) if len(sets) == 1 else 1),
+                             strict=True):
             os.sched_setaffinity(cpu["thread-id"], cpus)
 
     def cont(self):
@@ -151,7 +162,8 @@ class Vm:
         raise AssertionError("cont succeeded")
 
     def exits(self, *patterns):
-        """QEMU ends by itself with status 1, and its only errors are such lines, the last of them last of all."""
+        """QEMU ends by itself with status 1, and its only errors are such lines, the last of them
+        last of all."""
         equal(self.process.wait(TIMEOUT), 1, f"exit status ({self.stderr!r})")
         *others, last = self.stderr.splitlines()
         errors = [line for line in others if not re.search(": (warning|info): ", line)] + [last]
@@ -166,7 +178,8 @@ class Vm:
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise AssertionError(f"waited in vain for {what}; stderr: {self.stderr!r}; console ends: {self.console[-300:]!r}")
+                raise AssertionError(f"waited in vain for {what}; stderr: {self.stderr!r}; console "
+                                     f"ends: {self.console[-300:]!r}")
             time.sleep(0.05)
 
     def wait_for_deltas(self, count=1):
@@ -177,7 +190,8 @@ class Vm:
             new = self.console[before:]
             if found := re.search("^(STOP|FAIL): .*", new, re.M):
                 raise AssertionError(f"expected a guest that measures, got {found[0]!r}")
-            return all(len(re.findall(rf"^delta vcpu={vcpu} .* cycles=[1-9]", new, re.M)) >= count for vcpu in range(len(self.cpus)))
+            return all(len(re.findall(rf"^delta vcpu={vcpu} .* cycles=[1-9]", new, re.M)) >= count
+                       for vcpu in range(len(self.cpus)))
         self.wait_until(f"{count} deltas of each vCPU", seen)
 
     def passes(self):
@@ -190,10 +204,12 @@ class Vm:
         match(r"PASS: ", self.verdict, "verdict")
 
     def sleeps(self):
-        """Of each vCPU's thread: its state, and how often it has gone to sleep. One that sleeps, no more often than before, did not run."""
+        """Of each vCPU's thread: its state, and how often it has gone to sleep. One that sleeps, no
+        more often than before, did not run."""
         found = []
         for cpu in self.cpus:
-            with open(f"/proc/{self.process.pid}/task/{cpu['thread-id']}/status", encoding="ascii") as file:
+            with open(f"/proc/{self.process.pid}/task/{cpu['thread-id']}/status",
+                      encoding="ascii") as file:
                 fields = dict(line.rstrip("\n").split(":\t", 1) for line in file)
             found.append((fields["State"][0], int(fields["voluntary_ctxt_switches"])))
         return found
@@ -210,13 +226,16 @@ class Vm:
 
     def expand(self, **props):
         """The properties of query-cpu-model-expansion."""
-        model = {"name": "host", **({"props": {name.replace("_", "-"): value for name, value in props.items()}} if props else {})}
-        return self.qmp.command("query-cpu-model-expansion", type="full", model=model)["model"]["props"]
+        model = {"name": "host", **({"props": {name.replace("_", "-"): value
+                                               for name, value in props.items()}} if props else {})}
+        return self.qmp.command("query-cpu-model-expansion", type="full",
+                                model=model)["model"]["props"]
 
 
 @contextlib.contextmanager
 def unprivileged():
-    """Wrapper that runs QEMU as a user who is nobody but a member of the group that /dev/kvm belongs to, as udev has it."""
+    """Wrapper that runs QEMU as a user who is nobody but a member of the group that /dev/kvm
+    belongs to, as udev has it."""
     user, group = 1000, 2000
     modes = {path: os.stat(path).st_mode for path in ("/dev/kvm", ".")}
     os.chown("/dev/kvm", 0, group)
@@ -274,7 +293,8 @@ def raises(pattern, function, *args, **kwargs):
 
 
 def only_on(kernel, topology=TOPOLOGY):
-    """The test makes sense on this kernel and topology only, or has nothing to do with the kernel and is run once, on the stock one."""
+    """The test makes sense on this kernel and topology only, or has nothing to do with the kernel
+    and is run once, on the stock one."""
     def mark(function):
         function.kernel = kernel if topology == TOPOLOGY else None
         return function

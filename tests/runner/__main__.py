@@ -6,12 +6,13 @@
     tests/run --list            all rows with what they claim
     tests/run --ledger          all rows with their verdicts
 
-ONLY=REGEX  only rows whose name matches        JOBS=N  so many at a time (2); rows that are marked alone run at the end
+ONLY=REGEX  only rows whose name matches        JOBS=N  so many at a time (2); rows that are marked
+                                                        alone run at the end
 With --full:
 BUDGET=25m  only rows that are expected to end by then        FORCE=1  also rows that have passed
 
-A row's TAP goes to build/results/NAME.tap, its stderr to build/logs/NAME.log. Skips and TODO do not pass: a green run that skipped what
-it was for must be impossible.
+A row's TAP goes to build/results/NAME.tap, its stderr to build/logs/NAME.log. Skips and TODO do not
+pass: a green run that skipped what it was for must be impossible.
 """
 import argparse
 import collections
@@ -55,7 +56,8 @@ class Run:
 
     def __init__(self, allowed, jobs, books=None):
         self._allowed, self._most, self._books = allowed, jobs, books
-        limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+", "a number of seconds", float)
+        limit = read_number("VPMU_TEST_TIME_LIMIT", str(TIME_LIMIT), r"[0-9]*\.?[0-9]+",
+                            "a number of seconds", float)
         self._limit = host.scale_timeout(limit)
         self._jobs = {}
         self.counts, self.failed, self.skips, self.failures = collections.Counter(), [], [], []
@@ -71,7 +73,8 @@ class Run:
                 self._wait(0)
             except Interrupted as interruption:
                 names = sorted(job.row.name for job in self._jobs.values())
-                print(f"\nended by {signal.Signals(interruption.args[0]).name} while these ran: {' '.join(names)}", flush=True)
+                print(f"\nended by {signal.Signals(interruption.args[0]).name} while these ran: "
+                      f"{' '.join(names)}", flush=True)
                 for ender in [threading.Thread(target=job.end) for job in self._jobs.values()]:
                     ender.start()
                 raise
@@ -106,7 +109,8 @@ class Run:
         # Again and in short: of a long run it may be the end that is kept
         if self.failed:
             print("\n" + "\n".join(f"FAILED {line}" for line in self.failed))
-        print(f"\n{self.counts['passed']} passed, {self.counts['failed']} failed, {self.counts['skipped']} skipped")
+        print(f"\n{self.counts['passed']} passed, {self.counts['failed']} failed, "
+              f"{self.counts['skipped']} skipped")
         return 1 if self.counts["failed"] else 0
 
 
@@ -122,7 +126,8 @@ class Books:
     def open(self, rows, force, build):
         """Those of ROWS that have no verdict for the contents of today; what they need is built."""
         if self._why_untraced:
-            print(f"{self._why_untraced}; without it each row depends on all files but the pages", flush=True)
+            print(f"{self._why_untraced}; without it each row depends on all files but the pages",
+                  flush=True)
         todo = [row for row in rows if force or not self.ledger.find(row)]
         if build:
             self._ready = self._plan(todo)
@@ -146,7 +151,8 @@ class Books:
     def fits(self, row):
         """Whether it is to be started now."""
         built = self._ready is None or not row.needs or row in self._ready
-        if built and (self._budget is None or time.monotonic() - self._begin + self.ledger.last_seconds(row) <= self._budget):
+        if built and (self._budget is None or time.monotonic() - self._begin
+                      + self.ledger.last_seconds(row) <= self._budget):
             return True
         self._skipped.append(row)
         return False
@@ -175,11 +181,13 @@ class Books:
         done, all_rows = self._done(), len(self._table.rows)
         if self._skipped and not self._started:
             row = min(self._skipped, key=self.ledger.last_seconds)
-            print(f"nothing fits BUDGET={os.environ['BUDGET']}: {row.name} is expected to take {self.ledger.last_seconds(row):g} s")
+            print(f"nothing fits BUDGET={os.environ['BUDGET']}: {row.name} is expected to take "
+                  f"{self.ledger.last_seconds(row):g} s")
         if done == all_rows and not failed:
             print(f"{done} of {all_rows} done: complete")
             return 0
-        print(f"{done} of {all_rows} done, {all_rows - done} left: the same command again" + (", after what failed is mended" if failed else ""))
+        print(f"{done} of {all_rows} done, {all_rows - done} left: the same command again"
+              + (", after what failed is mended" if failed else ""))
         return 1 if failed else STATUS_LEFT
 
 
@@ -188,26 +196,31 @@ def describe_failures(job, judge):
     for failure in judge.failures:
         yield f"{job.row.name}: {failure.test}" + (f": {failure.why}" if failure.why else "")
         yield from (f"    {line}" for line in failure.lines)
-    yield f"  TAP: {job.tap.relative_to(TOP)}    stderr: {job.log.relative_to(TOP)}    again: tests/run {job.row.name}"
+    yield (f"  TAP: {job.tap.relative_to(TOP)}    stderr: {job.log.relative_to(TOP)}    again: "
+           f"tests/run {job.row.name}")
 
 
 def print_list(rows):
     """All there is to know of them without running them."""
     for row in rows:
-        print(f"{row.name}: {row.claim}\n    {'core' if row.core else 'full'}{', alone' if row.alone else ''}, {row.seconds} s: "
+        print(f"{row.name}: {row.claim}\n    "
+              f"{'core' if row.core else 'full'}{', alone' if row.alone else ''}, {row.seconds} s: "
               f"{' '.join(row.command)}")
 
 
 def make_needs(rows):
     """What rows need that `make all` does not build."""
     targets = list(dict.fromkeys(target for row in rows for target in row.needs))
-    if targets and subprocess.run(["make", "-C", TOP, "--no-print-directory", *targets], stdin=subprocess.DEVNULL, check=False).returncode:
+    if targets and subprocess.run(["make", "-C", TOP, "--no-print-directory", *targets],
+                                  stdin=subprocess.DEVNULL, check=False).returncode:
         raise UsageError(f"make {' '.join(targets)} failed, which rows to be run need; see above")
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="tests/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", action="store_true", help="build first what rows need beyond `make all`")
+    parser = argparse.ArgumentParser(prog="tests/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", action="store_true",
+                        help="build first what rows need beyond `make all`")
     parser.add_argument("--full", action="store_true", help="all rows, with verdicts that are kept")
     parser.add_argument("--ledger", action="store_true", help="print the verdicts")
     parser.add_argument("--list", action="store_true", help="print the rows")
@@ -227,14 +240,16 @@ def read_budget():
     if not text:
         return None
     if not (found := re.fullmatch(r"([0-9]+)([smh]?)", text)):
-        raise UsageError(f"BUDGET={text}; give a number of seconds, or one of minutes as 25m, or of hours as 2h")
+        raise UsageError(f"BUDGET={text}; give a number of seconds, or one of minutes as 25m, or "
+                         "of hours as 2h")
     return int(found[1]) * UNITS[found[2]]
 
 
 def read_force(options, only):
     force = os.environ.get("FORCE", "") not in ("", "0")
     if force and os.environ.get("BUDGET") and not options.rows and not only:
-        raise UsageError("FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows")
+        raise UsageError("FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or "
+                         "name rows")
     return force
 
 
@@ -243,7 +258,8 @@ def read_only():
     try:
         re.compile(only)
     except re.error as error:
-        raise UsageError(f"ONLY={only} is no regular expression ({error}); use a part of a row's name") from error
+        raise UsageError(f"ONLY={only} is no regular expression ({error}); use a part of a row's "
+                         "name") from error
     return only
 
 

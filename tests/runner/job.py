@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the program of one row, in a process group of its own, so that it can be ended with all its children."""
+"""Runs the program of one row, in a process group of its own, so that it can be ended with all its
+children."""
 import contextlib
 import os
 import signal
@@ -15,11 +16,13 @@ RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
 # TERM first, so that the test removes what it made; then KILL.
 TERM_GRACE = 10
 # Of make, and which rows are to run: a row that asks for the list gets all of it
-NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE", "VPMU_BASE", "VPMU_BUILD")
+NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE", "VPMU_BASE",
+                "VPMU_BUILD")
 
 
 def is_python(program):
-    """Those run by build/venv, which has packages, and the modules in tests/lib, testbed and tests/demo."""
+    """Those run by build/venv, which has packages, and the modules in tests/lib, testbed and
+    tests/demo."""
     with open(TOP / program, "rb") as file:
         return program.endswith(".py") or b"python" in file.readline()
 
@@ -63,11 +66,14 @@ class Job:
 
     def _run(self, judge):
         command, environment = build_command(self.row)
-        with open(self.log, "wb") as log, open(self.tap, "w", encoding="utf-8") as tap, contextlib.ExitStack() as stack:
+        with open(self.log, "wb") as log, open(self.tap, "w",
+                                               encoding="utf-8") as tap, contextlib.ExitStack() as stack:
             if self._tracer:
                 command = stack.enter_context(self._tracer.trace(command))
-            self._process = subprocess.Popen(command, cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                             text=True, errors="replace", process_group=0)
+            self._process = subprocess.Popen(command, cwd=TOP, env=environment,
+                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                             stderr=log, text=True, errors="replace",
+                                             process_group=0)
             guard = threading.Thread(target=self._guard)
             guard.start()
             try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Judges what a test program printed and how it ended. Whatever is not plainly a pass is a failure."""
+"""Judges what a test program printed and how it ended. Whatever is not plainly a pass is a
+failure."""
 import collections
 import re
 import signal
@@ -43,7 +44,8 @@ class Judge:
         self.failures.append(Failure(test, why, list(lines)))
 
     def end(self, status, late, log):
-        """STATUS as subprocess has it; LATE says after how many seconds it was ended, LOG is the end of its stderr."""
+        """STATUS as subprocess has it; LATE says after how many seconds it was ended, LOG is the
+        end of its stderr."""
         self._take(self._parser.parse_line(None), log)
         plan = self._parser.plan
         if not self._bailed_out:
@@ -92,7 +94,8 @@ class Judge:
 
 
 def describe_status(status):
-    """As subprocess has it, negative for a signal; what ran under strace or a shell is told as they tell it."""
+    """As subprocess has it, negative for a signal; what ran under strace or a shell is told as they
+    tell it."""
     if status < 0:
         return f"signal {-status} ({signal.Signals(-status).name})"
     return f"exit status {status}"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Verdicts of rows, kept below the cache by the contents of what the rows depend on.
 
-A verdict has the digest of each thing that its row depended on: those files of the project that it opened, the list of each folder that it
-opened, and what tests/table says of things below build/. It holds as long as all digests are the same.
+A verdict has the digest of each thing that its row depended on: those files of the project that it
+opened, the list of each folder that it opened, and what tests/table says of things below build/. It
+holds as long as all digests are the same.
 """
 import contextlib
 import datetime
@@ -19,12 +20,14 @@ from pathlib import Path
 
 from table import TOP, UsageError
 
-CACHE = Path(os.environ.get("VPMU_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vpmu")
+CACHE = Path(os.environ.get("VPMU_CACHE")
+             or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vpmu")
 VERDICTS = CACHE / "verdicts"
 # Of a row; so that going back to another branch finds them.
 KEPT = 10
 ABSENT = "absent"
-# All of the project but its pages, the commit that is checked out, the names of all files, the packages of this machine, and the row itself.
+# All of the project but its pages, the commit that is checked out, the names of all files, the
+# packages of this machine, and the row itself.
 EVERYTHING, COMMIT, NAMES, MACHINE, ROW = "*", ".git", "(names)", "(packages)", "(row)"
 # In .git, what does not tell the commit: git reads the index to list files, the others always.
 WITHOUT_COMMIT = {"index": [NAMES], "HEAD": [], "config": [], "info/exclude": []}
@@ -32,7 +35,8 @@ TREES = ("build/linux", "build/qemu")
 PAGE = ".md"
 ARTIFACTS = "build/artifacts/"
 # Which would have a row do something else.
-KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_QEMU", "LINUX_TREE", "QEMU_TREE")
+KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_QEMU", "LINUX_TREE",
+         "QEMU_TREE")
 BYTECODE = re.compile(r"(.*/|)__pycache__/(\w+)\.[\w-]+\.pyc.*")
 
 
@@ -41,7 +45,8 @@ def run(*command, cwd=TOP, **environment):
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | environment
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
     if result.returncode:
-        raise UsageError(f"'{' '.join(command)}' failed in {cwd}, which verdicts are kept by: {result.stderr.decode().strip()}")
+        raise UsageError(f"'{' '.join(command)}' failed in {cwd}, which verdicts are kept by: "
+                         f"{result.stderr.decode().strip()}")
     return result.stdout
 
 
@@ -57,7 +62,8 @@ def digest_file(path, *_):
 
 
 class Contents:
-    """The project as it is now: a digest for each word. Digests are computed once; later changes need a new one of these."""
+    """The project as it is now: a digest for each word. Digests are computed once; later changes
+    need a new one of these."""
 
     def __init__(self):
         listed = run("git", "ls-files", "-co", "--exclude-standard", "-z").decode().split("\0")
@@ -72,7 +78,8 @@ class Contents:
 
     def _find(self, word):
         if word == COMMIT:
-            return sha256(b"".join(line for line in run("git", "ls-tree", "-r", "HEAD").splitlines() if not line.endswith(PAGE.encode())))
+            return sha256(b"".join(line for line in run("git", "ls-tree", "-r", "HEAD").splitlines()
+                                   if not line.endswith(PAGE.encode())))
         if word == NAMES:
             return sha256("\0".join(sorted(self.files)).encode())
         if word == MACHINE:
@@ -80,14 +87,16 @@ class Contents:
         if word.endswith("/"):
             return sha256("\0".join(sorted(self._names(word))).encode())
         if "*" in word:
-            return sha256("".join(f"{path} {self.digest(path)}\n" for path in sorted(self.match(word))).encode())
+            return sha256("".join(f"{path} {self.digest(path)}\n"
+                                  for path in sorted(self.match(word))).encode())
         path = TOP / word
         if (path / ".git").exists():
             return digest_tree(path)
         if not path.is_file():
             return ABSENT
         status = path.stat()
-        return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns,
+                           status.st_ctime_ns)
 
     def match(self, pattern):
         """The files that it stands for: nothing is built of pages."""
@@ -95,17 +104,20 @@ class Contents:
 
     def has_folder(self, folder):
         """Whether it is one of the project, or of what it built."""
-        return folder == "./" or folder.startswith(ARTIFACTS) or any(path.startswith(folder) for path in self.files)
+        return folder == "./" or folder.startswith(ARTIFACTS) or any(path.startswith(folder)
+                                                                     for path in self.files)
 
     def _names(self, folder):
         if folder.startswith(ARTIFACTS):
             return os.listdir(TOP / folder) if (TOP / folder).is_dir() else [ABSENT]
         folder = "" if folder == "./" else folder
-        return {path.removeprefix(folder).partition("/")[0] for path in self.files if path.startswith(folder)}
+        return {path.removeprefix(folder).partition("/")[0] for path in self.files
+                if path.startswith(folder)}
 
 
 def digest_tree(tree):
-    """A git work tree as it is, committed or not: what git would call it. Nothing is left in its repository."""
+    """A git work tree as it is, committed or not: what git would call it. Nothing is left in its
+    repository."""
     def locate(name):
         return tree / run("git", "rev-parse", "--git-path", name, cwd=tree).decode().strip()
 
@@ -140,9 +152,12 @@ class Ledger:
         if word != ROW:
             return self.contents.digest(word)
         skips = [pattern for name, pattern in self._allowed if name == row.name]
-        environment = {name: os.environ[name] for name in (*KNOBS, *(word.split("=")[0] for word in row.defaults)) if name in os.environ}
+        environment = {name: os.environ[name]
+                       for name in (*KNOBS, *(word.split("=")[0] for word in row.defaults))
+                       if name in os.environ}
         judge = self.contents.digest("tests/runner/judge.py")
-        return sha256(json.dumps([row.name, row.command, row.defaults, row.needs, skips, environment, judge], sort_keys=True).encode())
+        return sha256(json.dumps([row.name, row.command, row.defaults, row.needs, skips,
+                                  environment, judge], sort_keys=True).encode())
 
     def _words(self, row, tracer):
         """What the row depended on, by what it opened."""
@@ -164,10 +179,12 @@ class Ledger:
             path = f"{bytecode[1]}{bytecode[2]}.py"
         first, _, rest = path.partition("/")
         if first == ".git":
-            return WITHOUT_COMMIT[rest] if rest in WITHOUT_COMMIT and self._on_branch() else [COMMIT]
+            return (WITHOUT_COMMIT[rest] if rest in WITHOUT_COMMIT and self._on_branch()
+                    else [COMMIT])
         if first == "build":
             return self._words_below_build(path, rest)
-        if path in self.contents.files or (not os.path.lexists(TOP / path) and not first.startswith(".")):
+        if path in self.contents.files or (not os.path.lexists(TOP / path)
+                                           and not first.startswith(".")):
             return [path]
         return []
 
@@ -209,15 +226,18 @@ class Ledger:
     def _holds(self, row, verdict):
         """Of what `make` builds for the row alone, the sources count as long as it is not built."""
         return all(value == now or (now == ABSENT and row.needs and word.startswith(ARTIFACTS))
-                   for word, value in verdict["inputs"].items() for now in [self._digest(row, word)])
+                   for word, value in verdict["inputs"].items()
+                   for now in [self._digest(row, word)])
 
     def find(self, row):
         """A verdict that the row passes, on today's contents; None if there is none."""
-        return next((verdict for verdict in self._read(row) if verdict["verdict"] == "passed" and self._holds(row, verdict)), None)
+        return next((verdict for verdict in self._read(row) if verdict["verdict"] == "passed"
+                     and self._holds(row, verdict)), None)
 
     def last_seconds(self, row):
         """How long it took when it last ran to its end, or what the table says."""
-        return next((verdict["seconds"] for verdict in self._read(row) if verdict["verdict"] == "passed"), row.seconds)
+        return next((verdict["seconds"] for verdict in self._read(row)
+                     if verdict["verdict"] == "passed"), row.seconds)
 
     def keep(self, row, job, judge, tracer, start):
         """Returns why there is no verdict, if so. START: the time in ns before the run."""
@@ -229,7 +249,8 @@ class Ledger:
         while failed and (verdict := self.find(row)):
             (self._folder / row.name / f"{verdict['key']}.json").unlink()
         key = "failed" if failed else sha256(json.dumps(inputs, sort_keys=True).encode())[:16]
-        verdict = {"row": row.name, "verdict": "failed" if failed else "passed", "counts": dict(judge.counts), "seconds": round(job.seconds, 1),
+        verdict = {"row": row.name, "verdict": "failed" if failed else "passed",
+                   "counts": dict(judge.counts), "seconds": round(job.seconds, 1),
                    "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "inputs": inputs}
         folder = self._folder / row.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -246,7 +267,8 @@ class Ledger:
         """Things below build/artifacts may: a row builds what it lacks."""
         if word in self._before:
             return self.contents.digest(word) != self._before[word]
-        paths = self.contents.match(word) if "*" in word else [word] if word in self.contents.files else []
+        paths = (self.contents.match(word) if "*" in word else [word] if word in self.contents.files
+                 else [])
         return any((TOP / path).stat().st_ctime_ns >= start for path in paths)
 
     def describe(self, row):
@@ -260,5 +282,6 @@ class Ledger:
             word, shown = "FAILED", failed
         else:
             word, shown = ("changed" if verdicts else "-"), (verdicts[0] if verdicts else None)
-        cells = (f"{shown['seconds']:8.1f}", shown["when"], shown["key"]) if shown else (" " * 8, "", "")
+        cells = (f"{shown['seconds']:8.1f}", shown["when"], shown["key"]) if shown else (" " * 8,
+                                                                                         "", "")
         return f"{row.name:34} {word:8} {cells[0]}  {cells[1]:25}  {cells[2]}".rstrip()

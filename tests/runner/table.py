@@ -70,18 +70,24 @@ def parse_row(place, line, claim, folders):
     if not NAME.fullmatch(name):
         raise UsageError(f"{place}: '{name}' is no name; use lower case, digits, '-' and '/'")
     if not words or words[0] not in SETS or not set(words[1:]) <= set(MARKS):
-        raise UsageError(f"{place}: {name}: '{cells[1]}' is no set; give {' or '.join(SETS)}, then what holds of {', '.join(MARKS)}")
+        raise UsageError(f"{place}: {name}: '{cells[1]}' is no set; give {' or '.join(SETS)}, then "
+                         f"what holds of {', '.join(MARKS)}")
     if not seconds.isdecimal() or int(seconds) == 0:
-        raise UsageError(f"{place}: {name}: '{seconds}' is no number of seconds; give about how long it takes on two idle cores")
+        raise UsageError(f"{place}: {name}: '{seconds}' is no number of seconds; give about how "
+                         "long it takes on two idle cores")
     if unknown := [target for target in needs if target not in folders]:
-        raise UsageError(f"{place}: {name} needs '{unknown[0]}', of which no line 'make {unknown[0]} = ...' says what it is made of")
+        raise UsageError(f"{place}: {name} needs '{unknown[0]}', of which no line 'make "
+                         f"{unknown[0]} = ...' says what it is made of")
     if not command or not (TOP / command[0]).is_file():
-        raise UsageError(f"{place}: {name}: there is no program '{command[0] if command else ''}'; mend the path or delete the row")
+        raise UsageError(f"{place}: {name}: there is no program '{command[0] if command else ''}'; "
+                         "mend the path or delete the row")
     claim = claim or find_claim(command[0])
     if not claim:
-        raise UsageError(f"{place}: {name} claims nothing; say what passing proves in an indented line below the row, or as "
+        raise UsageError(f"{place}: {name} claims nothing; say what passing proves in an indented "
+                         "line below the row, or as "
                          f"'Claim: ...' in the head of {command[0]}")
-    return Row(name, words[0] == "core", "alone" in words, "untraced" not in words, int(seconds), tuple(needs), tuple(defaults), tuple(command), claim)
+    return Row(name, words[0] == "core", "alone" in words, "untraced" not in words, int(seconds),
+               tuple(needs), tuple(defaults), tuple(command), claim)
 
 
 class Table:
@@ -96,7 +102,8 @@ class Table:
             place = f"{TABLE}:{number}"
             if line[0].isspace():
                 if pending is None:
-                    raise UsageError(f"{place}: this indented line follows no row; it is to be a row's claim")
+                    raise UsageError(f"{place}: this indented line follows no row; it is to be a "
+                                     "row's claim")
                 pending[2].append(line.strip())
                 continue
             self._add(pending)
@@ -138,14 +145,17 @@ class Table:
             rows = [row for name in names for row in self._find(name)]
         chosen = [row for row in rows if re.search(only, row.name)]
         if not chosen:
-            raise UsageError(f"ONLY={only} matches no row; there are: {' '.join(row.name for row in rows)}")
+            raise UsageError(f"ONLY={only} matches no row; there are: "
+                             f"{' '.join(row.name for row in rows)}")
         return list(dict.fromkeys(chosen))
 
     def _find(self, name):
         path = Path(name).resolve()
-        found = [row for row in self.rows.values() if name == row.name or path == TOP / row.command[0]]
+        found = [row for row in self.rows.values() if name == row.name
+                 or path == TOP / row.command[0]]
         if not found:
-            raise UsageError(f"no row '{name}' in {TABLE}; name rows like {next(iter(self.rows), 'trees')}, or their programs")
+            raise UsageError(f"no row '{name}' in {TABLE}; name rows like "
+                             f"{next(iter(self.rows), 'trees')}, or their programs")
         return found
 
 
@@ -157,8 +167,10 @@ def read_allowed_skips(table):
     for number, line in read_lines(ALLOWED_SKIPS):
         cells = split(line)
         if len(cells) != 3 or not all(cells):
-            raise UsageError(f"{ALLOWED_SKIPS}:{number}: '{line.rstrip()}' is not ROW | TEST | REASON; give all three")
+            raise UsageError(f"{ALLOWED_SKIPS}:{number}: '{line.rstrip()}' is not ROW | TEST | "
+                             "REASON; give all three")
         if cells[0] not in table.rows:
-            raise UsageError(f"{ALLOWED_SKIPS}:{number}: there is no row {cells[0]}; delete the line")
+            raise UsageError(f"{ALLOWED_SKIPS}:{number}: there is no row {cells[0]}; delete the "
+                             "line")
         allowed.append((cells[0], ".*".join(map(re.escape, cells[1].split("*")))))
     return allowed

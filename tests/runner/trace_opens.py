@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which files below the project a program and its children open, and which folders they list: strace tells. By seccomp it stops at nothing
-else."""
+"""Which files below the project a program and its children open, and which folders they list:
+strace tells. By seccomp it stops at nothing else."""
 import contextlib
 import os
 import re
@@ -11,7 +11,8 @@ from pathlib import Path
 
 CALLS = "open,openat,openat2,creat,execve,getdents64"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
-# PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; a path that was resolved is better than one as it was said
+# PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; a path that was resolved is better than one
+# as it was said
 CALL = re.compile(r'\d+ +(\w+)\((?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)')
 LISTED = re.compile(r"\d+ +getdents64\(\d+<([^>]*)>")
 RETURNED = re.compile(r"\) += \d+<([^>]*)>")
@@ -22,7 +23,8 @@ UNFINISHED, RESUMED = " <unfinished ...>", re.compile(r"(\d+) +<\.\.\. \w+ resum
 def why_not():
     """What keeps this machine from tracing, or nothing."""
     try:
-        result = subprocess.run(["strace", *OPTIONS, "-o", os.devnull, "true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        result = subprocess.run(["strace", *OPTIONS, "-o", os.devnull, "true"],
+                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                 check=False)
     except FileNotFoundError:
         return "strace not found; run 'make deps'"
@@ -30,7 +32,8 @@ def why_not():
 
 
 class Tracer:
-    """Of one program: opened are the paths that it opened, or tried to, made those that it wrote itself, listed the folders it read."""
+    """Of one program: opened are the paths that it opened, or tried to, made those that it wrote
+    itself, listed the folders it read."""
 
     def __init__(self, top):
         self._top = str(top)

@@ -19,7 +19,9 @@ BEGIN_NODE, END_NODE, PROPERTY, END = 1, 2, 3, 9
 
 
 def read_boards():
-    rows = [line.split("\t") for line in Path(__file__).with_name("boards.tsv").read_text().splitlines() if not line.startswith("#")]
+    rows = [line.split("\t")
+            for line in Path(__file__).with_name("boards.tsv").read_text().splitlines()
+            if not line.startswith("#")]
     return {row[1]: dict(zip(NAMES, row, strict=True)) for row in rows}
 
 
@@ -37,7 +39,8 @@ def parse_pmus(board):
     for word in board["pmus"].split() if board["pmus"] != "-" else []:
         compatible, cpus, interrupts = word.split("=")
         numbers, flags = interrupts.split(":")
-        pmus.append((compatible, parse_numbers(cpus), numbers.startswith("ppi"), parse_numbers(numbers[3:]), int(flags, 16)))
+        pmus.append((compatible, parse_numbers(cpus), numbers.startswith("ppi"),
+                     parse_numbers(numbers[3:]), int(flags, 16)))
     return pmus
 
 
@@ -58,7 +61,8 @@ def write_pmu(number, pmu, cells, whole, parent):
     last = (f" &part{number}" if is_ppi and not whole else " 0") if cells == 4 else ""
     kind = PPI if is_ppi else SPI
     lines = [f'compatible = "{compatible}";', f"interrupt-parent = <&{parent}>;" if parent else "",
-             "interrupts = " + ", ".join(f"<{kind} {interrupt} {flags:#x}{last}>" for interrupt in interrupts) + ";",
+             "interrupts = " + ", ".join(f"<{kind} {interrupt} {flags:#x}{last}>"
+                                         for interrupt in interrupts) + ";",
              "" if is_ppi else f"interrupt-affinity = <{references(cpus)}>;"]
     return f"pmu{number}: pmu-{number} {{ {' '.join(lines)} }};"
 
@@ -67,27 +71,36 @@ def write_tree(board):
     cells, pmus, cores = int(board["cells"]), parse_pmus(board), parse_cores(board)
     behind = board["timer"].endswith("+")
     zero = " 0" if cells == 4 else ""
-    partitions = [f"part{number}: interrupt-partition-{number} {{ affinity = <{references(pmu[1])}>; }};"
-                  for number, pmu in enumerate(pmus) if pmu[2] and len(pmu[1]) < len(cores)] if cells == 4 else []
+    partitions = [f"part{number}: interrupt-partition-{number} {{ affinity = "
+                  f"<{references(pmu[1])}>; }};"
+                  for number, pmu in enumerate(pmus) if pmu[2]
+                  and len(pmu[1]) < len(cores)] if cells == 4 else []
     # PPIs are the GIC's alone
     parent = "gic" if behind and pmus and pmus[0][2] else ""
     nodes = [
-        f'gic: interrupt-controller@1000 {{ compatible = "arm,gic-v3"; reg = <0x1000 0x1000>; interrupt-controller; #interrupt-cells = <{cells}>;'
+        f'gic: interrupt-controller@1000 {{ compatible = "arm,gic-v3"; reg = <0x1000 0x1000>; '
+        f'interrupt-controller; #interrupt-cells = <{cells}>;'
         + " #address-cells = <0>; interrupt-parent = <&gic>;",
         "ppi-partitions {", *partitions, "};", "};",
-        'before: interrupt-controller@2000 { compatible = "vendor,sysirq"; reg = <0x2000 0x1000>; interrupt-controller;'
+        'before: interrupt-controller@2000 { compatible = "vendor,sysirq"; reg = <0x2000 0x1000>; '
+        'interrupt-controller;'
         + f" #interrupt-cells = <{cells}>; #address-cells = <0>; interrupt-parent = <&gic>; }};",
         'timer: timer { compatible = "arm,armv8-timer"; interrupt-parent = <&gic>;'
         + f" interrupts = <{PPI} 13 0x{board['timer'].rstrip('+')}{zero}>; }};",
         "cpus { #address-cells = <1>; #size-cells = <0>;",
-        *(f'cpu{number}: cpu@{number:x} {{ device_type = "cpu"; compatible = "{kind}"; reg = <{number}>; }};' for number, kind in enumerate(cores)),
+        *(f'cpu{number}: cpu@{number:x} {{ device_type = "cpu"; compatible = "{kind}"; reg = '
+          f'<{number}>; }};' for number, kind in enumerate(cores)),
         "};",
-        *(write_pmu(number, pmu, cells, len(pmu[1]) == len(cores), parent) for number, pmu in enumerate(pmus)),
+        *(write_pmu(number, pmu, cells, len(pmu[1]) == len(cores), parent)
+          for number, pmu in enumerate(pmus)),
         # names like that of a PMU of CPUs, which these are not
-        'power: power-management@3000 { compatible = "vendor,soc-pmu", "syscon"; reg = <0x3000 0x1000>; };',
+        'power: power-management@3000 { compatible = "vendor,soc-pmu", "syscon"; reg = <0x3000 '
+        '0x1000>; };',
     ]
-    root = f'#address-cells = <1>; #size-cells = <1>; interrupt-parent = <&{"before" if behind else "gic"}>; model = "{board["soc"]}";'
-    return "\n".join(["/dts-v1/;", "/ {", root, f'compatible = "{board["soc"]}";', *nodes, "};"]) + "\n"
+    root = ('#address-cells = <1>; #size-cells = <1>; interrupt-parent = '
+            f'<&{"before" if behind else "gic"}>; model = "{board["soc"]}";')
+    return "\n".join(["/dts-v1/;", "/ {", root, f'compatible = "{board["soc"]}";', *nodes,
+                      "};"]) + "\n"
 
 
 def read_dtb(path):
@@ -129,7 +142,8 @@ def format_pmu(compatible, controller, interrupts):
 def expect(board):
     pmus, cells = parse_pmus(board), int(board["cells"])
     behind = board["timer"].endswith("+")
-    controller = "/interrupt-controller@2000" if behind and pmus and not pmus[0][2] else "/interrupt-controller@1000"
+    controller = ("/interrupt-controller@2000" if behind and pmus and not pmus[0][2]
+                  else "/interrupt-controller@1000")
     if not pmus:
         lines = [f"PPI 7 flags 0x{board['timer'].rstrip('+')} on all CPUs"]
     elif pmus[0][2]:
@@ -155,7 +169,8 @@ def find_parent(nodes, node):
 
 
 def format_found(nodes, node):
-    phandles = {cells_of(properties["phandle"])[0]: path for path, properties in nodes.items() if "phandle" in properties}
+    phandles = {cells_of(properties["phandle"])[0]: path for path, properties in nodes.items()
+                if "phandle" in properties}
     controller = phandles[find_parent(nodes, node)]
     size = cells_of(nodes[controller]["#interrupt-cells"])[0]
     values = cells_of(nodes[node]["interrupts"])
@@ -163,7 +178,8 @@ def format_found(nodes, node):
     lines = []
     for number, at in enumerate(range(0, len(values), size)):
         kind, interrupt, flags, *rest = values[at:at + size]
-        where = affinity[number] if affinity else f"partition {rest[0]}" if any(rest) else "all CPUs"
+        where = (affinity[number] if affinity else f"partition {rest[0]}" if any(rest)
+                 else "all CPUs")
         lines.append(f"{'PPI' if kind == PPI else 'SPI'} {interrupt} flags {flags:#x} on {where}")
     compatible = nodes[node]["compatible"].split(b"\0")[0].decode()
     return format_pmu(compatible, controller, sorted(lines))
@@ -171,12 +187,14 @@ def format_found(nodes, node):
 
 def found(dtb):
     nodes = read_dtb(dtb)
-    enabled = [node for node, properties in nodes.items() if node.startswith("/pmu") and properties.get("status", b"okay\0") == b"okay\0"]
+    enabled = [node for node, properties in nodes.items() if node.startswith("/pmu")
+               and properties.get("status", b"okay\0") == b"okay\0"]
     return "\n".join(format_found(nodes, node) for node in enabled)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("socs", "tree", "unpack", "expect", "found"))
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Preloaded: vCPUs that are made on CPUs from 2 on have a counter less than those of the first two, as if their cores had. */
+/*
+ * Preloaded: vCPUs that are made on CPUs from 2 on have a counter less than those of the first two,
+ * as if their cores had.
+ */
 #define _GNU_SOURCE
 #include <linux/kvm.h>
 #include <sched.h>

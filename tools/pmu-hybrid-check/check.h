@@ -19,7 +19,9 @@ typedef enum {
 /* Exit status when the question itself was wrong, or what it needs cannot be read */
 #define STATUS_ERROR	4
 
-/* Of the JSON. A new member does not change it; another meaning, type or name of an old one does. */
+/*
+ * Of the JSON. A new member does not change it; another meaning, type or name of an old one does.
+ */
 #define SCHEMA		1
 
 typedef enum { NO, YES, UNKNOWN } Answer;
@@ -35,7 +37,8 @@ typedef struct Report {
 
 Report *report_new(void);
 void report_free(Report *report);
-void report_add(Report *report, Level level, const char *topic, const char *format, ...) G_GNUC_PRINTF(4, 5);
+void report_add(Report *report, Level level, const char *topic, const char *format,
+		...) G_GNUC_PRINTF(4, 5);
 /* One line of valid text, in place of one that others wrote; takes it */
 char *make_printable(char *text);
 /* What to do about the last finding */
@@ -45,7 +48,10 @@ char *report_format(const Report *report, bool json);
 void json_set_answer(JsonObject *object, const char *name, Answer answer);
 void json_set_string(JsonObject *object, const char *name, const char *text);
 void json_set_cpus(JsonObject *object, const char *name, const ArmHostCPUSet *cpus);
-/* Of what others wrote: NULL, -1 or UNKNOWN where there is no such member, it is of another type, or a number is not one of an int from 0 */
+/*
+ * Of what others wrote: NULL, -1 or UNKNOWN where there is no such member, it is of another type,
+ * or a number is not one of an int from 0
+ */
 JsonObject *json_node_as_object(JsonNode *node);
 JsonObject *json_get_object(JsonObject *object, const char *name);
 const char *json_get_string(JsonObject *object, const char *name);
@@ -64,7 +70,10 @@ typedef struct Kvm {
 	const char *advice;
 } Kvm;
 
-/* A copy of another host (root) has no KVM to ask; features tell what it has, as --kvm takes it, or are NULL. */
+/*
+ * A copy of another host (root) has no KVM to ask; features tell what it has, as --kvm takes it, or
+ * are NULL.
+ */
 bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp);
 /* Of a VM whose vCPU was made on that CPU; -1 on error */
 int kvm_count_event_counters(int cpu, Error **errp);
@@ -98,7 +107,9 @@ GArray *threads_list(const char *root, int process, Error **errp);
 typedef struct Host {
 	const char *root;
 	char *release;
-	/* Which the host has, which of them run, and which of these a program here can be pinned to */
+	/*
+	 * Which the host has, which of them run, and which of these a program here can be pinned to
+	 */
 	ArmHostCPUSet present;
 	ArmHostCPUSet online;
 	ArmHostCPUSet allowed;
@@ -144,14 +155,21 @@ typedef struct CPUs {
 } CPUs;
 
 /* A VM whose choice is final is not the worse for another one. */
-void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final, Report *report);
+void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final,
+		  Report *report);
 
 /* monitor.c: QMP, of a socket or through libvirt */
 
-/* Seconds within which a monitor answers. Also of a QEMU that has to start first; another client may keep a monitor busy for ever. */
+/*
+ * Seconds within which a monitor answers. Also of a QEMU that has to start first; another client
+ * may keep a monitor busy for ever.
+ */
 #define ANSWER_SECONDS	30
 
-/* Codes of errors that callers tell from the others: the VM has ended, and QEMU has refused a command. */
+/*
+ * Codes of errors that callers tell from the others: the VM has ended, and QEMU has refused a
+ * command.
+ */
 #define ERROR_GONE	1
 #define ERROR_REFUSED	2
 
@@ -162,7 +180,9 @@ typedef struct Monitor {
 	/* Sends a command and returns the message that answers it */
 	JsonNode *(*exchange)(struct Monitor *monitor, const char *line, Error **errp);
 	void (*close)(struct Monitor *monitor);
-	/* The process at the other end, as this one's PID namespace has it: 0 if it is in another */
+	/*
+	 * The process at the other end, as this one's PID namespace has it: 0 if it is in another
+	 */
 	int peer;
 } Monitor;
 
@@ -201,8 +221,12 @@ Level advise_start(const Host *host, const Qemu *qemu, const CPUs *cpus, Advice 
 
 /* cmdline.c: QEMU's command line, which is words that end with zeros */
 
-/* Whether a property of the vCPUs is on, where the host may have a qemu.conf; UNKNOWN unless the line says so for sure, otherwise where it leaves the default */
-Answer cmdline_find_property(const char *line, gsize length, const char *property, bool has_default_file, Answer otherwise);
+/*
+ * Whether a property of the vCPUs is on, where the host may have a qemu.conf; UNKNOWN unless the
+ * line says so for sure, otherwise where it leaves the default
+ */
+Answer cmdline_find_property(const char *line, gsize length, const char *property,
+			     bool has_default_file, Answer otherwise);
 
 /* vm.c: a running VM */
 
@@ -235,7 +259,9 @@ typedef struct Vm {
 	char *status;
 } Vm;
 
-/* Without a monitor the process tells what it can; without a pid (0) the monitor tells the process. */
+/*
+ * Without a monitor the process tells what it can; without a pid (0) the monitor tells the process.
+ */
 Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp);
 void vm_free(Vm *vm);
 
@@ -244,5 +270,8 @@ void judge_vm(const Vm *vm, const Host *host, Report *report);
 
 /* overlay.c: one PMU node for all CPUs */
 
-/* Device-tree source, or NULL where one PMU cannot be right. In trouble: why the number of event counters is unknown, or NULL */
+/*
+ * Device-tree source, or NULL where one PMU cannot be right. In trouble: why the number of event
+ * counters is unknown, or NULL
+ */
 char *overlay_make(const char *root, char **trouble, Error **errp);

@@ -22,7 +22,8 @@ static Answer both(Answer a, Answer b)
 /* By the code that QEMU chooses by */
 static Choice choose(const Host *host, const CPUs *cpus, bool has_mode)
 {
-	ArmHostCPUs all = { .present = host->present, .online = host->online, .allowed = cpus->all };
+	ArmHostCPUs all = { .present = host->present, .online = host->online,
+			    .allowed = cpus->all };
 	Choice choice = { };
 
 	arm_host_cpus_add_online(&all, &cpus->online);
@@ -54,8 +55,9 @@ static Answer ask_kvm(const Host *host, Choice *choice)
 		return YES;
 	}
 	if (able == NO && pmu) {
-		g_autofree char *reason = g_strdup_printf("%s covers these CPUs, but the kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU; boot Linux "
-							  "5.18 or newer", pmu->name);
+		g_autofree char *reason =
+			g_strdup_printf("%s covers these CPUs, but the kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU; boot Linux "
+					"5.18 or newer", pmu->name);
 
 		refuse(choice, reason);
 		return YES;
@@ -63,42 +65,53 @@ static Answer ask_kvm(const Host *host, Choice *choice)
 	return able;
 }
 
-static void report_pmu(const Choice *choice, Answer able, const char *list, const char *when, bool is_final, Report *report)
+static void report_pmu(const Choice *choice, Answer able, const char *list, const char *when,
+		       bool is_final, Report *report)
 {
 	g_autofree char *later = arm_host_cpu_set_format(&choice->qemus.uncovered);
 	g_autofree char *cpus = arm_host_cpu_set_format(&choice->qemus.pmu->cpus);
-	const char *condition = able == YES ? "" : choice->qemus.is_default ? " if KVM has a PMU for guests" :
+	const char *condition = able == YES ? "" : choice->qemus.is_default
+		? " if KVM has a PMU for guests" :
 				" if KVM has a PMU for guests and KVM_ARM_VCPU_PMU_V3_SET_PMU";
-	Level level = is_final ? LEVEL_OK : able != YES ? LEVEL_UNKNOWN : *later ? LEVEL_WARNING : LEVEL_OK;
+	Level level = is_final ? LEVEL_OK : able != YES ? LEVEL_UNKNOWN : *later ? LEVEL_WARNING
+		: LEVEL_OK;
 
 	if (*later) {
-		report_add(report, level, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters%s; QEMU pauses the VM on CPUs %s "
-			   "when they come online", when, list, choice->qemus.pmu->name, condition, later);
+		report_add(report, level, "choice",
+			   "%s, vCPUs on CPUs %s get %s with all of its counters%s; QEMU pauses the VM on CPUs %s "
+			   "when they come online", when, list, choice->qemus.pmu->name, condition,
+			   later);
 		report_advise(report, "pin the vCPUs to CPUs %s", cpus);
 	} else {
-		report_add(report, level, "choice", "%s, vCPUs on CPUs %s get %s with all of its counters%s", when, list,
+		report_add(report, level, "choice",
+			   "%s, vCPUs on CPUs %s get %s with all of its counters%s", when, list,
 			   choice->qemus.pmu->name, condition);
 	}
 }
 
-static void report_choice(const Choice *choice, Answer able, const CPUs *cpus, const char *when, bool is_final, Report *report)
+static void report_choice(const Choice *choice, Answer able, const CPUs *cpus, const char *when,
+			  bool is_final, Report *report)
 {
 	g_autofree char *list = arm_host_cpu_set_format(&cpus->all);
 
 	if (choice->error) {
-		report_add(report, is_final ? LEVEL_OK : LEVEL_PROBLEM, "choice", "%s, QEMU refuses: %s", when, choice->error->message);
+		report_add(report, is_final ? LEVEL_OK : LEVEL_PROBLEM, "choice",
+			   "%s, QEMU refuses: %s", when, choice->error->message);
 	} else if (choice->qemus.pmu) {
 		report_pmu(choice, able, list, when, is_final, report);
 	} else if (able == YES) {
-		report_add(report, LEVEL_OK, "choice", "%s, vCPUs on CPUs %s get " FIXED_COUNTERS ": the cycle counter alone, on all of them",
+		report_add(report, LEVEL_OK, "choice",
+			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS ": the cycle counter alone, on all of them",
 			   when, list);
 	} else {
-		report_add(report, is_final ? LEVEL_OK : LEVEL_UNKNOWN, "choice", "%s, vCPUs on CPUs %s get " FIXED_COUNTERS " if the kernel "
+		report_add(report, is_final ? LEVEL_OK : LEVEL_UNKNOWN, "choice",
+			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS " if the kernel "
 			   "has them; otherwise QEMU refuses", when, list);
 	}
 }
 
-void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final, Report *report)
+void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final,
+		  Report *report)
 {
 	Choice choice = choose(host, cpus, host->kvm.fixed_counters != NO);
 	Answer able = ask_kvm(host, &choice);
@@ -114,10 +127,13 @@ void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_
 	g_clear_error(&choice.error);
 }
 
-/* Plain -cpu host is as good: KVM takes a PMU that covers these CPUs, wherever the vCPUs are made. */
+/*
+ * Plain -cpu host is as good: KVM takes a PMU that covers these CPUs, wherever the vCPUs are made.
+ */
 static bool needs_nothing(const Host *host, const CPUs *cpus, const Choice *choice)
 {
-	return choice->qemus.is_default || (host->covering && cpus_are_in(&cpus->all, &host->covering->cpus));
+	return choice->qemus.is_default ||
+		(host->covering && cpus_are_in(&cpus->all, &host->covering->cpus));
 }
 
 static ArmHostCPUSet usable_of(const Host *host, const ArmHostPMU *pmu, const CPUs *cpus)
@@ -130,7 +146,8 @@ static ArmHostCPUSet usable_of(const Host *host, const ArmHostPMU *pmu, const CP
 /* To the strongest PMU that has some of these CPUs */
 static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Advice *advice)
 {
-	ArmHostCPUSet usable = host->strongest ? usable_of(host, host->strongest, cpus) : (ArmHostCPUSet){ };
+	ArmHostCPUSet usable = host->strongest ? usable_of(host, host->strongest, cpus)
+		: (ArmHostCPUSet){ };
 	g_autofree char *list = NULL;
 
 	for (guint i = 0; i < host->pmus->len && cpus_are_empty(&usable); i++) {
@@ -145,7 +162,8 @@ static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Ad
 	return LEVEL_WARNING;
 }
 
-static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const Choice *choice, Answer able, Advice *advice)
+static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const Choice *choice,
+		    Answer able, Advice *advice)
 {
 	if (host->kvm.pmu == NO) {
 		advice->reason = g_strdup(choice->error->message);
@@ -163,7 +181,8 @@ static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const 
 		return LEVEL_UNKNOWN;
 	}
 	if (qemu->hybrid == NO) {
-		return advise_pinning(host, cpus, g_strdup_printf("%s has no pmu-hybrid", qemu->path), advice);
+		return advise_pinning(host, cpus,
+				      g_strdup_printf("%s has no pmu-hybrid", qemu->path), advice);
 	}
 	if (choice->error) {
 		return advise_pinning(host, cpus, g_strdup(choice->error->message), advice);

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What QEMU's command line says of a property of the vCPUs, for VMs whose monitor cannot be asked. As QEMU reads it: the last -cpu counts,
- * its features come after all of -global, and of several settings the last one counts.
+ * What QEMU's command line says of a property of the vCPUs, for VMs whose monitor cannot be asked.
+ * As QEMU reads it: the last -cpu counts, its features come after all of -global, and of several
+ * settings the last one counts.
  */
 #include "check.h"
 
-/* Those without an argument; tests/check-tool.t compares them with qemu-options.hx. "h" is another name of "help". */
+/*
+ * Those without an argument; tests/check-tool.t compares them with qemu-options.hx. "h" is another
+ * name of "help".
+ */
 static const char *const flags[] = {
-	"S", "daemonize", "enable-kvm", "enable-sync-profile", "full-screen", "h", "help", "jitdump", "mem-prealloc", "no-fd-bootchk",
-	"no-reboot", "no-shutdown", "no-user-config", "nodefaults", "nographic", "only-migratable", "perfmap", "preconfig", "s",
-	"semihosting", "snapshot", "usb", "version", "win2k-hack", "xen-attach", "xen-domid-restrict", NULL
+	"S", "daemonize", "enable-kvm", "enable-sync-profile", "full-screen", "h", "help",
+	"jitdump", "mem-prealloc", "no-fd-bootchk",
+	"no-reboot", "no-shutdown", "no-user-config", "nodefaults", "nographic", "only-migratable",
+	"perfmap", "preconfig", "s",
+	"semihosting", "snapshot", "usb", "version", "win2k-hack", "xen-attach",
+	"xen-domid-restrict", NULL
 };
 
 typedef struct CommandLine {
@@ -75,10 +82,12 @@ static bool is_class_of(const char *driver, const char *model)
 {
 	g_autofree char *name = g_strconcat(model, "-arm-cpu", NULL);
 
-	return g_str_equal(driver, name) || g_str_equal(driver, "arm-cpu") || g_str_equal(driver, "cpu") || g_str_equal(driver, "device");
+	return g_str_equal(driver, name) || g_str_equal(driver, "arm-cpu") ||
+		g_str_equal(driver, "cpu") || g_str_equal(driver, "device");
 }
 
-static void apply_long_global(const char *text, const char *model, const char *property, Answer *answer)
+static void apply_long_global(const char *text, const char *model, const char *property,
+			      Answer *answer)
 {
 	g_auto(GStrv) words = g_strsplit(text, ",", -1);
 	const char *driver = "", *name = "", *value = "";
@@ -118,7 +127,8 @@ static Answer evaluate(const CommandLine *line, Answer otherwise)
 		return UNKNOWN;
 	}
 	for (guint i = 0; i < line->globals->len; i++) {
-		apply_global(g_ptr_array_index(line->globals, i), features[0], line->property, &answer);
+		apply_global(g_ptr_array_index(line->globals, i), features[0], line->property,
+			     &answer);
 	}
 	for (int i = 1; features[i]; i++) {
 		const char *value = get_value(features[i], line->property);
@@ -131,13 +141,16 @@ static Answer evaluate(const CommandLine *line, Answer otherwise)
 	return line->has_file && !is_named ? UNKNOWN : answer;
 }
 
-Answer cmdline_find_property(const char *line, gsize length, const char *property, bool has_default_file, Answer otherwise)
+Answer cmdline_find_property(const char *line, gsize length, const char *property,
+			     bool has_default_file, Answer otherwise)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
 	CommandLine found = { .property = property, .globals = g_ptr_array_new() };
 	Answer answer;
 
-	/* Whoever wrote the line, it ends with a zero: that of the last word, or that of the text. */
+	/*
+	 * Whoever wrote the line, it ends with a zero: that of the last word, or that of the text.
+	 */
 	for (const char *word = line; word < line + length; word += strlen(word) + 1) {
 		g_ptr_array_add(words, (gpointer)word);
 	}

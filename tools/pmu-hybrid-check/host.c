@@ -38,8 +38,10 @@ static int read_capacity(const char *root, const ArmHostCPUSet *cpus)
 {
 	int strongest = NO_CAPACITY;
 
-	for (unsigned long cpu = 0; (cpu = find_next_bit(cpus->cpus, ARM_HOST_MAX_CPUS, cpu)) < ARM_HOST_MAX_CPUS; cpu++) {
-		g_autofree char *text = read_text(NULL, "%s/sys/devices/system/cpu/cpu%lu/cpu_capacity", root, cpu);
+	for (unsigned long cpu = 0;
+	     (cpu = find_next_bit(cpus->cpus, ARM_HOST_MAX_CPUS, cpu)) < ARM_HOST_MAX_CPUS; cpu++) {
+		g_autofree char *text =
+			read_text(NULL, "%s/sys/devices/system/cpu/cpu%lu/cpu_capacity", root, cpu);
 		int capacity;
 
 		if (parse_int(text, &capacity)) {
@@ -74,7 +76,10 @@ static const ArmHostPMU *find_strongest(const Host *host)
 	return strongest;
 }
 
-/* KVM takes the first of its list, in which they are as they were registered: types are numbered likewise. */
+/*
+ * KVM takes the first of its list, in which they are as they were registered: types are numbered
+ * likewise.
+ */
 const ArmHostPMU *host_find_covering(const Host *host, const ArmHostCPUSet *cpus)
 {
 	const ArmHostPMU *first = NULL;
@@ -114,7 +119,10 @@ ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus)
 	return rest;
 }
 
-/* What a cpuset leaves of the CPUs online: an affinity alone can be widened again, and is while this looks. */
+/*
+ * What a cpuset leaves of the CPUs online: an affinity alone can be widened again, and is while
+ * this looks.
+ */
 static bool find_allowed(ArmHostCPUSet *allowed)
 {
 	cpu_set_t *set = (cpu_set_t *)allowed->cpus;
@@ -140,7 +148,8 @@ static bool read_cpus(Host *host, const char *sysfs, Error **errp)
 		return false;
 	}
 	host->allowed = cpus.online;
-	if (!*host->root && find_allowed(&host->allowed) && !cpus_are_in(&host->allowed, &cpus.online)) {
+	if (!*host->root && find_allowed(&host->allowed) &&
+	    !cpus_are_in(&host->allowed, &cpus.online)) {
 		host->hides_cpus = true;
 		arm_host_cpus_add_online(&cpus, &host->allowed);
 		cpus.online = host->allowed;
@@ -150,7 +159,9 @@ static bool read_cpus(Host *host, const char *sysfs, Error **errp)
 	return true;
 }
 
-/* In a copy, and where another PID namespace's is mounted, the link names another process or none. */
+/*
+ * In a copy, and where another PID namespace's is mounted, the link names another process or none.
+ */
 static bool has_own_proc(const char *root)
 {
 	g_autofree char *link = g_strconcat(root, "/proc/self", NULL);
@@ -201,19 +212,23 @@ static void judge_cpus(const Host *host, Report *report)
 	g_autofree char *online = arm_host_cpu_set_format(&host->online);
 	g_autofree char *offline = arm_host_cpu_set_format(&offline_cpus);
 	g_autofree char *allowed = arm_host_cpu_set_format(&host->allowed);
-	g_autofree char *rest = *offline ? g_strdup_printf("; CPUs %s are offline", offline) : g_strdup("");
+	g_autofree char *rest = *offline ? g_strdup_printf("; CPUs %s are offline", offline)
+		: g_strdup("");
 
 	json_set_string(report->facts, "linux", host->release);
 	json_set_string(report->facts, "cpus", online);
 	json_set_cpus(report->facts, "present-cpus", &host->present);
 	json_set_string(report->facts, "allowed-cpus", allowed);
-	report_add(report, LEVEL_OK, "host", "Linux %s on CPUs %s%s", host->release ?: "?", online, rest);
+	report_add(report, LEVEL_OK, "host", "Linux %s on CPUs %s%s", host->release ?: "?", online,
+		   rest);
 	if (host->hides_cpus) {
-		report_add(report, LEVEL_UNKNOWN, "host", "/sys/devices/system/cpu/online is not the kernel's: programs here run on CPUs %s",
+		report_add(report, LEVEL_UNKNOWN, "host",
+			   "/sys/devices/system/cpu/online is not the kernel's: programs here run on CPUs %s",
 			   allowed);
 		report_advise(report, "run this outside of the container: CPUs that it hides are not judged");
 	} else if (!cpus_are_in(&host->online, &host->allowed)) {
-		report_add(report, LEVEL_OK, "host", "a cpuset keeps programs here on CPUs %s", allowed);
+		report_add(report, LEVEL_OK, "host", "a cpuset keeps programs here on CPUs %s",
+			   allowed);
 	}
 }
 
@@ -223,7 +238,8 @@ static void judge_coverage(const Host *host, Report *report)
 	g_autofree char *list = arm_host_cpu_set_format(&rest);
 
 	if (!host->pmus->len) {
-		report_add(report, LEVEL_PROBLEM, "pmu", "no PMU of a CPU below /sys/bus/event_source/devices");
+		report_add(report, LEVEL_PROBLEM, "pmu",
+			   "no PMU of a CPU below /sys/bus/event_source/devices");
 		report_advise(report, "see that device tree or firmware have the PMU, and the kernel its driver");
 	} else if (*list) {
 		report_add(report, LEVEL_WARNING, "pmu", "none on CPUs %s", list);
@@ -257,12 +273,14 @@ static void judge_mode(const Host *host, Report *report)
 {
 	const char *missing = host->kvm.set_pmu == NO ? " and KVM_ARM_VCPU_PMU_V3_SET_PMU" : "";
 
-	report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY%s: each VM has to stay on one PMU", missing);
+	report_add(report, LEVEL_WARNING, "kernel",
+		   "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY%s: each VM has to stay on one PMU", missing);
 	if (host->strongest) {
 		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
 		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
 
-		report_advise(report, *missing ? "boot a kernel with them, or keep QEMU on one PMU from its start: taskset -c %s" :
+		report_advise(report, *missing
+			      ? "boot a kernel with them, or keep QEMU on one PMU from its start: taskset -c %s" :
 			      "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
 	} else {
 		report_advise(report, "boot a kernel with %s", *missing ? "them" : "it");
@@ -272,7 +290,8 @@ static void judge_mode(const Host *host, Report *report)
 static void judge_no_pmu(const Host *host, Report *report)
 {
 	if (host->pmus->len) {
-		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests, although the host has: on Apple silicon before "
+		report_add(report, LEVEL_PROBLEM, "kernel",
+			   "KVM has no PMU for guests, although the host has: on Apple silicon before "
 			   "Linux 6.15, and where ID_AA64DFR0_EL1.PMUVer differs between cores");
 		report_advise(report, "on Apple silicon, boot Linux 6.15 or newer; elsewhere guests can have none on this host");
 	} else {
@@ -300,7 +319,8 @@ void judge_kernel(const Host *host, Report *report)
 	} else if (kvm->fixed_counters == YES) {
 		ArmHostCPUSet uncovered = host_uncovered(host, &host->present);
 
-		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests, with fixed counters that count on all CPUs%s",
+		report_add(report, LEVEL_OK, "kernel",
+			   "KVM has a PMU for guests, with fixed counters that count on all CPUs%s",
 			   cpus_are_empty(&uncovered) ? "" : " with a PMU");
 	} else if (host_is_hybrid(host)) {
 		judge_mode(host, report);
@@ -308,7 +328,8 @@ void judge_kernel(const Host *host, Report *report)
 		report_add(report, LEVEL_OK, "kernel", "KVM has a PMU for guests");
 	}
 	if (kvm->set_pmu == NO && kvm->fixed_counters == YES && host_is_hybrid(host)) {
-		report_add(report, LEVEL_WARNING, "kernel", "KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: QEMU cannot choose a PMU");
+		report_add(report, LEVEL_WARNING, "kernel",
+			   "KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: QEMU cannot choose a PMU");
 		report_advise(report, "boot Linux 5.18 or newer");
 	}
 }

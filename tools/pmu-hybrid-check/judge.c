@@ -4,7 +4,8 @@
 #define START_ADVICE	"start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU"
 
 /* To CPUs that exist, are online, and are open to programs here */
-static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu, Report *report)
+static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
+			   Report *report)
 {
 	ArmHostCPUSet online = cpus_and(&pmu->cpus, &host->online);
 	ArmHostCPUSet offline = cpus_and(&pmu->cpus, &host->present);
@@ -26,13 +27,15 @@ static void report_vcpu(const Vcpu *vcpu, Level level, const char *rest, Report 
 	g_autofree char *topic = g_strdup_printf("vcpu %d", vcpu->index);
 	g_autofree char *cpus = arm_host_cpu_set_format(&vcpu->cpus.all);
 
-	report_add(report, level, topic, "thread %d on CPU %d, may run on CPUs %s%s", vcpu->thread, vcpu->cpu, cpus, rest);
+	report_add(report, level, topic, "thread %d on CPU %d, may run on CPUs %s%s", vcpu->thread,
+		   vcpu->cpu, cpus, rest);
 }
 
 /* A thread that waits may have been pinned since, and moves when it wakes up. */
 static bool is_on(const Vcpu *vcpu, const ArmHostCPUSet *cpus)
 {
-	return vcpu->cpu >= 0 && test_bit(vcpu->cpu, cpus->cpus) && test_bit(vcpu->cpu, vcpu->cpus.online.cpus);
+	return vcpu->cpu >= 0 && test_bit(vcpu->cpu, cpus->cpus) &&
+		test_bit(vcpu->cpu, vcpu->cpus.online.cpus);
 }
 
 /* pmu is that which the vCPU must not leave. */
@@ -50,7 +53,8 @@ static void judge_stray(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pm
 		rest = g_strdup_printf(": it can leave %s", pmu->name);
 		report_vcpu(vcpu, LEVEL_WARNING, rest, report);
 	} else if (*later_list) {
-		rest = g_strdup_printf(": it can leave %s once CPUs %s are online", pmu->name, later_list);
+		rest = g_strdup_printf(": it can leave %s once CPUs %s are online", pmu->name,
+				       later_list);
 		report_vcpu(vcpu, LEVEL_WARNING, rest, report);
 	} else {
 		report_vcpu(vcpu, LEVEL_OK, "", report);
@@ -66,7 +70,8 @@ static void judge_coverage(const Vcpu *vcpu, const Host *host, Report *report)
 	ArmHostCPUSet covered = cpus_andnot(&host->online, &uncovered);
 	ArmHostCPUSet good;
 	g_autofree char *list = arm_host_cpu_set_format(&uncovered);
-	g_autofree char *rest = g_strdup_printf(": no PMU is on CPUs %s, where its counters stand still", list);
+	g_autofree char *rest =
+		g_strdup_printf(": no PMU is on CPUs %s, where its counters stand still", list);
 	g_autofree char *good_list = NULL;
 
 	if (!*list) {
@@ -101,13 +106,17 @@ static void judge_vcpus(const Vm *vm, const Host *host, Report *report)
 	}
 }
 
-/* The PMUs that KVM may have taken when the vCPUs were made: their threads were then where QEMU's first one is. */
+/*
+ * The PMUs that KVM may have taken when the vCPUs were made: their threads were then where QEMU's
+ * first one is.
+ */
 static GPtrArray *find_picks(const Vm *vm, const Host *host)
 {
 	GPtrArray *picks = g_ptr_array_new();
 	unsigned long cpu = 0;
 
-	for (; (cpu = find_next_bit(vm->emulator.cpus, ARM_HOST_MAX_CPUS, cpu)) < ARM_HOST_MAX_CPUS; cpu++) {
+	for (; (cpu = find_next_bit(vm->emulator.cpus, ARM_HOST_MAX_CPUS, cpu)) < ARM_HOST_MAX_CPUS;
+	     cpu++) {
 		const ArmHostPMU *pmu = host_pmu_of_cpu(host, cpu);
 
 		if (pmu && !g_ptr_array_find(picks, pmu, NULL)) {
@@ -128,24 +137,31 @@ static void report_only_pick(const Vm *vm, const Host *host, const ArmHostPMU *p
 	if (host->pmus->len == 1 && pmu) {
 		report_add(report, LEVEL_OK, "backend", "no pmu-hybrid, and one PMU");
 	} else if (!*later_list) {
-		report_add(report, LEVEL_OK, "backend", "no pmu-hybrid, but QEMU and its vCPUs stay on %s", pick->name);
+		report_add(report, LEVEL_OK, "backend",
+			   "no pmu-hybrid, but QEMU and its vCPUs stay on %s", pick->name);
 	} else if (cpus_are_in(&vm->cpus.online, &pick->cpus)) {
-		report_add(report, LEVEL_WARNING, "backend", "no pmu-hybrid: vCPUs can leave %s once CPUs %s are online", pick->name, later_list);
+		report_add(report, LEVEL_WARNING, "backend",
+			   "no pmu-hybrid: vCPUs can leave %s once CPUs %s are online", pick->name,
+			   later_list);
 		report_advise(report, START_ADVICE);
 	} else if (pmu) {
-		report_add(report, LEVEL_PROBLEM, "backend", "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked %s, vCPUs are on %s",
+		report_add(report, LEVEL_PROBLEM, "backend",
+			   "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked %s, vCPUs are on %s",
 			   emulator, pick->name, pmu->name);
 		report_advise(report, START_ADVICE);
 	} else {
-		report_add(report, LEVEL_PROBLEM, "backend", "no pmu-hybrid, %s picked by KVM, and vCPUs on CPUs %s: counters stand still on some",
+		report_add(report, LEVEL_PROBLEM, "backend",
+			   "no pmu-hybrid, %s picked by KVM, and vCPUs on CPUs %s: counters stand still on some",
 			   pick->name, cpus);
-		report_advise(report, host->pmus->len > 1 ? START_ADVICE : "pin the vCPUs to CPUs with a PMU");
+		report_advise(report, host->pmus->len > 1 ? START_ADVICE
+			      : "pin the vCPUs to CPUs with a PMU");
 	}
 }
 
 /*
- * Without pmu-hybrid KVM takes the PMU of the CPU on which a vCPU is created, and its thread is then where QEMU's first thread may be.
- * That is not where vCPUs are pinned to later: libvirt's <emulatorpin> decides.
+ * Without pmu-hybrid KVM takes the PMU of the CPU on which a vCPU is created, and its thread is
+ * then where QEMU's first thread may be. That is not where vCPUs are pinned to later: libvirt's
+ * <emulatorpin> decides.
  */
 static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
 {
@@ -154,9 +170,11 @@ static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
 	g_autofree char *cpus = arm_host_cpu_set_format(&vm->cpus.online);
 
 	if (!host->pmus->len) {
-		report_add(report, LEVEL_WARNING, "backend", "the guest has no PMU: the host has none");
+		report_add(report, LEVEL_WARNING, "backend",
+			   "the guest has no PMU: the host has none");
 	} else if (!picks->len) {
-		report_add(report, LEVEL_UNKNOWN, "backend", "no pmu-hybrid, and QEMU itself on CPUs %s, none of which has a PMU: it was "
+		report_add(report, LEVEL_UNKNOWN, "backend",
+			   "no pmu-hybrid, and QEMU itself on CPUs %s, none of which has a PMU: it was "
 			   "started elsewhere", *emulator ? emulator : "that are offline");
 	} else if (picks->len == 1) {
 		report_only_pick(vm, host, g_ptr_array_index(picks, 0), report);
@@ -165,7 +183,8 @@ static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
 			   "no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs %s: counters stand still on some", cpus);
 		report_advise(report, START_ADVICE);
 	} else {
-		report_add(report, LEVEL_WARNING, "backend", "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked any of their PMUs",
+		report_add(report, LEVEL_WARNING, "backend",
+			   "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked any of their PMUs",
 			   emulator);
 		report_advise(report, START_ADVICE);
 	}
@@ -178,7 +197,8 @@ static void judge_choice_made(const Vm *vm, const Host *host, Report *report)
 	if (g_str_equal(vm->backend, FIXED_COUNTERS) || host_find_pmu(host, vm->backend)) {
 		report_add(report, LEVEL_OK, "backend", "%s (VM is %s)", vm->backend, status);
 	} else {
-		report_add(report, LEVEL_UNKNOWN, "backend", "%s (VM is %s), which is no PMU of this host", vm->backend, status);
+		report_add(report, LEVEL_UNKNOWN, "backend",
+			   "%s (VM is %s), which is no PMU of this host", vm->backend, status);
 		report_advise(report, "run this on the host of the VM");
 	}
 }
@@ -188,22 +208,29 @@ static void judge_backend(const Vm *vm, const Host *host, Report *report)
 	if (vm->backend && *vm->backend) {
 		judge_choice_made(vm, host, report);
 	} else if (vm->kvm == NO) {
-		report_add(report, LEVEL_OK, "backend", "TCG, not KVM: QEMU emulates the guest's PMU, which counts on every CPU");
+		report_add(report, LEVEL_OK, "backend",
+			   "TCG, not KVM: QEMU emulates the guest's PMU, which counts on every CPU");
 	} else if (vm->kvm == UNKNOWN) {
-		report_add(report, LEVEL_UNKNOWN, "backend", "the monitor does not tell whether the VM uses KVM");
+		report_add(report, LEVEL_UNKNOWN, "backend",
+			   "the monitor does not tell whether the VM uses KVM");
 	} else if (vm->pmu == NO) {
-		report_add(report, LEVEL_WARNING, "backend", "the guest has no PMU: %s", host->kvm.pmu == NO ? "KVM has none for guests" :
+		report_add(report, LEVEL_WARNING, "backend", "the guest has no PMU: %s",
+			   host->kvm.pmu == NO ? "KVM has none for guests" :
 			   "pmu=off");
-		report_advise(report, "Windows needs a PMU to start, and perf to count: %s", host->kvm.pmu == NO ?
+		report_advise(report, "Windows needs a PMU to start, and perf to count: %s",
+			      host->kvm.pmu == NO ?
 			      "see pmu-hybrid-check without arguments" : "start the VM without pmu=off (<pmu state='off'/>)");
 	} else if (vm->hybrid == UNKNOWN || (vm->hybrid == YES && !vm->backend)) {
-		report_add(report, LEVEL_UNKNOWN, "backend", vm->hybrid == YES ? "QEMU's monitor knows" :
+		report_add(report, LEVEL_UNKNOWN, "backend",
+			   vm->hybrid == YES ? "QEMU's monitor knows" :
 			   "QEMU's monitor knows: the command line alone does not tell whether pmu-hybrid is on");
 		report_advise(report, "give --qmp SOCKET, or --domain NAME for libvirt's VMs");
 	} else if (vm->hybrid == YES) {
-		report_add(report, LEVEL_OK, "backend", "chosen when the VM starts (it is %s)", vm->status ?: "in an unknown state");
+		report_add(report, LEVEL_OK, "backend", "chosen when the VM starts (it is %s)",
+			   vm->status ?: "in an unknown state");
 	} else if (vm->hidden) {
-		report_add(report, LEVEL_UNKNOWN, "backend", "no pmu-hybrid: KVM picked a PMU by where QEMU was started");
+		report_add(report, LEVEL_UNKNOWN, "backend",
+			   "no pmu-hybrid: KVM picked a PMU by where QEMU was started");
 	} else {
 		judge_kvms_pick(vm, host, report);
 	}
@@ -262,15 +289,18 @@ static void add_facts(const Vm *vm, Report *report)
 void judge_vm(const Vm *vm, const Host *host, Report *report)
 {
 	bool is_chosen = vm->backend && *vm->backend;
-	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" : vm->backend && !is_chosen ? "at its start" : "if it started now";
+	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" : vm->backend &&
+		!is_chosen ? "at its start" : "if it started now";
 
 	add_facts(vm, report);
 	if (vm->ended) {
-		report_add(report, LEVEL_UNKNOWN, "vm", "it ended while this looked at it: %s", vm->ended);
+		report_add(report, LEVEL_UNKNOWN, "vm", "it ended while this looked at it: %s",
+			   vm->ended);
 		return;
 	}
 	if (vm->hidden) {
-		report_add(report, LEVEL_UNKNOWN, "vm", "where its vCPUs may run is unknown: %s", vm->hidden);
+		report_add(report, LEVEL_UNKNOWN, "vm", "where its vCPUs may run is unknown: %s",
+			   vm->hidden);
 		report_advise(report, "run this where QEMU's threads can be seen: for a VM in a container, on the host, as root");
 	} else {
 		judge_vcpus(vm, host, report);

@@ -51,8 +51,8 @@ static bool run_attr(int vcpu, unsigned long request, int attr)
 }
 
 /*
- * As QEMU does: the attribute's number has been proposed for something else, too, so only its effect is proof. Kernels announce the
- * mode by a capability or do not; none is asked for.
+ * As QEMU does: the attribute's number has been proposed for something else, too, so only its
+ * effect is proof. Kernels announce the mode by a capability or do not; none is asked for.
  */
 static bool loses_event_counters(int vcpu)
 {
@@ -91,7 +91,9 @@ static void ask_device(Kvm *kvm)
 
 		kvm->trouble = g_strdup_printf("%s: %s", DEVICE, g_strerror(errno));
 		kvm->level = denied ? LEVEL_UNKNOWN : LEVEL_PROBLEM;
-		kvm->advice = denied ? "run this as root, or as a member of the group that the device belongs to" :
+		kvm->advice = denied
+			? "run this as root, or as a member of the group that the device belongs to"
+				:
 			      "boot a kernel with CONFIG_KVM, from firmware that starts it at EL2; 'dmesg | grep kvm' says more";
 		return;
 	}
@@ -165,7 +167,8 @@ static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 	const struct {
 		const char *name;
 		Answer *answer;
-	} features[] = { { "pmu", &kvm->pmu }, { "set-pmu", &kvm->set_pmu }, { FIXED_COUNTERS, &kvm->fixed_counters } };
+	} features[] = { { "pmu", &kvm->pmu }, { "set-pmu", &kvm->set_pmu },
+			 { FIXED_COUNTERS, &kvm->fixed_counters } };
 	g_auto(GStrv) words = g_strsplit(list, ",", -1);
 	guint known = 0;
 
@@ -178,13 +181,15 @@ static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 	if (known == g_strv_length(words) || g_str_equal(list, "none")) {
 		return true;
 	}
-	error_setg(errp, "--kvm '%s': it takes 'none', or some of pmu, set-pmu and " FIXED_COUNTERS, list);
+	error_setg(errp, "--kvm '%s': it takes 'none', or some of pmu, set-pmu and " FIXED_COUNTERS,
+		   list);
 	return false;
 }
 
 bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp)
 {
-	*kvm = (Kvm){ .pmu = UNKNOWN, .set_pmu = UNKNOWN, .fixed_counters = UNKNOWN, .level = LEVEL_UNKNOWN };
+	*kvm = (Kvm){ .pmu = UNKNOWN, .set_pmu = UNKNOWN, .fixed_counters = UNKNOWN,
+		      .level = LEVEL_UNKNOWN };
 	if (features) {
 		return parse_features(kvm, features, errp);
 	}

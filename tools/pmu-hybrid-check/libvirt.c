@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor of a domain. libvirt's libraries are opened when they are asked for, so that hosts without them can have this tool; the
- * functions below have been part of its ABI since 0.9.
+ * The monitor of a domain. libvirt's libraries are opened when they are asked for, so that hosts
+ * without them can have this tool; the functions below have been part of its ABI since 0.9.
  */
 #include <dlfcn.h>
 #include "check.h"
@@ -77,7 +77,8 @@ static JsonNode *exchange_by_libvirt(Monitor *base, const char *line, Error **er
 	if (api.command(domain, line, &answer, 0) < 0) {
 		g_autofree char *reason = g_strdup(api.last_error());
 
-		g_set_error(errp, ERROR_DOMAIN, api.is_active(domain) ? 0 : ERROR_GONE, "libvirt: %s", reason);
+		g_set_error(errp, ERROR_DOMAIN, api.is_active(domain) ? 0 : ERROR_GONE,
+			    "libvirt: %s", reason);
 	} else {
 		message = monitor_parse(answer, errp);
 	}

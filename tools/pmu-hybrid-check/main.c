@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells what -cpu host,pmu-hybrid=on can do on this host, and does for a VM; see pmu-hybrid-check.1. */
+/*
+ * Tells what -cpu host,pmu-hybrid=on can do on this host, and does for a VM; see
+ * pmu-hybrid-check.1.
+ */
 #include <locale.h>
 #include "check.h"
 
@@ -21,15 +24,24 @@ static struct {
 
 static const GOptionEntry entries[] = {
 	{ "pid", 'p', 0, G_OPTION_ARG_INT, &options.pid, "a running VM: QEMU's process", "PID" },
-	{ "domain", 'd', 0, G_OPTION_ARG_STRING, &options.domain, "a running VM: libvirt's domain", "NAME" },
-	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor", "SOCKET" },
-	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus, "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
-	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu, "QEMU to look at (qemu-system-aarch64[-pmu-hybrid])", "PATH" },
-	{ "advise", 'a', 0, G_OPTION_ARG_NONE, &options.advise, "for scripts: print what to start QEMU with, on one line", NULL },
-	{ "overlay", 'o', 0, G_OPTION_ARG_NONE, &options.overlay, "print a device-tree overlay with one PMU for all CPUs", NULL },
-	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain", "URI" },
-	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "look at copies of /sys and /proc in this folder", "FOLDER" },
-	{ "kvm", 0, 0, G_OPTION_ARG_STRING, &options.kvm, "with --root, what its kernel has: none, pmu,set-pmu,fixed-counters", "LIST" },
+	{ "domain", 'd', 0, G_OPTION_ARG_STRING, &options.domain, "a running VM: libvirt's domain",
+	  "NAME" },
+	{ "qmp", 'm', 0, G_OPTION_ARG_FILENAME, &options.qmp, "a running VM: QEMU's QMP monitor",
+	  "SOCKET" },
+	{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &options.cpus,
+	  "what pmu-hybrid=on chooses for vCPUs on these CPUs", "LIST" },
+	{ "qemu", 'q', 0, G_OPTION_ARG_FILENAME, &options.qemu,
+	  "QEMU to look at (qemu-system-aarch64[-pmu-hybrid])", "PATH" },
+	{ "advise", 'a', 0, G_OPTION_ARG_NONE, &options.advise,
+	  "for scripts: print what to start QEMU with, on one line", NULL },
+	{ "overlay", 'o', 0, G_OPTION_ARG_NONE, &options.overlay,
+	  "print a device-tree overlay with one PMU for all CPUs", NULL },
+	{ "connect", 0, 0, G_OPTION_ARG_STRING, &options.uri, "libvirt's URI, with --domain",
+	  "URI" },
+	{ "root", 0, 0, G_OPTION_ARG_FILENAME, &options.root,
+	  "look at copies of /sys and /proc in this folder", "FOLDER" },
+	{ "kvm", 0, 0, G_OPTION_ARG_STRING, &options.kvm,
+	  "with --root, what its kernel has: none, pmu,set-pmu,fixed-counters", "LIST" },
 	{ "json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "print JSON", NULL },
 	{ "version", 0, 0, G_OPTION_ARG_NONE, &options.version, "print the version", NULL },
 	{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.rest, NULL, NULL },
@@ -61,7 +73,8 @@ static bool parse_options(int argc, char **argv, Error **errp)
 		error_setg(errp, "--kvm needs --root: this host's KVM is asked");
 	} else if (options.qemu && questions && !options.advise) {
 		error_setg(errp, "--qemu is for the question without --cpus, --domain and --pid");
-	} else if (options.advise && (options.domain || options.pid || options.qmp || options.json || options.overlay)) {
+	} else if (options.advise && (options.domain || options.pid || options.qmp ||
+				      options.json || options.overlay)) {
 		error_setg(errp, "--advise goes with --cpus, --qemu and --root alone");
 	} else if (options.overlay && (questions || options.qemu || options.json)) {
 		error_setg(errp, "--overlay goes with --root alone");
@@ -113,7 +126,8 @@ static bool check_vm(const Host *host, Report *report, Error **errp)
 	Vm *vm;
 
 	if (options.domain || options.qmp) {
-		monitor = options.domain ? monitor_open_domain(options.uri, options.domain, errp) : monitor_open(options.qmp, errp);
+		monitor = options.domain ? monitor_open_domain(options.uri, options.domain, errp)
+			: monitor_open(options.qmp, errp);
 		if (!monitor) {
 			return false;
 		}
@@ -152,7 +166,8 @@ static bool check(Report *report, Error **errp)
 	good = good && kvm_ask(&host.kvm, options.root, options.kvm, errp);
 	if (good) {
 		good = options.cpus ? check_cpus(&host, report, errp) :
-		       options.pid || options.domain || options.qmp ? check_vm(&host, report, errp) : check_host(&host, report, errp);
+		       options.pid || options.domain || options.qmp ? check_vm(&host, report, errp)
+			       : check_host(&host, report, errp);
 	}
 	host_free(&host);
 	return good;
@@ -166,9 +181,11 @@ static Level ask_advice(Advice *advice, Error **errp)
 	Qemu qemu;
 	CPUs cpus;
 
-	if (host_read(&host, options.root, errp) && kvm_ask(&host.kvm, options.root, options.kvm, errp)) {
+	if (host_read(&host, options.root, errp) &&
+	    kvm_ask(&host.kvm, options.root, options.kvm, errp)) {
 		cpus = count_cpus(&host, &host.allowed);
-		if ((!options.cpus || read_cpus(&host, &cpus, errp)) && qemu_ask(&qemu, options.qemu, errp)) {
+		if ((!options.cpus || read_cpus(&host, &cpus, errp)) &&
+		    qemu_ask(&qemu, options.qemu, errp)) {
 			level = advise_start(&host, &qemu, &cpus, advice);
 			qemu_free(&qemu);
 		}

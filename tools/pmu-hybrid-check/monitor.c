@@ -105,13 +105,15 @@ static JsonNode *exchange_by_socket(Monitor *base, const char *line, Error **err
 		ssize_t length = send(monitor->fd, line + sent, strlen(line) - sent, MSG_NOSIGNAL);
 
 		if (length < 0) {
-			g_set_error(errp, ERROR_DOMAIN, errno == EAGAIN ? 0 : ERROR_GONE, "%s", g_strerror(errno));
+			g_set_error(errp, ERROR_DOMAIN, errno == EAGAIN ? 0 : ERROR_GONE, "%s",
+				    g_strerror(errno));
 			return NULL;
 		}
 		sent += length;
 	}
 	/* Events come in between. */
-	while ((message = read_message(monitor, errp)) && json_object_has_member(json_node_get_object(message), "event")) {
+	while ((message = read_message(monitor, errp)) &&
+	       json_object_has_member(json_node_get_object(message), "event")) {
 		json_node_unref(message);
 	}
 	return message;
@@ -153,15 +155,18 @@ static int connect_to(const char *path, Error **errp)
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	int fd;
 
-	if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
-		error_setg(errp, "a path of a socket has at most %zu bytes", sizeof(address.sun_path) - 1);
+	if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >=
+	    sizeof(address.sun_path)) {
+		error_setg(errp, "a path of a socket has at most %zu bytes",
+			   sizeof(address.sun_path) - 1);
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* QEMU keeps few clients waiting. */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it" : g_strerror(errno));
+		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it"
+			   : g_strerror(errno));
 		if (fd >= 0) {
 			close(fd);
 		}
@@ -182,7 +187,8 @@ Monitor *monitor_open(const char *path, Error **errp)
 		monitor = monitor_open_fd(fd, errp);
 	}
 	if (!monitor) {
-		error_prepend(errp, fd < 0 ? "no QMP monitor at %s: " : "no QMP monitor at %s, or one that serves another client: ", path);
+		error_prepend(errp, fd < 0 ? "no QMP monitor at %s: "
+			      : "no QMP monitor at %s, or one that serves another client: ", path);
 		return NULL;
 	}
 	monitor->peer = peer.pid;
@@ -211,7 +217,8 @@ JsonNode *monitor_run(Monitor *monitor, const char *command, JsonObject *argumen
 	object = json_node_get_object(answer);
 	if (!json_object_has_member(object, "return")) {
 		g_set_error(errp, ERROR_DOMAIN, ERROR_REFUSED, "%s: %s", command,
-			    json_get_string(json_get_object(object, "error"), "desc") ?: "no answer");
+			    json_get_string(json_get_object(object, "error"), "desc") ?
+			    : "no answer");
 		return NULL;
 	}
 	return json_object_dup_member(object, "return");

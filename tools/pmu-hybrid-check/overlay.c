@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A device-tree overlay that leaves one PMU node for all CPUs. The old nodes are switched off and a new one is added: an overlay can
- * delete neither a node nor a property, such as the affinities of an old node's interrupts.
+ * A device-tree overlay that leaves one PMU node for all CPUs. The old nodes are switched off and a
+ * new one is added: an overlay can delete neither a node nor a property, such as the affinities of
+ * an old node's interrupts.
  */
 #include "tree.h"
 
@@ -23,12 +24,15 @@ static Pmu *merge_pmus(const Tree *tree)
 		const Pmu *pmu = g_ptr_array_index(tree->pmus, i);
 
 		if (!pmu_has_ppi(pmu)) {
-			g_array_append_vals(all->interrupts, pmu->interrupts->data, pmu->interrupts->len);
+			g_array_append_vals(all->interrupts, pmu->interrupts->data,
+					    pmu->interrupts->len);
 			g_array_append_vals(all->affinity, pmu->affinity->data, pmu->affinity->len);
 		} else if (!i) {
-			g_array_append_vals(all->interrupts, pmu->interrupts->data, pmu->interrupts->len);
+			g_array_append_vals(all->interrupts, pmu->interrupts->data,
+					    pmu->interrupts->len);
 		} else if (all->cells < GIC_MAX_CELLS) {
-			g_array_index(all->interrupts, guint32, CELL_FLAGS) |= cell_at(pmu->interrupts, CELL_FLAGS) & FLAGS_CPUS;
+			g_array_index(all->interrupts, guint32, CELL_FLAGS) |=
+				cell_at(pmu->interrupts, CELL_FLAGS) & FLAGS_CPUS;
 		}
 	}
 	if (pmu_has_ppi(all) && all->cells > CELL_PARTITION) {
@@ -41,11 +45,13 @@ static Pmu *merge_pmus(const Tree *tree)
 static int find_cpu(const Tree *tree, const Pmu *pmu, int from)
 {
 	for (int cpu = from; cpu < ARM_HOST_MAX_CPUS; cpu++) {
-		g_autofree char *link = g_strdup_printf("/sys/devices/system/cpu/cpu%d/of_node", cpu);
+		g_autofree char *link = g_strdup_printf("/sys/devices/system/cpu/cpu%d/of_node",
+							cpu);
 		g_autofree char *node = realpath(link, NULL);
 
 		for (guint i = 0; node && i < tree->cpus->len; i++) {
-			if (test_bit(i, pmu->cpus.cpus) && g_str_has_suffix(node, g_ptr_array_index(tree->cpus, i))) {
+			if (test_bit(i, pmu->cpus.cpus) &&
+			    g_str_has_suffix(node, g_ptr_array_index(tree->cpus, i))) {
 				return cpu;
 			}
 		}
@@ -57,13 +63,15 @@ static void count_counters(const Tree *tree, Pmu *pmu, char **trouble)
 {
 	g_autoptr(GError) error = NULL;
 
-	for (int cpu = find_cpu(tree, pmu, 0); cpu >= 0 && pmu->counters < 0; cpu = find_cpu(tree, pmu, cpu + 1)) {
+	for (int cpu = find_cpu(tree, pmu, 0); cpu >= 0 && pmu->counters < 0;
+	     cpu = find_cpu(tree, pmu, cpu + 1)) {
 		g_clear_error(&error);
 		pmu->counters = kvm_count_event_counters(cpu, &error);
 	}
 	if (pmu->counters < 0) {
 		g_free(*trouble);
-		*trouble = g_strdup(error ? error->message : "no CPU of the kernel's is that of a PMU node");
+		*trouble = g_strdup(error ? error->message
+				    : "no CPU of the kernel's is that of a PMU node");
 	}
 }
 
@@ -113,7 +121,8 @@ static bool check_counters(const Tree *tree, const char *root, char **trouble, E
 
 static bool check_pmus(Tree *tree, const char *root, char **trouble, Error **errp)
 {
-	return (!tree->pmus->len || tree_read_pmus(tree, errp)) && check_counters(tree, root, trouble, errp);
+	return (!tree->pmus->len || tree_read_pmus(tree, errp)) &&
+		check_counters(tree, root, trouble, errp);
 }
 
 static bool check_host(const Tree *tree, const char *root, Error **errp)
@@ -127,13 +136,15 @@ static bool check_host(const Tree *tree, const char *root, Error **errp)
 	} else if (tree->cpus->len > ARM_HOST_MAX_CPUS) {
 		error_setg(errp, "%u CPUs are more than %d", tree->cpus->len, ARM_HOST_MAX_CPUS);
 	} else if (tree->apple) {
-		error_setg(errp, "%s is Apple's own and no PMUv3, so no other driver fits", tree->apple);
+		error_setg(errp, "%s is Apple's own and no PMUv3, so no other driver fits",
+			   tree->apple);
 	} else if (registered && registered->len > tree->pmus->len) {
 		g_autofree char *list = arm_host_pmus_format(registered);
 
 		error_setg(errp, "Linux has the PMUs %s, which are not all from nodes that are known here", list);
 	} else if (tree->pmus->len == 1) {
-		error_setg(errp, "there is one PMU node already, %s", ((Pmu *)g_ptr_array_index(tree->pmus, 0))->path);
+		error_setg(errp, "there is one PMU node already, %s",
+			   ((Pmu *)g_ptr_array_index(tree->pmus, 0))->path);
 	}
 	return !*errp;
 }
@@ -150,14 +161,19 @@ static char *format_reference(const Tree *tree, guint32 phandle)
 /* Where the new node goes: beside the first one, or at the top */
 static char *find_place(const Tree *tree)
 {
-	return tree->pmus->len ? g_path_get_dirname(((Pmu *)g_ptr_array_index(tree->pmus, 0))->path) : g_strdup("/");
+	return tree->pmus->len ? g_path_get_dirname(((Pmu *)g_ptr_array_index(tree->pmus, 0))->path)
+		: g_strdup("/");
 }
 
-/* NULL where the controller of all nodes there will do: another version of the tree may have another number for it. */
+/*
+ * NULL where the controller of all nodes there will do: another version of the tree may have
+ * another number for it.
+ */
 static char *refer_to_controller(const Tree *tree, const Pmu *pmu, const char *place)
 {
 	g_autofree char *reference = format_reference(tree, pmu->controller);
-	bool inherited = tree_find_controller(tree, g_str_equal(place, "/") ? "" : place) == pmu->controller;
+	bool inherited = tree_find_controller(tree, g_str_equal(place, "/") ? ""
+					      : place) == pmu->controller;
 
 	return *reference != '&' && inherited ? NULL : g_steal_pointer(&reference);
 }
@@ -166,7 +182,8 @@ static void write_pmu(GString *out, const Tree *tree, const Pmu *pmu, const char
 {
 	g_autofree char *controller = refer_to_controller(tree, pmu, place);
 
-	g_string_append_printf(out, "\t\t\t%s {\n\t\t\t\tcompatible = \"%s\";\n", NEW_NODE, NEW_COMPATIBLE);
+	g_string_append_printf(out, "\t\t\t%s {\n\t\t\t\tcompatible = \"%s\";\n", NEW_NODE,
+			       NEW_COMPATIBLE);
 	if (controller) {
 		g_string_append_printf(out, "\t\t\t\tinterrupt-parent = <%s>;\n", controller);
 	}
@@ -174,13 +191,15 @@ static void write_pmu(GString *out, const Tree *tree, const Pmu *pmu, const char
 	for (guint i = 0; i < pmu->interrupts->len; i++) {
 		const char *before = i % pmu->cells ? " " : i ? ">, <" : "<";
 
-		g_string_append_printf(out, i % pmu->cells == CELL_FLAGS ? "%s0x%x" : "%s%u", before, cell_at(pmu->interrupts, i));
+		g_string_append_printf(out, i % pmu->cells == CELL_FLAGS ? "%s0x%x" : "%s%u",
+				       before, cell_at(pmu->interrupts, i));
 	}
 	g_string_append(out, ">;\n");
 	for (guint i = 0; i < pmu->affinity->len; i++) {
 		g_autofree char *cpu = format_reference(tree, cell_at(pmu->affinity, i));
 
-		g_string_append_printf(out, "%s<%s>", i ? ", " : "\t\t\t\tinterrupt-affinity = ", cpu);
+		g_string_append_printf(out, "%s<%s>", i ? ", " : "\t\t\t\tinterrupt-affinity = ",
+				       cpu);
 	}
 	g_string_append(out, pmu->affinity->len ? ";\n\t\t\t};\n" : "\t\t\t};\n");
 }
@@ -216,7 +235,9 @@ static void write_kinds(GString *out, const Tree *tree, const char *trouble)
 		g_string_append_printf(out, " * %s:", pmu->path);
 		for (guint cpu = 0; cpu < tree->cpus->len; cpu++) {
 			if (test_bit(cpu, pmu->cpus.cpus)) {
-				g_string_append_printf(out, " %s", strrchr(g_ptr_array_index(tree->cpus, cpu), '/') + 1);
+				g_string_append_printf(out, " %s",
+						       strrchr(g_ptr_array_index(tree->cpus, cpu),
+							       '/') + 1);
 			}
 		}
 		if (pmu->counters >= 0) {
@@ -232,7 +253,9 @@ static void write_kinds(GString *out, const Tree *tree, const char *trouble)
 	if (trouble) {
 		g_string_append_printf(out, " *\n * CHECK FIRST: the numbers of event counters are unknown (%s).\n"
 				    " * They have to be the same on all cores: %s.\n", trouble,
-				    tree->pmus->len && !overlap(tree) ? "see 'dmesg | grep \"counters available\"' on the board, a line for each PMU" :
+				    tree->pmus->len &&
+				       !overlap(tree)
+				       ? "see 'dmesg | grep \"counters available\"' on the board, a line for each PMU" :
 				    "see the cores' manuals, PMCR_EL0.N");
 	}
 }
@@ -249,7 +272,8 @@ static void write_use(GString *out, const Tree *tree, const Pmu *all)
 	}
 	g_string_append(out, " *\n * A guest's counters count on all CPUs then. Events are those of one kind of core. The host's perf has one PMU,\n"
 			" * armv8_pmuv3, and names of events that only one kind has go away.\n *\n");
-	g_string_append_printf(out, " *     dtc -@ %s-I dts -O dtb -o one-pmu.dtbo one-pmu.dts\n", labels ? "" : "-W no-interrupts_property ");
+	g_string_append_printf(out, " *     dtc -@ %s-I dts -O dtb -o one-pmu.dtbo one-pmu.dts\n",
+			       labels ? "" : "-W no-interrupts_property ");
 	g_string_append(out, " *\n * Debian, u-boot-menu: one-pmu.dtbo in /boot/dtbo, U_BOOT_FDT_OVERLAYS=\"one-pmu.dtbo\" in /etc/default/u-boot, u-boot-update\n"
 			" * Debian, flash-kernel: fdtoverlay -i BOARD.dtb -o /etc/flash-kernel/dtbs/BOARD.dtb one-pmu.dtbo, flash-kernel\n"
 			" * Armbian: armbian-add-overlay one-pmu.dts\n"
@@ -269,7 +293,8 @@ static char *format_overlay(const Tree *tree, const Pmu *all, const char *troubl
 	GString *out = g_string_new("/*\n");
 	g_autofree char *model = read_model(tree);
 
-	g_string_append_printf(out, " * One PMU for all CPUs of %s; by pmu-hybrid-check %s.\n *\n", model, VERSION);
+	g_string_append_printf(out, " * One PMU for all CPUs of %s; by pmu-hybrid-check %s.\n *\n",
+			       model, VERSION);
 	write_kinds(out, tree, trouble);
 	write_use(out, tree, all);
 	g_string_append(out, " */\n");

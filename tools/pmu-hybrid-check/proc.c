@@ -44,7 +44,10 @@ static char *find_line(char **lines, const char *name)
 	return NULL;
 }
 
-/* NSpid has a number for each namespace, from that of /proc to the innermost; kernels before 4.1 have no such line. */
+/*
+ * NSpid has a number for each namespace, from that of /proc to the innermost; kernels before 4.1
+ * have no such line.
+ */
 static bool parse_inner_id(char *numbers, int id, int *inner_id)
 {
 	char *last = numbers ? strrchr(numbers, '\t') : NULL;
@@ -87,9 +90,11 @@ static bool read_stat(Thread *thread, const char *root, Error **errp)
 		set_gone(thread->id, errp);
 		return false;
 	}
-	if (!words || g_strv_length(words) <= STAT_PROCESSOR || !parse_int(words[STAT_PROCESSOR], &thread->cpu) ||
+	if (!words || g_strv_length(words) <= STAT_PROCESSOR ||
+	    !parse_int(words[STAT_PROCESSOR], &thread->cpu) ||
 	    thread->cpu >= ARM_HOST_MAX_CPUS) {
-		error_setg(errp, "%s/proc/%d/stat makes no sense: no CPU is its field %d", root, thread->id, STAT_PROCESSOR + 3);
+		error_setg(errp, "%s/proc/%d/stat makes no sense: no CPU is its field %d", root,
+			   thread->id, STAT_PROCESSOR + 3);
 		return false;
 	}
 	return true;

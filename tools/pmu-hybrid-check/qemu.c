@@ -24,14 +24,17 @@ static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
 	json_set_string(model, "name", "host");
 	json_set_string(arguments, "type", "full");
 	json_object_set_object_member(arguments, "model", model);
-	expansion = monitor_run(monitor, "query-cpu-model-expansion", arguments, version ? errp : NULL);
+	expansion = monitor_run(monitor, "query-cpu-model-expansion", arguments,
+				version ? errp : NULL);
 	if (!version || !expansion) {
 		return false;
 	}
 	numbers = json_get_object(json_node_as_object(version), "qemu");
-	qemu->version = g_strdup_printf("%d.%d.%d", json_get_int(numbers, "major"), json_get_int(numbers, "minor"),
+	qemu->version = g_strdup_printf("%d.%d.%d", json_get_int(numbers, "major"),
+					json_get_int(numbers, "minor"),
 					json_get_int(numbers, "micro"));
-	properties = json_get_object(json_get_object(json_node_as_object(expansion), "model"), "props");
+	properties = json_get_object(json_get_object(json_node_as_object(expansion), "model"),
+				     "props");
 	qemu->hybrid = properties && json_object_has_member(properties, "pmu-hybrid");
 	return true;
 }
@@ -43,10 +46,14 @@ static void leave_group(G_GNUC_UNUSED gpointer data)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* Starts QEMU without a machine, its monitor on our end of a socket pair. What it says goes to a file: a pipe ends with its last user only. */
+/*
+ * Starts QEMU without a machine, its monitor on our end of a socket pair. What it says goes to a
+ * file: a pipe ends with its last user only.
+ */
 static bool start(const char *path, int output, int *fd, GPid *process, Error **errp)
 {
-	const char *command[] = { path, "-M", "none", "-accel", "kvm", "-no-user-config", "-nodefaults", "-display", "none", "-chardev",
+	const char *command[] = { path, "-M", "none", "-accel", "kvm", "-no-user-config",
+				  "-nodefaults", "-display", "none", "-chardev",
 				  "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", NULL };
 	const int target = 3;
 	int fds[2];
@@ -56,8 +63,10 @@ static bool start(const char *path, int output, int *fd, GPid *process, Error **
 		error_setg(errp, "socketpair: %s", g_strerror(errno));
 		return false;
 	}
-	good = g_spawn_async_with_pipes_and_fds(NULL, command, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, leave_group,
-						NULL, -1, -1, output, &fds[1], &target, 1, process, NULL, NULL, NULL, errp);
+	good = g_spawn_async_with_pipes_and_fds(NULL, command, NULL, G_SPAWN_DO_NOT_REAP_CHILD |
+						G_SPAWN_STDOUT_TO_DEV_NULL, leave_group,
+						NULL, -1, -1, output, &fds[1], &target, 1, process,
+						NULL, NULL, NULL, errp);
 	close(fds[1]);
 	if (!good) {
 		close(fds[0]);
@@ -146,7 +155,8 @@ void qemu_free(Qemu *qemu)
 
 static void judge_old_qemu(const Qemu *qemu, const Host *host, Report *report)
 {
-	report_add(report, LEVEL_WARNING, "qemu", "%s %s has no pmu-hybrid", qemu->path, qemu->version);
+	report_add(report, LEVEL_WARNING, "qemu", "%s %s has no pmu-hybrid", qemu->path,
+		   qemu->version);
 	if (host->strongest) {
 		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
 		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
@@ -173,11 +183,13 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
-	} else if (host->kvm.pmu == NO || (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
+	} else if (host->kvm.pmu == NO ||
+		   (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
 		/* It would refuse; what to do instead stands with the kernel. */
 		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else if (qemu->hybrid == YES) {
-		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on", qemu->path, qemu->version);
+		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on",
+			   qemu->path, qemu->version);
 	} else {
 		judge_old_qemu(qemu, host, report);
 	}

@@ -41,7 +41,10 @@ void report_free(Report *report)
 	g_free(report);
 }
 
-/* Names come from sysfs, processes and monitors: a line must stay one, and may not drive a terminal. */
+/*
+ * Names come from sysfs, processes and monitors: a line must stay one, and may not drive a
+ * terminal.
+ */
 char *make_printable(char *text)
 {
 	char *valid = g_utf8_make_valid(text, -1);
@@ -121,7 +124,8 @@ static JsonNode *get_value(JsonObject *object, const char *name, GType type)
 {
 	JsonNode *node = object ? json_object_get_member(object, name) : NULL;
 
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node : NULL;
+	return node && JSON_NODE_HOLDS_VALUE(node) &&
+		json_node_get_value_type(node) == type ? node : NULL;
 }
 
 const char *json_get_string(JsonObject *object, const char *name)
@@ -183,7 +187,8 @@ char *report_format(const Report *report, bool json)
 	for (guint i = 0; i < report->findings->len; i++) {
 		const Finding *finding = g_ptr_array_index(report->findings, i);
 
-		g_string_append_printf(text, "%-8s %-8s %s\n", level_names[finding->level], finding->topic, finding->text);
+		g_string_append_printf(text, "%-8s %-8s %s\n", level_names[finding->level],
+				       finding->topic, finding->text);
 		if (finding->advice) {
 			g_string_append_printf(text, "%-17s -> %s\n", "", finding->advice);
 		}

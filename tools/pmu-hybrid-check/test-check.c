@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is said about hosts and VMs, on folders that look like the /sys and /proc of some, and answers that a monitor might give. */
+/*
+ * What is said about hosts and VMs, on folders that look like the /sys and /proc of some, and
+ * answers that a monitor might give.
+ */
 #include <glib/gstdio.h>
 #include "check.h"
 
@@ -53,7 +56,8 @@ typedef struct VmCase {
 
 static const HostCase host_cases[] = {
 	{
-		"all well", BIGLITTLE, KVM_FIXED, QEMU_HYBRID, BIGLITTLE_LINES FIXED_LINE HYBRID_LINE
+		"all well", BIGLITTLE, KVM_FIXED, QEMU_HYBRID,
+		BIGLITTLE_LINES FIXED_LINE HYBRID_LINE
 	}, {
 		"stock kernel", BIGLITTLE, KVM_STOCK, QEMU_HYBRID,
 		BIGLITTLE_LINES
@@ -87,7 +91,8 @@ static const HostCase host_cases[] = {
 		ADVICE "give the host its PMU first: KVM backs that of guests by it\n"
 		"ok       qemu     /qemu 10.2.2\n"
 	}, {
-		"nothing to ask", HOMOGENEOUS, { UNKNOWN, UNKNOWN, UNKNOWN, (char *)"/dev/kvm: no", LEVEL_UNKNOWN, "be root" },
+		"nothing to ask", HOMOGENEOUS,
+		{ UNKNOWN, UNKNOWN, UNKNOWN, (char *)"/dev/kvm: no", LEVEL_UNKNOWN, "be root" },
 		{ NULL, NULL, UNKNOWN, (char *)"no QEMU" },
 		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-7\nunknown  kernel   /dev/kvm: no\n" ADVICE "be root\n"
 		"unknown  qemu     no QEMU\n" ADVICE "see that QEMU starts with KVM; --qemu PATH names another one\n"
@@ -96,7 +101,8 @@ static const HostCase host_cases[] = {
 
 static const VmCase vm_cases[] = {
 	{
-		"fixed counters", BIGLITTLE, YES, "0-7", { { "0-7", 1 }, { "0-7", 5 } }, "", "true", "fixed-counters", "running",
+		"fixed counters", BIGLITTLE, YES, "0-7", { { "0-7", 1 }, { "0-7", 5 } }, "", "true",
+		"fixed-counters", "running",
 		"ok       vcpu 0   thread 101 on CPU 1, may run on CPUs 0-7\nok       vcpu 1   thread 102 on CPU 5, may run on CPUs 0-7\n"
 		"ok       backend  fixed-counters (VM is running)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
@@ -105,71 +111,83 @@ static const VmCase vm_cases[] = {
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\nok       backend  chosen when the VM starts (it is prelaunch)\n"
 		"ok       choice   at its start, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
 	}, {
-		"will be refused", BIGLITTLE, NO, "0-7", { { "3-4", 3 } }, "", "true", "", "prelaunch",
+		"will be refused", BIGLITTLE, NO, "0-7", { { "3-4", 3 } }, "", "true", "",
+		"prelaunch",
 		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 3-4\nok       backend  chosen when the VM starts (it is prelaunch)\n"
 		"problem  choice   at its start, QEMU refuses: The vCPU threads may run on the host's CPUs 3-4, which no single PMU covers (the "
 		"host has armv8_cortex_a55 on CPUs 0-3, armv8_cortex_a76 on CPUs 4-7), and its kernel lacks "
 		"KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY; either pin all vCPU threads to the CPUs of one PMU, or use a kernel with that "
 		"attribute\n"
 	}, {
-		"can leave", BIGLITTLE, UNKNOWN, "0-7", { { "4-7", 4 }, { "3-4", 4 } }, "", "true", "armv8_cortex_a76", "running",
+		"can leave", BIGLITTLE, UNKNOWN, "0-7", { { "4-7", 4 }, { "3-4", 4 } }, "", "true",
+		"armv8_cortex_a76", "running",
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
 		"warning  vcpu 1   thread 102 on CPU 4, may run on CPUs 3-4: it can leave armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 102; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is running)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 3-7 get fixed-counters if the kernel has them; otherwise QEMU refuses\n"
 	}, {
-		"can leave, and waits where it may not be", BIGLITTLE, YES, "0-7", { { "2,4-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
+		"can leave, and waits where it may not be", BIGLITTLE, YES, "0-7",
+		{ { "2,4-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
 		"warning  vcpu 0   thread 101 on CPU 3, may run on CPUs 2,4-7: it can leave armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 101; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 2,4-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	}, {
-		"has left", BIGLITTLE, YES, "0-7", { { "0-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
+		"has left", BIGLITTLE, YES, "0-7", { { "0-7", 3 } }, "", "true", "armv8_cortex_a76",
+		"paused",
 		"problem  vcpu 0   thread 101 on CPU 3, may run on CPUs 0-7: it has left armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 101; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	}, {
-		"pinned again while it waits", BIGLITTLE, YES, "0-7", { { "4-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
+		"pinned again while it waits", BIGLITTLE, YES, "0-7", { { "4-7", 3 } }, "", "true",
+		"armv8_cortex_a76", "paused",
 		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 4-7\nok       backend  armv8_cortex_a76 (VM is paused)\n"
 		"ok       choice   if it started now, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
 	}, {
-		"KVM's pick, all CPUs", BIGLITTLE, YES, "0-7", { { "0-7", 0 } }, "", "false", "", "running",
+		"KVM's pick, all CPUs", BIGLITTLE, YES, "0-7", { { "0-7", 0 } }, "", "false", "",
+		"running",
 		"ok       vcpu 0   thread 101 on CPU 0, may run on CPUs 0-7\n"
 		"problem  backend  no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs 0-7: counters stand still on some\n"
 		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
 		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	}, {
-		"KVM's pick, emulator elsewhere", BIGLITTLE, YES, "0-3", { { "4", 4 }, { "5", 5 } }, "", NULL, NULL, "running",
+		"KVM's pick, emulator elsewhere", BIGLITTLE, YES, "0-3", { { "4", 4 }, { "5", 5 } },
+		"", NULL, NULL, "running",
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4\nok       vcpu 1   thread 102 on CPU 5, may run on CPUs 5\n"
 		"problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76\n"
 		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
 		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters\n"
 	}, {
-		"KVM's pick, emulator anywhere", BIGLITTLE, YES, "0-7", { { "4-7", 4 } }, "qemu -cpu host", NULL, NULL, NULL,
+		"KVM's pick, emulator anywhere", BIGLITTLE, YES, "0-7", { { "4-7", 4 } },
+		"qemu -cpu host", NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
 		"warning  backend  no pmu-hybrid, and QEMU itself on CPUs 0-7: KVM picked any of their PMUs\n"
 		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
 		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
 	}, {
-		"KVM's pick, together", BIGLITTLE, YES, "4-7", { { "4-7", 4 } }, "qemu -cpu host", NULL, NULL, NULL,
+		"KVM's pick, together", BIGLITTLE, YES, "4-7", { { "4-7", 4 } }, "qemu -cpu host",
+		NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
 		"ok       backend  no pmu-hybrid, but QEMU and its vCPUs stay on armv8_cortex_a76\n"
 		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
 	}, {
-		"one PMU, offline CPUs", HOMOGENEOUS, NO, "0-9", { { "0-9", 9 } }, "qemu -cpu host", NULL, NULL, NULL,
+		"one PMU, offline CPUs", HOMOGENEOUS, NO, "0-9", { { "0-9", 9 } }, "qemu -cpu host",
+		NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 9, may run on CPUs 0-7\nok       backend  no pmu-hybrid, and one PMU\n"
 		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 0-7 get armv8_cortex_a72 with all of its counters\n"
 	}, {
-		"no monitor", BIGLITTLE, YES, "0-7", { { "0-7", 4 } }, "qemu -cpu host,pmu-hybrid=on", NULL, NULL, NULL,
+		"no monitor", BIGLITTLE, YES, "0-7", { { "0-7", 4 } },
+		"qemu -cpu host,pmu-hybrid=on", NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 0-7\n"
 		"unknown  backend  QEMU's monitor knows\n" ADVICE "give --qmp SOCKET, or --domain NAME for libvirt's VMs\n"
 		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
 	},
 };
 
-static void write_file(const char *root, const char *text, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void write_file(const char *root, const char *text, const char *format,
+		       ...) G_GNUC_PRINTF(3, 4);
 
 static void write_file(const char *root, const char *text, const char *format, ...)
 {
@@ -199,9 +217,11 @@ static char *make_root(const TestPMU *pmus)
 	for (int i = 0; i < 3 && pmus[i].name; i++) {
 		g_autofree char *capacity = g_strdup_printf("%d\n", pmus[i].capacity);
 
-		write_file(root, pmus[i].cpus, "sys/bus/event_source/devices/%s/cpus", pmus[i].name);
+		write_file(root, pmus[i].cpus, "sys/bus/event_source/devices/%s/cpus",
+			   pmus[i].name);
 		write_file(root, "8\n", "sys/bus/event_source/devices/%s/type", pmus[i].name);
-		write_file(root, capacity, "sys/devices/system/cpu/cpu%d/cpu_capacity", atoi(pmus[i].cpus));
+		write_file(root, capacity, "sys/devices/system/cpu/cpu%d/cpu_capacity",
+			   atoi(pmus[i].cpus));
 	}
 	return root;
 }
@@ -219,10 +239,13 @@ static void remove_tree(const char *path)
 	g_assert_cmpint(g_remove(path), ==, 0);
 }
 
-static void make_thread(const char *root, int pid, int thread, const char *name, const char *cpus, int cpu)
+static void make_thread(const char *root, int pid, int thread, const char *name, const char *cpus,
+			int cpu)
 {
-	g_autofree char *status = g_strdup_printf("Name:\t%s\nTgid:\t%d\nCpus_allowed_list:\t%s\n", name, pid, cpus);
-	g_autofree char *stat = g_strdup_printf("%d (a) b)) S%s %d 0", thread, " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
+	g_autofree char *status = g_strdup_printf("Name:\t%s\nTgid:\t%d\nCpus_allowed_list:\t%s\n",
+						  name, pid, cpus);
+	g_autofree char *stat = g_strdup_printf("%d (a) b)) S%s %d 0", thread,
+						" 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
 						" 0 0 0 0 0 0 0", cpu);
 
 	write_file(root, status, "proc/%d/status", thread);
@@ -299,7 +322,8 @@ static void check_text(const Report *report, const char *expected)
 	/* The worst line's level leads, in both. */
 	g_assert_cmpint(json_array_get_length(json_object_get_array_member(json_node_get_object(node), "findings")), >, 0);
 	g_assert_true(strstr(text, json_get_string(json_node_get_object(node), "verdict")));
-	g_assert_cmpint(report->worst, ==, strstr(text, "problem ") ? 3 : strstr(text, "unknown ") ? 2 : !!strstr(text, "warning "));
+	g_assert_cmpint(report->worst, ==, strstr(text, "problem ") ? 3 : strstr(text, "unknown ")
+			? 2 : !!strstr(text, "warning "));
 }
 
 static void test_host(const void *data)

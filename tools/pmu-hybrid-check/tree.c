@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a device tree in sysfs says of CPUs, their PMUs and the PMUs' interrupts; as Linux's arm_pmu_platform.c reads it. */
+/*
+ * What a device tree in sysfs says of CPUs, their PMUs and the PMUs' interrupts; as Linux's
+ * arm_pmu_platform.c reads it.
+ */
 #include "tree.h"
 
 #define BASE		"/sys/firmware/devicetree/base"
 
-/* What Linux's driver of PMUv3 takes for a CPU's PMU. Others end like these, too: an interconnect's, a power management unit. */
+/*
+ * What Linux's driver of PMUv3 takes for a CPU's PMU. Others end like these, too: an
+ * interconnect's, a power management unit.
+ */
 static const char *const cpu_pmus[] = {
-	"arm,armv8-pmuv3", "arm,c1-*-pmu", "arm,cortex-*-pmu", "arm,neoverse-*-pmu", "arm,rainier-pmu", "apm,potenza-pmu", "brcm,vulcan-pmu",
+	"arm,armv8-pmuv3", "arm,c1-*-pmu", "arm,cortex-*-pmu", "arm,neoverse-*-pmu",
+	"arm,rainier-pmu", "apm,potenza-pmu", "brcm,vulcan-pmu",
 	"cavium,thunder-pmu", "nvidia,carmel-pmu", "nvidia,denver-pmu", "samsung,mongoose-pmu",
 };
 
@@ -199,12 +206,16 @@ guint32 tree_find_controller(const Tree *tree, const char *node)
 	}
 }
 
-/* Takes the controllers out of interrupts-extended, where each interrupt names its own; false if they differ. */
+/*
+ * Takes the controllers out of interrupts-extended, where each interrupt names its own; false if
+ * they differ.
+ */
 static bool split_extended(const Tree *tree, Pmu *pmu, const GArray *extended)
 {
 	pmu->interrupts = g_array_new(false, false, sizeof(guint32));
 	for (guint at = 0; at < extended->len; at += 1 + pmu->cells) {
-		const char *path = g_hash_table_lookup(tree->paths, GUINT_TO_POINTER(cell_at(extended, at)));
+		const char *path = g_hash_table_lookup(tree->paths,
+						       GUINT_TO_POINTER(cell_at(extended, at)));
 
 		if (at && cell_at(extended, at) != pmu->controller) {
 			return false;
@@ -214,7 +225,8 @@ static bool split_extended(const Tree *tree, Pmu *pmu, const GArray *extended)
 		if (at + pmu->cells >= extended->len) {
 			return false;
 		}
-		g_array_append_vals(pmu->interrupts, &g_array_index(extended, guint32, at + 1), pmu->cells);
+		g_array_append_vals(pmu->interrupts, &g_array_index(extended, guint32, at + 1),
+				    pmu->cells);
 	}
 	return true;
 }
@@ -235,8 +247,10 @@ static bool read_interrupts(const Tree *tree, Pmu *pmu, Error **errp)
 		pmu->cells = controller ? read_cell(tree, controller, "#interrupt-cells") : 0;
 	}
 	if (!pmu->interrupts || !pmu->interrupts->len) {
-		error_setg(errp, "%s has no interrupts: a PMU of all CPUs would have none, either", pmu->path);
-	} else if (pmu->cells < GIC_MIN_CELLS || pmu->cells > GIC_MAX_CELLS || pmu->interrupts->len % pmu->cells) {
+		error_setg(errp, "%s has no interrupts: a PMU of all CPUs would have none, either",
+			   pmu->path);
+	} else if (pmu->cells < GIC_MIN_CELLS || pmu->cells > GIC_MAX_CELLS ||
+		   pmu->interrupts->len % pmu->cells) {
 		error_setg(errp, "the interrupts of %s are not in the form of a GIC's, with 3 or 4 cells each", pmu->path);
 	}
 	return !*errp;
@@ -254,7 +268,10 @@ static guint count_interrupts(const Pmu *pmu)
 	return pmu->interrupts->len / pmu->cells;
 }
 
-/* Adds the CPUs that a property of a node refers to; those that are not there, as switched off, stay in the affinity. */
+/*
+ * Adds the CPUs that a property of a node refers to; those that are not there, as switched off,
+ * stay in the affinity.
+ */
 static void add_cpus(const Tree *tree, Pmu *pmu, const GArray *phandles)
 {
 	for (guint i = 0; i < phandles->len; i++) {
@@ -272,14 +289,16 @@ static void add_cpus(const Tree *tree, Pmu *pmu, const GArray *phandles)
 static bool read_cpus(const Tree *tree, Pmu *pmu, Error **errp)
 {
 	g_autoptr(GArray) affinity = read_cells(tree, pmu->path, "interrupt-affinity");
-	guint32 partition = pmu_has_ppi(pmu) && pmu->cells > CELL_PARTITION ? cell_at(pmu->interrupts, CELL_PARTITION) : 0;
+	guint32 partition = pmu_has_ppi(pmu) &&
+		pmu->cells > CELL_PARTITION ? cell_at(pmu->interrupts, CELL_PARTITION) : 0;
 	const char *path = g_hash_table_lookup(tree->paths, GUINT_TO_POINTER(partition));
 
 	if (partition) {
 		g_clear_pointer(&affinity, g_array_unref);
 		affinity = path ? read_cells(tree, path, "affinity") : NULL;
 		if (!affinity) {
-			error_setg(errp, "the interrupt of %s is of a partition that is not there", pmu->path);
+			error_setg(errp, "the interrupt of %s is of a partition that is not there",
+				   pmu->path);
 			return false;
 		}
 	}
@@ -288,8 +307,10 @@ static bool read_cpus(const Tree *tree, Pmu *pmu, Error **errp)
 	} else {
 		bitmap_set(pmu->cpus.cpus, 0, tree->cpus->len);
 	}
-	if (pmu_has_ppi(pmu) ? count_interrupts(pmu) != 1 : count_interrupts(pmu) != pmu->affinity->len) {
-		error_setg(errp, "%s has %u interrupts for %u CPUs: which is whose is not known", pmu->path, count_interrupts(pmu),
+	if (pmu_has_ppi(pmu) ? count_interrupts(pmu) != 1
+	    : count_interrupts(pmu) != pmu->affinity->len) {
+		error_setg(errp, "%s has %u interrupts for %u CPUs: which is whose is not known",
+			   pmu->path, count_interrupts(pmu),
 			   pmu->affinity->len);
 		return false;
 	}
@@ -305,11 +326,14 @@ static bool check_alike(const Tree *tree, Error **errp)
 		const Pmu *pmu = g_ptr_array_index(tree->pmus, i);
 
 		if (pmu->controller != first->controller) {
-			error_setg(errp, "%s and %s have different interrupt controllers", first->path, pmu->path);
+			error_setg(errp, "%s and %s have different interrupt controllers",
+				   first->path, pmu->path);
 		} else if (pmu_has_ppi(pmu) != pmu_has_ppi(first)) {
 			error_setg(errp, "%s and %s have interrupts of different kinds, PPI and SPI", first->path, pmu->path);
-		} else if (pmu_has_ppi(pmu) && (cell_at(pmu->interrupts, CELL_KIND) != cell_at(first->interrupts, CELL_KIND) ||
-					   cell_at(pmu->interrupts, CELL_NUMBER) != cell_at(first->interrupts, CELL_NUMBER))) {
+		} else if (pmu_has_ppi(pmu) && (cell_at(pmu->interrupts, CELL_KIND) !=
+						cell_at(first->interrupts, CELL_KIND) ||
+					   cell_at(pmu->interrupts, CELL_NUMBER) !=
+						cell_at(first->interrupts, CELL_NUMBER))) {
 			error_setg(errp, "%s and %s have different PPIs, of which one node can have one", first->path, pmu->path);
 		}
 		if (*errp) {
@@ -327,14 +351,17 @@ static bool check_coverage(const Tree *tree, Error **errp)
 		bool covered = false;
 
 		for (guint i = 0; i < tree->pmus->len && !covered; i++) {
-			covered = test_bit(cpu, ((Pmu *)g_ptr_array_index(tree->pmus, i))->cpus.cpus);
+			covered = test_bit(cpu, ((Pmu *)g_ptr_array_index(tree->pmus,
+									  i))->cpus.cpus);
 		}
 		if (!covered) {
-			g_string_append_printf(rest, " %s", (char *)g_ptr_array_index(tree->cpus, cpu));
+			g_string_append_printf(rest, " %s",
+					       (char *)g_ptr_array_index(tree->cpus, cpu));
 		}
 	}
 	if (rest->len) {
-		error_setg(errp, "no PMU node is for%s, so their interrupt is not known", rest->str);
+		error_setg(errp, "no PMU node is for%s, so their interrupt is not known",
+			   rest->str);
 	}
 	return !rest->len;
 }

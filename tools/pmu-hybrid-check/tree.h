@@ -2,7 +2,9 @@
 #pragma once
 #include "check.h"
 
-/* Cells of a GIC's interrupt: the kind, its number, flags, and in GICv3's the partition, 0 for none */
+/*
+ * Cells of a GIC's interrupt: the kind, its number, flags, and in GICv3's the partition, 0 for none
+ */
 enum { CELL_KIND, CELL_NUMBER, CELL_FLAGS, CELL_PARTITION, GIC_MIN_CELLS = 3, GIC_MAX_CELLS = 4 };
 enum { KIND_SPI = 0, KIND_PPI = 1, KIND_EPPI = 3 };
 /* Where Arm's Base System Architecture has the PMU's overflow interrupt: INTID 23 */
@@ -36,9 +38,15 @@ typedef struct Pmu {
 
 void tree_read(Tree *tree, const char *root);
 void tree_free(Tree *tree);
-/* Interrupts and CPUs of the PMU nodes, which then are in the order of their CPUs; false if they are not fit for one node */
+/*
+ * Interrupts and CPUs of the PMU nodes, which then are in the order of their CPUs; false if they
+ * are not fit for one node
+ */
 bool tree_read_pmus(Tree *tree, Error **errp);
-/* Without any PMU node: the interrupt that it would have, by the architecture's timer, which is on PPIs, too */
+/*
+ * Without any PMU node: the interrupt that it would have, by the architecture's timer, which is on
+ * PPIs, too
+ */
 Pmu *tree_assume_pmu(const Tree *tree, Error **errp);
 /* The controller of a node's interrupts, which is named there or by the nearest node above */
 guint32 tree_find_controller(const Tree *tree, const char *node);

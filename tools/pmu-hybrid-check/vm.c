@@ -28,7 +28,9 @@ static int compare_vcpus(gconstpointer a, gconstpointer b)
 	return (first > second) - (first < second);
 }
 
-/* QEMU names its threads if it is told to, as libvirt does. TCG may have one thread for all vCPUs. */
+/*
+ * QEMU names its threads if it is told to, as libvirt does. TCG may have one thread for all vCPUs.
+ */
 static bool parse_name(const char *name, int *index, Answer *kvm)
 {
 	static const struct {
@@ -38,9 +40,11 @@ static bool parse_name(const char *name, int *index, Answer *kvm)
 	} names[] = { { "CPU ", "/KVM", YES }, { "CPU ", "/TCG", NO }, { "ALL CPUs", "/TCG", NO } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (g_str_has_prefix(name, names[i].prefix) && g_str_has_suffix(name, names[i].suffix)) {
+		if (g_str_has_prefix(name, names[i].prefix) &&
+		    g_str_has_suffix(name, names[i].suffix)) {
 			size_t length = strlen(names[i].prefix);
-			g_autofree char *number = g_strndup(name + length, strlen(name) - length - strlen(names[i].suffix));
+			g_autofree char *number = g_strndup(name + length,
+							    strlen(name) - length - strlen(names[i].suffix));
 
 			*index = 0;
 			*kvm = names[i].kvm;
@@ -56,7 +60,8 @@ static bool read_online(const Host *host, const Thread *thread, ArmHostCPUSet *o
 	bitmap_zero(online->cpus, ARM_HOST_MAX_CPUS);
 	if (host->is_live && !*host->root) {
 		if (sched_getaffinity(thread->id, sizeof(*online), (cpu_set_t *)online->cpus) < 0) {
-			g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "thread %d: %s", thread->id, g_strerror(errno));
+			g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "thread %d: %s", thread->id,
+				    g_strerror(errno));
 			return false;
 		}
 		return true;
@@ -91,7 +96,8 @@ static bool take_thread(Vm *vm, Vcpu *vcpu, const Host *host, const Thread *thre
 		return false;
 	}
 	bitmap_or(vm->cpus.all.cpus, vm->cpus.all.cpus, vcpu->cpus.all.cpus, ARM_HOST_MAX_CPUS);
-	bitmap_or(vm->cpus.online.cpus, vm->cpus.online.cpus, vcpu->cpus.online.cpus, ARM_HOST_MAX_CPUS);
+	bitmap_or(vm->cpus.online.cpus, vm->cpus.online.cpus, vcpu->cpus.online.cpus,
+		  ARM_HOST_MAX_CPUS);
 	return true;
 }
 
@@ -147,7 +153,8 @@ static bool find_named_threads(Vm *vm, const Host *host, Error **errp)
 static bool ask_vcpus(Vm *vm, Monitor *monitor, Error **errp)
 {
 	g_autoptr(JsonNode) answer = monitor_run(monitor, "query-cpus-fast", NULL, errp);
-	JsonArray *cpus = answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+	JsonArray *cpus = answer &&
+		JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
 
 	if (!answer) {
 		return false;
@@ -166,14 +173,18 @@ static bool ask_vcpus(Vm *vm, Monitor *monitor, Error **errp)
 	return vm->vcpus->len;
 }
 
-/* A thread is believed to be that of the vCPU if it belongs to the monitor's process, or by its name. */
+/*
+ * A thread is believed to be that of the vCPU if it belongs to the monitor's process, or by its
+ * name.
+ */
 static bool is_vcpu(const Thread *thread, const Vcpu *vcpu, int peer)
 {
 	Answer kvm;
 	int index;
 
 	return thread->inner_id == vcpu->thread &&
-	       (thread->process == peer || (parse_name(thread->name, &index, &kvm) && (index == vcpu->index || kvm == NO)));
+	       (thread->process == peer ||
+		(parse_name(thread->name, &index, &kvm) && (index == vcpu->index || kvm == NO)));
 }
 
 static const Thread *find_thread(const GArray *threads, const Vcpu *vcpu, int peer)
@@ -188,7 +199,9 @@ static const Thread *find_thread(const GArray *threads, const Vcpu *vcpu, int pe
 	return NULL;
 }
 
-/* Finds all vCPUs among the threads of a process, which may be in a PID namespace below this one. */
+/*
+ * Finds all vCPUs among the threads of a process, which may be in a PID namespace below this one.
+ */
 static bool find_in_process(Vm *vm, const Host *host, int process, int peer, Error **errp)
 {
 	g_autoptr(GError) error = NULL;
@@ -200,7 +213,8 @@ static bool find_in_process(Vm *vm, const Host *host, int process, int peer, Err
 		return false;
 	}
 	for (guint i = 0; i < vm->vcpus->len; i++) {
-		found[i] = threads ? find_thread(threads, g_ptr_array_index(vm->vcpus, i), peer) : NULL;
+		found[i] = threads ? find_thread(threads, g_ptr_array_index(vm->vcpus, i), peer)
+			: NULL;
 		if (!found[i]) {
 			return false;
 		}
@@ -241,8 +255,8 @@ static void hide(Vm *vm, const char *reason)
 }
 
 /*
- * The monitor numbers threads as QEMU's PID namespace does. The socket's peer is QEMU, unless a proxy or libvirt is in between; it has
- * no number here if its namespace is not this one or below.
+ * The monitor numbers threads as QEMU's PID namespace does. The socket's peer is QEMU, unless a
+ * proxy or libvirt is in between; it has no number here if its namespace is not this one or below.
  */
 static bool find_monitors_threads(Vm *vm, const Host *host, int peer, Error **errp)
 {
@@ -258,7 +272,8 @@ static bool find_monitors_threads(Vm *vm, const Host *host, int peer, Error **er
 		hide(vm, "QEMU is in another PID namespace");
 		return true;
 	}
-	if ((peer > 0 && (!wanted || wanted == peer) && find_in_process(vm, host, peer, peer, &error)) ||
+	if ((peer > 0 && (!wanted || wanted == peer) &&
+	     find_in_process(vm, host, peer, peer, &error)) ||
 	    (wanted && wanted != peer && find_in_process(vm, host, wanted, 0, &error))) {
 		return true;
 	}
@@ -280,7 +295,8 @@ static bool find_monitors_threads(Vm *vm, const Host *host, int peer, Error **er
 	return !wanted;
 }
 
-static JsonNode *get_property(Monitor *monitor, const char *path, const char *property, Error **errp)
+static JsonNode *get_property(Monitor *monitor, const char *path, const char *property,
+			      Error **errp)
 {
 	JsonObject *arguments = json_object_new();
 
@@ -299,11 +315,13 @@ static bool is_refusal(GError **error, Error **errp)
 	return true;
 }
 
-static bool ask_switch(const char *path, const char *property, Monitor *monitor, Answer *answer, Error **errp)
+static bool ask_switch(const char *path, const char *property, Monitor *monitor, Answer *answer,
+		       Error **errp)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) node = get_property(monitor, path, property, &error);
-	bool is_switch = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_BOOLEAN;
+	bool is_switch = node && JSON_NODE_HOLDS_VALUE(node) &&
+		json_node_get_value_type(node) == G_TYPE_BOOLEAN;
 
 	*answer = is_switch ? (json_node_get_boolean(node) ? YES : NO) : node ? UNKNOWN : NO;
 	return is_refusal(&error, errp);
@@ -313,7 +331,8 @@ static bool ask_backend(Vm *vm, const char *path, Monitor *monitor, Error **errp
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) node = get_property(monitor, path, "pmu-backend", &error);
-	bool is_text = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+	bool is_text = node && JSON_NODE_HOLDS_VALUE(node) &&
+		json_node_get_value_type(node) == G_TYPE_STRING;
 
 	vm->backend = is_text ? json_node_dup_string(node) : node ? NULL : g_strdup("");
 	return is_refusal(&error, errp);
@@ -324,7 +343,8 @@ static bool ask_vm(Vm *vm, Monitor *monitor, Error **errp)
 	const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, 0);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) kvm = monitor_run(monitor, "query-kvm", NULL, &error);
-	g_autoptr(JsonNode) status = is_refusal(&error, errp) ? monitor_run(monitor, "query-status", NULL, errp) : NULL;
+	g_autoptr(JsonNode) status = is_refusal(&error, errp)
+		? monitor_run(monitor, "query-status", NULL, errp) : NULL;
 
 	if (!status) {
 		return false;
@@ -332,7 +352,8 @@ static bool ask_vm(Vm *vm, Monitor *monitor, Error **errp)
 	vm->kvm = json_get_answer(json_node_as_object(kvm), "enabled");
 	vm->status = g_strdup(json_get_string(json_node_as_object(status), "status"));
 	return !vcpu->qom_path || (ask_switch(vcpu->qom_path, "pmu", monitor, &vm->pmu, errp) &&
-				   ask_switch(vcpu->qom_path, "pmu-hybrid", monitor, &vm->hybrid, errp) &&
+				   ask_switch(vcpu->qom_path, "pmu-hybrid", monitor, &vm->hybrid,
+					      errp) &&
 				   ask_backend(vm, vcpu->qom_path, monitor, errp));
 }
 
@@ -340,7 +361,8 @@ static void read_command_line(Vm *vm, const Host *host)
 {
 	g_autofree char *path = g_strdup_printf("%s/proc/%d/cmdline", host->root, vm->pid);
 	/* Unless it is told not to, QEMU reads this file, too. */
-	g_autofree char *settings = g_strdup_printf("%s/proc/%d/root/etc/qemu/qemu.conf", host->root, vm->pid);
+	g_autofree char *settings = g_strdup_printf("%s/proc/%d/root/etc/qemu/qemu.conf",
+						    host->root, vm->pid);
 	bool has_settings = g_file_test(settings, G_FILE_TEST_EXISTS);
 	g_autofree char *line = NULL;
 	gsize length;
@@ -355,7 +377,8 @@ static bool find_parts(Vm *vm, const Host *host, Monitor *monitor, Error **errp)
 {
 	Thread first;
 
-	if (monitor ? !ask_vcpus(vm, monitor, errp) || !find_monitors_threads(vm, host, monitor->peer, errp) ||
+	if (monitor ? !ask_vcpus(vm, monitor, errp) ||
+	    !find_monitors_threads(vm, host, monitor->peer, errp) ||
 	    !ask_vm(vm, monitor, errp) : !find_named_threads(vm, host, errp)) {
 		return false;
 	}

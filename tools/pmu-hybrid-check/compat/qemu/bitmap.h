@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sets of some thousand bits, a few at a time: a loop over the words, or the bits, is fast enough. */
+/*
+ * Sets of some thousand bits, a few at a time: a loop over the words, or the bits, is fast enough.
+ */
 #pragma once
 #include "qemu/osdep.h"
 
 #define BITS_PER_LONG			(sizeof(unsigned long) * CHAR_BIT)
 #define BITS_TO_LONGS(bits)		(((bits) + BITS_PER_LONG - 1) / BITS_PER_LONG)
-/* A whole number of words, as ARM_HOST_MAX_CPUS is: the functions below have no last word to mask. */
+/*
+ * A whole number of words, as ARM_HOST_MAX_CPUS is: the functions below have no last word to mask.
+ */
 #define DECLARE_BITMAP(name, bits)	unsigned long name[BITS_TO_LONGS(bits)]
 
 static inline bool test_bit(long bit, const unsigned long *map)
@@ -25,7 +29,8 @@ static inline void bitmap_zero(unsigned long *map, long bits)
 	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(*map));
 }
 
-static inline unsigned long find_next_bit(const unsigned long *map, unsigned long bits, unsigned long from)
+static inline unsigned long find_next_bit(const unsigned long *map, unsigned long bits,
+					  unsigned long from)
 {
 	while (from < bits && !test_bit(from, map)) {
 		from++;
@@ -38,7 +43,8 @@ static inline unsigned long find_first_bit(const unsigned long *map, unsigned lo
 	return find_next_bit(map, bits, 0);
 }
 
-static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigned long bits, unsigned long from)
+static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigned long bits,
+					       unsigned long from)
 {
 	while (from < bits && test_bit(from, map)) {
 		from++;
@@ -52,7 +58,8 @@ static inline bool bitmap_empty(const unsigned long *map, long bits)
 }
 
 /* Both tell whether a bit of the result is set. */
-static inline bool bitmap_and(unsigned long *to, const unsigned long *a, const unsigned long *b, long bits)
+static inline bool bitmap_and(unsigned long *to, const unsigned long *a, const unsigned long *b,
+			      long bits)
 {
 	for (size_t i = 0; i < BITS_TO_LONGS(bits); i++) {
 		to[i] = a[i] & b[i];
@@ -60,7 +67,8 @@ static inline bool bitmap_and(unsigned long *to, const unsigned long *a, const u
 	return !bitmap_empty(to, bits);
 }
 
-static inline bool bitmap_andnot(unsigned long *to, const unsigned long *a, const unsigned long *b, long bits)
+static inline bool bitmap_andnot(unsigned long *to, const unsigned long *a, const unsigned long *b,
+				 long bits)
 {
 	for (size_t i = 0; i < BITS_TO_LONGS(bits); i++) {
 		to[i] = a[i] & ~b[i];
@@ -68,7 +76,8 @@ static inline bool bitmap_andnot(unsigned long *to, const unsigned long *a, cons
 	return !bitmap_empty(to, bits);
 }
 
-static inline void bitmap_or(unsigned long *to, const unsigned long *a, const unsigned long *b, long bits)
+static inline void bitmap_or(unsigned long *to, const unsigned long *a, const unsigned long *b,
+			     long bits)
 {
 	for (size_t i = 0; i < BITS_TO_LONGS(bits); i++) {
 		to[i] = a[i] | b[i];

@@ -3,7 +3,8 @@
 #include "qemu/osdep.h"
 
 /* Without end, the whole text has to be the number. */
-static inline int qemu_strtoui(const char *text, const char **end, unsigned int base, unsigned int *value)
+static inline int qemu_strtoui(const char *text, const char **end, unsigned int base,
+			       unsigned int *value)
 {
 	char *stop;
 	guint64 wide;

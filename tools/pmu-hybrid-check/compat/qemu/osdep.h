@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What target/arm/host-pmu.c uses of QEMU's base library, on GLib, so that the file builds outside of QEMU's tree as it is. QEMU's
- * unit test of that file is built with this, too: it shows that nothing here behaves otherwise.
+ * What target/arm/host-pmu.c uses of QEMU's base library, on GLib, so that the file builds outside
+ * of QEMU's tree as it is. QEMU's unit test of that file is built with this, too: it shows that
+ * nothing here behaves otherwise.
  */
 #pragma once
 #include <errno.h>
