@@ -42,8 +42,7 @@ def build_program(folder):
     """What runs in the host."""
     program = Path(folder) / "bench"
     command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-               "-static", "-pthread", f"-I{SHARED}",
-               "-o", program, *SOURCES]
+               "-static", "-pthread", f"-I{SHARED}", "-o", program, *SOURCES]
     if subprocess.run(command, check=False).returncode:
         raise BenchError("bench.c was not built; the compiler's message is above")
     return program
@@ -53,15 +52,13 @@ def run_host(program, kernel, topology, laps):
     """Boots a host and returns what was measured in it."""
     print(f"==> {topology} host, {kernel} kernel", file=sys.stderr, flush=True)
     command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, "--exact",
-               "--file", program,
-               "--", f"/root/{program.name}", str(laps)]
+               "--file", program, "--", f"/root/{program.name}", str(laps)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           check=False)
     if done.returncode:
         raise BenchError(f"the {topology} host with the {kernel} kernel ended with exit status "
-                         f"{done.returncode} and "
-                         f"'{done.stdout.strip().splitlines()[-1:]}'; see the messages above and "
-                         "build/logs/")
+                         f"{done.returncode} and '{done.stdout.strip().splitlines()[-1:]}'; see "
+                         "the messages above and build/logs/")
     return {name: int(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
 
@@ -80,7 +77,8 @@ def measure(laps, repeat):
     """The figures, and the numbers that a host did not repeat, if it has to; hosts go side by side,
     for one keeps one CPU busy."""
     hosts = list(itertools.product(table.KERNELS, table.TOPOLOGIES))
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
+    with (tempfile.TemporaryDirectory() as folder,
+          ThreadPoolExecutor(max_workers=os.cpu_count()) as executor):
         program = build_program(folder)
         results = executor.map(lambda host: run_host(program, *host, laps), hosts)
         recorded = {kernel: {} for kernel in table.KERNELS}
@@ -141,8 +139,8 @@ def print_tap(figures, changed):
             raise AssertionError("it is not so; the figures are below")
 
     status = tap.run(tap.Test(name, check, passed) for name, passed in tests)
-    print("".join(f"# {line}\n"
-                  for line in [*changed, *json.dumps(figures, indent=1).splitlines()]), end="")
+    for line in [*changed, *json.dumps(figures, indent=1).splitlines()]:
+        print(f"# {line}")
     return status
 
 

@@ -71,8 +71,12 @@ def same_pmu_overhead(host, base):
 def move_overhead(host, base):
     """What a move costs more than on the base kernel, whose counter needs no other PMU; with one
     PMU there is none to go to."""
-    return run(host, "fixed", "cross_pmu" if host["host_pmus"] > 1
-               else "same_pmu") - run(base, "unused", "same_pmu")
+    move = "cross_pmu" if host["host_pmus"] > 1 else "same_pmu"
+    return run(host, "fixed", move) - run(base, "unused", "same_pmu")
+
+
+def write_overhead(host, move):
+    return host[f"fixed_{move}_write_insn"] - host["single_same_cpu_write_insn"]
 
 
 def judged_figures(hosts, bases):
@@ -93,8 +97,8 @@ def judged_figures(hosts, bases):
         "pmccntr_read_overhead_insn": max(host["fixed_read_insn"] - host["single_read_insn"]
                                           for host, _ in pairs),
         "pmccntr_write_insn": max(host["single_same_cpu_write_insn"] for host, _ in pairs),
-        "pmccntr_write_overhead_insn": max(host["fixed_same_cpu_write_insn"] - host["single_same_cpu_write_insn"] for host, _ in pairs),
-        "pmccntr_write_cross_pmu_overhead_insn": max(host["fixed_cross_pmu_write_insn"] - host["single_same_cpu_write_insn"]
+        "pmccntr_write_overhead_insn": max(write_overhead(host, "same_cpu") for host, _ in pairs),
+        "pmccntr_write_cross_pmu_overhead_insn": max(write_overhead(host, "cross_pmu")
                                                      for host in crossed),
         "growth_with_pmus_insn": moves[3] - moves[2],
         "growth_with_vcpus_insn": max(of_vcpus[vcpus] - of_vcpus[1] for vcpus in VCPUS),
@@ -118,8 +122,8 @@ def detailed_figures(hosts, bases, keeps_events):
     }
     for host, base in ((hosts[topology], bases[topology]) for topology in TOPOLOGIES):
         figures[f"move_overhead_{host['host_pmus']}_pmus_insn"] = move_overhead(host, base)
-        figures[f"memory_per_vcpu_{host['host_pmus']}_pmus_bytes"] = memory(host, host["host_pmus"]
-                                                                            if keeps_events else 1)
+        events = host["host_pmus"] if keeps_events else 1
+        figures[f"memory_per_vcpu_{host['host_pmus']}_pmus_bytes"] = memory(host, events)
     for vcpus in VCPUS:
         figures[f"cross_pmu_overhead_{vcpus}_vcpus_insn"] = crossing(usual, vcpus=vcpus)
     for name, setup, move in RUNS:

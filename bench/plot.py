@@ -72,8 +72,8 @@ def draw(figures, path):
     """Writes the picture."""
     # The same data gives the same file.
     pyplot.rcParams.update({"svg.hashsalt": "bench", "font.size": 10, "font.family": "DejaVu Sans"})
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 4.8), width_ratios=(1.5, 1),
-                                            layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 4.8), layout="constrained",
+                                            width_ratios=(1.5, 1))
     draw_runs(left, figures)
     draw_bars(right, figures)
     for axes in (left, right):

@@ -17,8 +17,7 @@ KINDS = {
                  "otherwise the pair."),
     "shared": ("Several PMUs that all claim every CPU",
                "Their nodes share one interrupt without partitions, so only the first PMU gets "
-               "overflow "
-               "interrupts.\nThe overlay gives all of them."),
+               "overflow interrupts.\nThe overlay gives all of them."),
     "one": ("One PMU for all cores", "Nothing to do: guests count on every CPU."),
     "none": ("No PMU",
              "KVM has no PMU for guests. The overlay adds the node, see [how it "
@@ -28,8 +27,8 @@ KINDS = {
 
 def read_boards():
     """The program's own reader of the table."""
-    loader = importlib.machinery.SourceFileLoader("boards_of_tool",
-                                                  str(TOP / "tests" / "tool" / "boards"))
+    path = str(TOP / "tests" / "tool" / "boards")
+    loader = importlib.machinery.SourceFileLoader("boards_of_tool", path)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module.read_boards()
@@ -61,9 +60,8 @@ def make_table():
     for kind, (heading, meaning) in KINDS.items():
         yield f"### {heading}\n\n{meaning}\n\n| SoC | PMUs: CPUs |\n|---|---|\n"
         for name, pmus in boards[kind].items():
-            yield (f"| `{name}` | "
-                   f"{', '.join(f'`{pmu}`: {listed}' for pmu, listed in pmus.items()) or 'none'} "
-                   "|\n")
+            listing = ", ".join(f"`{pmu}`: {cpus}" for pmu, cpus in pmus.items())
+            yield f"| `{name}` | {listing or 'none'} |\n"
         yield "\n"
     yield read_example(boards["none"])
 

@@ -34,7 +34,8 @@ def split(text):
         elif not fenced and not NO_TEXT.match(lines[at]):
             # an item goes on with lines that are indented
             inside = re.compile(r" {2,3}\S") if ITEM.match(lines[at]) else re.compile("")
-            while end < len(lines) and inside.match(lines[end]) and not NO_TEXT.match(lines[end]) and not ITEM.match(lines[end].lstrip()):
+            while (end < len(lines) and inside.match(lines[end])
+                   and not NO_TEXT.match(lines[end]) and not ITEM.match(lines[end].lstrip())):
                 end += 1
         yield at + 1, lines[at:end], fenced
         at = end

@@ -122,6 +122,11 @@ def require_artifact(path, command="make host"):
     return path
 
 
+def escape(path):
+    """PATH as a value in the emulator's options."""
+    return str(path).replace(",", ",,")
+
+
 def name_files(paths):
     """{name in /root: absolute path} of PATHS, each file or folder under its own last name."""
     names = {}
@@ -193,13 +198,13 @@ class Machine:
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
         image = image or os.environ.get("VPMU_IMAGE")
-        self.image = Path(image) if image else require_artifact(ARTIFACTS / f"Image-{kernel}",
-                                                                f"testbed/build-kernel {kernel}")
+        build = f"testbed/build-kernel {kernel}"
+        self.image = Path(image or require_artifact(ARTIFACTS / f"Image-{kernel}", build))
         if not self.image.exists():
             raise HostError(STATUS_UNUSABLE,
                             f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
         tree = os.environ.get("VPMU_TREE")
-        self.tree = Path(tree) if tree else require_artifact(ARTIFACTS / f"{topology}.dtb")
+        self.tree = Path(tree or require_artifact(ARTIFACTS / f"{topology}.dtb"))
         if not self.tree.exists():
             raise HostError(STATUS_UNUSABLE,
                             f"the device tree to boot with is '{tree}' (VPMU_TREE), which does not "
@@ -229,10 +234,10 @@ class Machine:
                        "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120",
                        *self.append]
         return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
-                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max", "-smp",
-                self.count_cpus(), "-m", "2G", "-kernel", self.image, "-dtb", self.tree, "-append",
-                " ".join(kernel_line),
-                "-chardev", f"file,id=console,path={str(self.log).replace(',', ',,')},append=on",
+                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max",
+                "-smp", self.count_cpus(), "-m", "2G", "-kernel", self.image, "-dtb", self.tree,
+                "-append", " ".join(kernel_line),
+                "-chardev", f"file,id=console,path={escape(self.log)},append=on",
                 "-serial", "chardev:console"]
 
     def spawn(self, argv, descriptors, log):
@@ -294,8 +299,8 @@ class EmulatedHost(Machine):
         self.files = files
         self.disks = disks
         self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
-        self.init, self.snapshot = ("/sbin/init", "off") if system else ("/usr/sbin/vpmu-init",
-                                                                         "on")
+        self.init = "/sbin/init" if system else "/usr/sbin/vpmu-init"
+        self.snapshot = "off" if system else "on"
         self.keys = require_artifact(ARTIFACTS / "ssh")
         self.connection = None
 
@@ -305,11 +310,12 @@ class EmulatedHost(Machine):
             argv += ["-icount", "shift=0,sleep=off"]
         # the second serial port, which the device tree names, is for the host of exact.py
         argv += ["-serial", "null",
-                 "-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon",
-                 "chardev=monitor,mode=control", "-chardev", f"socket,id=ready,fd={ready_fd}",
-                 "-device", "virtio-serial-device", "-device",
-                 "virtserialport,chardev=ready,name=ready", "-drive",
-                 f"if=none,id=disk,format=raw,snapshot={self.snapshot},file={str(self.system).replace(',', ',,')}",
+                 "-chardev", f"socket,id=monitor,fd={monitor_fd}",
+                 "-mon", "chardev=monitor,mode=control",
+                 "-chardev", f"socket,id=ready,fd={ready_fd}", "-device", "virtio-serial-device",
+                 "-device", "virtserialport,chardev=ready,name=ready",
+                 "-drive", f"if=none,id=disk,format=raw,snapshot={self.snapshot},"
+                           f"file={escape(self.system)}",
                  "-device", "virtio-blk-device,drive=disk",
                  "-drive",
                  f"if=none,id=files,format=raw,read-only=on,file=/proc/self/fd/{archive_fd}",
@@ -320,8 +326,7 @@ class EmulatedHost(Machine):
                  "-device", "virtio-net-device,netdev=net",
                  "-device", "virtio-rng-device"]
         for number, disk in enumerate(self.disks):
-            argv += ["-drive",
-                     f"if=none,id=disk{number},format=raw,file={str(disk).replace(',', ',,')}",
+            argv += ["-drive", f"if=none,id=disk{number},format=raw,file={escape(disk)}",
                      "-device", f"virtio-blk-device,drive=disk{number}"]
         return argv
 
@@ -386,8 +391,8 @@ class EmulatedHost(Machine):
                               f"{process.returncode}")
                 return process.returncode
             # ssh says 255 for a lost connection: then the emulator is about to end
-            if self.process in events or wait_first([self.process],
-                                                    time.monotonic() + scale_timeout(GRACE)):
+            grace = time.monotonic() + scale_timeout(GRACE)
+            if self.process in events or wait_first([self.process], grace):
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
             return 255
         finally:

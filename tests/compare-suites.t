@@ -39,9 +39,9 @@ def make_build(root, tests, emulator="emulator", program="program"):
         folder.mkdir(parents=True)
     (build / "qemu-system-aarch64").write_text(emulator)
     (build / "program").write_text(program)
-    (logs / "suites.json").write_text("".join(json.dumps({"name": f"qemu:suite / {name}",
-                                                          "result": result, "stdout": tap}) + "\n"
-                                              for name, (result, tap) in tests.items()))
+    lines = [json.dumps({"name": f"qemu:suite / {name}", "result": result, "stdout": tap})
+             for name, (result, tap) in tests.items()]
+    (logs / "suites.json").write_text("".join(f"{line}\n" for line in lines))
     targets = [{"id": "emulator@exe", "filename": [str(build / "qemu-system-aarch64")]}]
     described = [{"name": name, "cmd": [str(build / "program"), "--tap"],
                   "env": {"BUILD": str(build)},

@@ -30,8 +30,7 @@ def make_run(name, verdict, **changes):
     """A recording in which all went well and each vCPU moved often."""
     run = {
         "name": name, "started": True, "refusal": "", "hang": False, "state": "", "exit": 0,
-        "stderr": "",
-        "backends": [""] * table.VCPUS, "loaders": [RIGHT], "uncharged": 0,
+        "stderr": "", "backends": [""] * table.VCPUS, "loaders": [RIGHT], "uncharged": 0,
         "guest": {"vcpus": table.VCPUS}, "output": [verdict],
         "deltas": [{"vcpu": vcpu, "cycles": 1000} for vcpu in range(table.VCPUS)],
         "moves": [make_move(vcpu, group % 2) for group in range(table.MIN_MOVES + 1)
@@ -149,9 +148,8 @@ class DemoJudge(unittest.TestCase):
             self.assertEqual(set(judge(run).row()), keys)
 
     def test_a_refusal_is_told_in_qemus_words(self):
-        self.assertEqual(judge(GOOD["stock-on-moving"]
-                               | {"refusal": "", "exit": 1, "stderr": "two PMUs\n"}).refusal,
-                         "two PMUs")
+        run = GOOD["stock-on-moving"] | {"refusal": "", "exit": 1, "stderr": "two PMUs\n"}
+        self.assertEqual(judge(run).refusal, "two PMUs")
 
 
 if __name__ == "__main__":

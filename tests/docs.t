@@ -17,9 +17,11 @@ import renew  # noqa: E402  (of docs/, which is not on the path before)
 TESTING = DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
-ERRORS = (re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)"))
-COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ "
-                     r")*(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+|(?:tests|scripts|testbed)/\S+) ", re.M)
+ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?"
+                    r"((?:\"(?:[^\"\\]|\\.)*\"\s*|EVENT_SOURCES\s*)+)")
+COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ )*"
+                     r"(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+"
+                     r"|(?:tests|scripts|testbed)/\S+) ", re.M)
 # The word for readers, who do not see the fence
 NEEDS_HARDWARE = "(hw)"
 # Code without fences, at the margin or in a numbered list
@@ -50,8 +52,8 @@ def dead_links(page):
 def errors(source):
     """Each error, and the longest part of it that is always the same."""
     for literals in ERRORS.findall(source.read_text()):
-        text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"',
-                                  literals.replace("EVENT_SOURCES", '"%s"')))
+        literals = literals.replace("EVENT_SOURCES", '"%s"')
+        text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals))
         yield text, max((part.strip(" ';:(),") for part in FORMAT.split(text)), key=len)
 
 
@@ -123,8 +125,8 @@ def wrong_names(rows):
     """Rows and patterns in the text that are none."""
     text = TESTING.read_text()
     for names in re.findall(r"`tests/run ([a-z][^`]*)`", text):
-        yield from (f"tests/run {names}: there is no row {name}" for name in names.split()
-                    if name not in rows)
+        yield from (f"tests/run {names}: there is no row {name}"
+                    for name in names.split() if name not in rows)
     for pattern in re.findall(r"ONLY='?([^'` ]+)", text):
         # a page needs the backslash within a table
         pattern = pattern.replace("\\|", "|")

@@ -38,7 +38,8 @@ RESTART = ("kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do 
 MAKE_DISK = """
 import struct, sys
 cluster = 1 << 16
-header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\\xfb", 3, 0, 0, 16, 64 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0, 0, 0, 0, 4, 104)
+header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\\xfb", 3, 0, 0, 16, 64 << 20, 0, 1,
+                     3 * cluster, cluster, 1, 0, 0, 0, 0, 0, 4, 104)
 parts = header, struct.pack(">Q", 2 * cluster), struct.pack(">4H", 1, 1, 1, 1), b""
 with open(sys.argv[1], "wb") as file:
     file.write(b"".join(part.ljust(cluster, b"\\0") for part in parts))

@@ -168,7 +168,8 @@ class Host:
 
     def status(self, *argv, timeout=WAIT, stdin=None):
         """Runs a command; its exit status, stdout and stderr."""
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
+        with (tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err,
+              tempfile.TemporaryFile() as source):
             source.write((stdin or "").encode())
             source.seek(0)
             status = self._wait([*self._connect(), self._line(argv, self.folder)],
@@ -193,8 +194,8 @@ class Host:
         """Starts a command that runs beside the test, at most as long as the host is in use. Its
         stdout and stderr are NAME.out and NAME.err in the test's logs; its stdin is that of the
         process (ssh) that is returned."""
-        with open(self.logs / f"{name}.out", "ab") as out, open(self.logs / f"{name}.err",
-                                                                "ab") as err:
+        with (open(self.logs / f"{name}.out", "ab") as out,
+              open(self.logs / f"{name}.err", "ab") as err):
             process = testbed.start_child([*self._connect(), self._line(argv, self.folder)],
                                           stdin=subprocess.PIPE, stdout=out, stderr=err)
         self._stack.callback(process.stdin.close)
@@ -318,8 +319,8 @@ class Board(Host):
             self.run("ln", "-s", path, ".")
         with testbed.pack_files([path for path in self.files if path not in there]) as archive:
             archive.seek(0)
-            subprocess.run([*self._connect(), self._line(["tar", "-x", "--no-same-owner"],
-                                                         self.folder)], stdin=archive, check=True)
+            unpack = self._line(["tar", "-x", "--no-same-owner"], self.folder)
+            subprocess.run([*self._connect(), unpack], stdin=archive, check=True)
         self._log_before = self._read_log()
 
     def _wait(self, argv, deadline, what, **kwargs):
@@ -356,8 +357,8 @@ class HostTest(avocado.Test):
         (True), has not (False), or either; an emulated one by default with such a KERNEL. FILES go
         into its folder, as does QEMU: copied, or linked if a board has a file of that path itself.
         Cancels the test where the host lacks something; used with "with"."""
-        return self._checked(self._make_host(pmus, mode, [self.qemu, *files], icount, append,
-                                             kernel), pmus, mode, exactly)
+        host = self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel)
+        return self._checked(host, pmus, mode, exactly)
 
     @property
     def qemu(self):
@@ -406,7 +407,8 @@ def poll(what, condition, explain=lambda: "", interval=0.05, timeout=WAIT):
     deadline = time.monotonic() + scaled(timeout)
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {scaled(timeout):g} s in vain for {what}. {explain()}".rstrip())
+            raise AssertionError(f"waited {scaled(timeout):g} s in vain for {what}. "
+                                 f"{explain()}".rstrip())
         time.sleep(interval)
     return found
 

@@ -61,9 +61,9 @@ def describe_vcpu(counters, ticks):
 def judge(looks):
     """A sentence: whether a guest that has been looked at so often hangs."""
     shown = len({(look.screen, look.console) for look in looks}) > 1
-    vcpus = [describe_vcpu(counters, ticks) for counters, ticks in
-             zip(zip(*(look.counters for look in looks), strict=True),
-                 zip(*(look.ticks for look in looks), strict=True), strict=True)]
+    counters = zip(*(look.counters for look in looks), strict=True)
+    ticks = zip(*(look.ticks for look in looks), strict=True)
+    vcpus = [describe_vcpu(*seen) for seen in zip(counters, ticks, strict=True)]
     alive = shown or any(works for _, works in vcpus)
     told = "; ".join(f"vCPU {number} {what}" for number, (what, _) in enumerate(vcpus))
     return (f"It {'is slow' if alive else 'hangs'}: screen and console "
@@ -82,10 +82,10 @@ def watch(vm):
 def start_trace(host):
     """From now on KVM's accesses to the PMU for guests are recorded; returns whether the host's
     kernel can."""
-    script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; echo "
-              "0 >options/overwrite; "
-              f"echo {BUFFER} >buffer_size_kb; echo '{FILTER}' >events/{EVENT}/filter; echo 1 "
-              f">events/{EVENT}/enable; echo 1 >tracing_on")
+    script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; "
+              f"echo 0 >options/overwrite; echo {BUFFER} >buffer_size_kb; "
+              f"echo '{FILTER}' >events/{EVENT}/filter; echo 1 >events/{EVENT}/enable; "
+              "echo 1 >tracing_on")
     can = host.status("sh", "-c", script)[0] == 0
     if not can:
         host.status("rmdir", INSTANCE)

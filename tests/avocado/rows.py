@@ -18,8 +18,8 @@ def list_tests(arguments):
     """Those that `avocado run` takes with such arguments."""
     output = subprocess.run([AVOCADO, "list", *arguments], cwd=TOP, stdout=subprocess.PIPE,
                             text=True, check=True).stdout
-    return [words[1] for words in map(str.split, output.splitlines()) if len(words) > 1
-            and words[0] == "avocado-instrumented"]
+    return [words[1] for words in map(str.split, output.splitlines())
+            if len(words) > 1 and words[0] == "avocado-instrumented"]
 
 
 def rows():
@@ -36,8 +36,8 @@ def check():
     files = sorted(str(path.relative_to(TOP)) for path in (TOP / "tests/avocado").glob("test_*.py"))
     count = collections.Counter()
     for arguments in rows():
-        count.update(list_tests(arguments if any("test_" in word for word in arguments)
-                                else [*arguments, *files]))
+        named = any("test_" in word for word in arguments)
+        count.update(list_tests(arguments if named else [*arguments, *files]))
     tests = list_tests([*OTHERS, *files])
     assert len(tests) > 10, f"avocado list knows {len(tests)} tests; there are more"
     tap.expect_nothing(f"{test} is run by {count[test]} rows" for test in tests if count[test] != 1)

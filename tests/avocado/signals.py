@@ -25,8 +25,8 @@ def vm_with_socket():
         listener.settimeout(scaled(WAIT))
         table = "TCP[HOST_FORWARD]  12  127.0.0.1 40001  10.0.2.15  3389     0     0\n"
         host = types.SimpleNamespace(folder=folder, forward=lambda _: path)
-        yield types.SimpleNamespace(host=host,
-                                    qmp=types.SimpleNamespace(cmd=lambda *_, **__: table)), listener
+        qmp = types.SimpleNamespace(cmd=lambda *_, **__: table)
+        yield types.SimpleNamespace(host=host, qmp=qmp), listener
 
 
 def check(condition, what):
@@ -105,12 +105,10 @@ def test_looks():
                 ticks=[(0, 0), (100, 0), (200, 0)])
     works = see(counters=[(0x1000, 0x2000), (0x5000, 0x2000), (0x1000, 0x2000)],
                 ticks=[(0, 0), (100, 0), (200, 0)])
-    for told, what in ((waits, "It hangs: screen and console did not change in 3 looks; vCPU 0 "
-                               "waits in WFI; vCPU 1 waits in WFI"),
-                       (spins, "It hangs: screen and console did not change in 3 looks; vCPU 0 "
-                               "spins at 0x1ffc; vCPU 1 waits in WFI"),
-                       (works, "It is slow: screen and console did not change in 3 looks; vCPU 0 "
-                               "works; vCPU 1 waits in WFI"),
+    same = "screen and console did not change in 3 looks"
+    for told, what in ((waits, f"It hangs: {same}; vCPU 0 waits in WFI; vCPU 1 waits in WFI"),
+                       (spins, f"It hangs: {same}; vCPU 0 spins at 0x1ffc; vCPU 1 waits in WFI"),
+                       (works, f"It is slow: {same}; vCPU 0 works; vCPU 1 waits in WFI"),
                        (spins + see("other"), "It is slow: screen and console changed"),
                        (spins + see(console=7), "It is slow: screen and console changed")):
         check(looks.judge(told).startswith(what), f"expected {what!r}, got {looks.judge(told)!r}")
@@ -119,9 +117,12 @@ def test_looks():
 def test_accesses():
     """the accesses of a VM's vCPUs are taken from a trace, those of other VMs are not"""
     trace = """# tracer: nop
- qemu-system-aar-108     [002] .....   647.656548: kvm_sys_access: PC: 40204318 SYS_PMCR_EL0 (3,3,9,12,0) read
-       CPU 1/KVM-109     [000] d..1.   647.656808: kvm_sys_access: PC: 40204320 PMCNTENCLR_EL0 (3,3,9,12,2) write
-       CPU 0/KVM-999     [000] d..1.   647.657082: kvm_sys_access: PC: 0 SYS_PMCR_EL0 (3,3,9,12,0) read
+ qemu-system-aar-108     [002] .....   647.656548: kvm_sys_access: \
+PC: 40204318 SYS_PMCR_EL0 (3,3,9,12,0) read
+       CPU 1/KVM-109     [000] d..1.   647.656808: kvm_sys_access: \
+PC: 40204320 PMCNTENCLR_EL0 (3,3,9,12,2) write
+       CPU 0/KVM-999     [000] d..1.   647.657082: kvm_sys_access: \
+PC: 0 SYS_PMCR_EL0 (3,3,9,12,0) read
 """
     wanted = ["vcpu=0 cpu=2 time=647.656548 pc=0x40204318 read PMCR_EL0",
               "vcpu=1 cpu=0 time=647.656808 pc=0x40204320 write PMCNTENCLR_EL0"]

@@ -22,6 +22,17 @@ NO_PMU_COVERS, NO_MODE = ("which no single PMU covers",
 ONE_PMU = "The guest has the event counters of one PMU, but"
 FIXED_ONLY = ("The guest has the fixed counters only, and the host's kernel lacks "
               "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY")
+# Arguments: CPUs, and what the slice is to be
+SET_CPUSET = """
+cd /sys/fs/cgroup
+mkdir -p machine
+echo +cpuset >cgroup.subtree_control
+cd machine
+echo member >cpuset.cpus.partition
+echo "$1" >cpuset.cpus
+echo "$2" >cpuset.cpus.partition
+grep -qx "$2" cpuset.cpus.partition
+"""
 # Where vCPUs are moved that may run on these
 ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
 
@@ -94,15 +105,15 @@ class Pinning(DomainTest):
         :avocado: tags=core
         """
         with self.libvirt(mode=True) as libvirt:
-            self.check_rows(libvirt, lambda domain, row,
-                            words: self.check_row(domain, row, words, row.hybrid))
+            self.check_rows(libvirt, lambda domain, row, words:
+                            self.check_row(domain, row, words, row.hybrid))
 
     def test_stock(self):
         """On a kernel without the mode: a PMU that covers all vCPUs, or a refusal that says what to
         do"""
         with self.libvirt(mode=False) as libvirt:
-            self.check_rows(libvirt, lambda domain, row,
-                            words: self.check_row(domain, row, words, row.hybrid_stock))
+            self.check_rows(libvirt, lambda domain, row, words:
+                            self.check_row(domain, row, words, row.hybrid_stock))
 
     def test_without(self):
         """Without pmu-hybrid the guest stops where the page says so: nothing has changed for those
@@ -132,12 +143,7 @@ class Pinning(DomainTest):
     @staticmethod
     def set_cpuset(host, cpus, partition):
         """Of the slice that libvirt puts VMs into."""
-        host.run("sh", "-ec",
-                 'cd /sys/fs/cgroup && mkdir -p machine && echo +cpuset >cgroup.subtree_control && '
-                 'cd machine && '
-                              'echo member >cpuset.cpus.partition && echo "$1" >cpuset.cpus && '
-                              'echo "$2" >cpuset.cpus.partition && '
-                              'grep -qx "$2" cpuset.cpus.partition', "sh", cpus, partition)
+        host.run("sh", "-ec", SET_CPUSET, "sh", cpus, partition)
 
 
 class Asking(DomainTest):
@@ -205,8 +211,8 @@ class Asking(DomainTest):
         with self.libvirt(mode=True) as libvirt, libvirt.domain("confined") as domain:
             self.check_equal(domain.start().backend, self.backend(libvirt.host, "fixed counters"),
                              "backend")
-            status = dict(line.split(":\t", 1)
-                          for line in libvirt.host.run("cat", f"/proc/{domain.pid}/status").splitlines())
+            lines = libvirt.host.run("cat", f"/proc/{domain.pid}/status").splitlines()
+            status = dict(line.split(":\t", 1) for line in lines)
             self.check_equal(status["Seccomp"], "2", "seccomp mode of QEMU")
             self.check(status["Uid"].split()[0] != "0", "expected another user than root")
             namespaces = libvirt.host.run("readlink", f"/proc/{domain.pid}/ns/mnt",
@@ -335,9 +341,8 @@ class Migration(DomainTest):
 
     def migrate(self, domain, *options):
         """Returns the words of the command."""
-        return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}", "--migrateuri",
-                f"unix://{self.STREAM}",
-                "--live", "--p2p", *options]
+        return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}",
+                "--migrateuri", f"unix://{self.STREAM}", "--live", "--p2p", *options]
 
     def check_refused(self, domain, reason, *options, stdin=None):
         """For that reason, and the guest goes on where it is."""

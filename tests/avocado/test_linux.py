@@ -12,8 +12,8 @@ import re
 from hosts import ARTIFACTS, poll, scaled
 from vms import FIXED, MOVER, VmTest
 
-DEBIAN, NEWER, UEFI = (ARTIFACTS / "guests-linux", ARTIFACTS / "guests-linux-newer",
-                       ARTIFACTS / "guests-uefi")
+DEBIAN, NEWER = ARTIFACTS / "guests-linux", ARTIFACTS / "guests-linux-newer"
+UEFI = ARTIFACTS / "guests-uefi"
 INITRD = DEBIAN / "initrd"
 OLD, STABLE, NEW = DEBIAN / "vmlinuz", NEWER / "vmlinuz-trixie", NEWER / "vmlinuz-trixie-backports"
 FIRMWARE = [UEFI / "AAVMF_CODE.fd", UEFI / "AAVMF_VARS.fd"]
@@ -26,17 +26,18 @@ DRIVER = r"hw perfevents: enabled with armv8_pmuv3\S* PMU driver, {}( \(.*\))? c
 TROUBLE = r"WARNING: |BUG: |hw perfevents: .*(fail|unable)"
 # an alarm that rings before the guest is asleep counts as an event, by which the kernel refuses to
 # sleep: then once more
-WAKE_BY_CLOCK = ("cd /sys/power && until echo 0 >/sys/class/rtc/rtc0/wakealarm && count=$(cat "
-                 "wakeup_count) && "
+WAKE_BY_CLOCK = ("cd /sys/power && until echo 0 >/sys/class/rtc/rtc0/wakealarm && "
+                 "count=$(cat wakeup_count) && "
                  f"echo +{ASLEEP} >/sys/class/rtc/rtc0/wakealarm && echo $count >wakeup_count && "
                  "echo freeze >state; do :; done")
 # where the clock that could wake it is not described: its devices sleep, and the kernel wakes them
 # at once instead of after a busy loop of five seconds, which takes longer on a slow host and then
 # is a lockup to the watchdog
-PM_TEST = ("echo 0 >/sys/module/suspend/parameters/pm_test_delay && echo platform "
-           ">/sys/power/pm_test && "
-           "echo freeze >/sys/power/state")
+PM_TEST = ("echo 0 >/sys/module/suspend/parameters/pm_test_delay && "
+           "echo platform >/sys/power/pm_test && echo freeze >/sys/power/state")
 REFUSED = "<not supported>"
+# What ends an answer; the firmware leaves the cursor somewhere
+ANSWER = re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n", re.M)
 
 
 class Guest:
@@ -53,9 +54,7 @@ class Guest:
         """What the command printed; it must have succeeded."""
         def find():
             self.vm.check_well()
-            # the firmware leaves the cursor somewhere
-            return re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n",
-                              re.M).search(self.vm.console, self.read)
+            return ANSWER.search(self.vm.console, self.read)
         found = poll(f"the guest's answer to '{command}'", find, self.vm.explain, interval=0.2)
         text = self.vm.console[self.read:found.start()].replace("\r", "")
         self.read = found.end()
@@ -73,11 +72,15 @@ class Guest:
         words = self.run("grep arm-pmu /proc/interrupts").split()
         return [int(word) for word in words[1:1 + len(self.cpus)]]
 
+    def has_more_overflows(self, before):
+        """Whether each CPU has had another such interrupt since."""
+        return all(now > then for then, now in zip(before, self.overflows(), strict=True))
+
     def count(self, cpu):
         """Cycles and instructions of a loop on that CPU: numbers, or perf's words."""
         counts = {}
-        for line in self.run(f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin "
-                             f"{LOOP}").splitlines():
+        command = f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin {LOOP}"
+        for line in self.run(command).splitlines():
             value, _, event, _, percent = line.split(",")[:5]
             self.test.check_equal(percent, "100.00",
                                   f"percentage of the time in which {event} had a counter")
@@ -104,18 +107,17 @@ class Linux(VmTest):
 
     def test_uefi(self):
         """Debian 13's kernel by UEFI, with ACPI"""
-        firmware = [f"if=pflash,unit={unit},format=raw,snapshot=on,file={file.name}"
-                    for unit, file in enumerate(FIRMWARE)]
-        guest_has = "ls /sys/firmware/acpi/tables/APIC"
-        self.use_fixed_counters(STABLE, *itertools.chain.from_iterable(("-drive", option)
-                                                                       for option in firmware),
-                                files=FIRMWARE, sleep=PM_TEST, check=guest_has)
+        drives = []
+        for unit, file in enumerate(FIRMWARE):
+            drives += ["-drive", f"if=pflash,unit={unit},format=raw,snapshot=on,file={file.name}"]
+        self.use_fixed_counters(STABLE, *drives, files=FIRMWARE, sleep=PM_TEST,
+                                check="ls /sys/firmware/acpi/tables/APIC")
 
     def test_one_pmu(self):
         """Debian 12's kernel with one PMU: it counts instructions, too"""
         # without that the emulated PMU has no instructions
-        with self.host(pmus=2, files=[OLD, INITRD],
-                       icount=True) as host, self.boot(host, OLD) as vm:
+        with self.host(pmus=2, files=[OLD, INITRD], icount=True) as host, \
+                self.boot(host, OLD) as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             self.check_equal(vm.cont().backends, [name, name], "backends")
@@ -137,9 +139,8 @@ class Linux(VmTest):
 
     def use_fixed_counters(self, kernel, *options, files=(), sleep=WAKE_BY_CLOCK, check="true"):
         """All that a Linux does with them."""
-        with self.host(pmus=2, mode=True,
-                       files=[kernel, INITRD, MOVER, *files]) as host, self.boot(host, kernel,
-                                                                                 *options) as vm:
+        with self.host(pmus=2, mode=True, files=[kernel, INITRD, MOVER, *files]) as host, \
+                self.boot(host, kernel, *options) as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             guest = Guest(self, vm)
             self.log.info("kernel: %s", guest.run(f"{check} && uname -r"))
@@ -177,9 +178,7 @@ class Linux(VmTest):
             guest.vm.move(MOVES)
             before = guest.overflows()
             poll(f"another sample on each CPU after {lot * MOVES} moves",
-                 lambda before=before: all(now > then
-                                           for then, now in zip(before, guest.overflows(),
-                                                                strict=True)), guest.vm.explain)
+                 lambda before=before: guest.has_more_overflows(before), guest.vm.explain)
         overflows = guest.overflows()
         guest.run("killall spin; wait")
         samples = [int(guest.run(f"perf script -i /data{cpu} -F time | wc -l"))

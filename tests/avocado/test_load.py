@@ -64,8 +64,8 @@ class Load(VmTest):
 
         :avocado: tags=load
         """
-        with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER, PRESSURE,
-                                                 PLUGGER]) as host, contextlib.ExitStack() as stack:
+        files = [WINLIKE, MOVER, PRESSURE, PLUGGER]
+        with self.host(pmus=2, mode=True, files=files) as host, contextlib.ExitStack() as stack:
             if not isinstance(host, EmulatedHost):
                 self.cancel("takes the host's CPUs offline and its memory: on emulated hosts only")
             vms = [stack.enter_context(self.start(host, f"vm{number}")) for number in range(VMS)]
@@ -122,7 +122,8 @@ class Libvirtd(DomainTest):
 
         :avocado: tags=load
         """
-        with self.libvirt(mode=True) as libvirt, libvirt.domain("one") as one, libvirt.domain("other") as other:
+        with self.libvirt(mode=True) as libvirt, libvirt.domain("one") as one, \
+                libvirt.domain("other") as other:
             if not isinstance(libvirt.host, EmulatedHost):
                 self.cancel("restarts libvirtd: on emulated hosts only")
             words = self.words(libvirt.host)

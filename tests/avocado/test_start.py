@@ -31,8 +31,8 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, kernel=WINLIKE,
-                                                                        append="seconds=0") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, \
+                self.vm(host, kernel=WINLIKE, append="seconds=0") as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             vm.wait_for_console("delta vcpu=1")
             vm.move(int(self.params.get("moves", default=150)))
@@ -64,8 +64,8 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=False,
-                       files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+        with self.host(pmus=2, mode=False, files=FILES) as host, \
+                self.vm(host, kernel=WINLIKE) as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             self.check_equal(vm.cont().backends, [name, name], "backends")
@@ -78,8 +78,8 @@ class Start(VmTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=False,
-                       files=FILES) as host, self.vm(host, kernel=WINLIKE) as vm:
+        with self.host(pmus=2, mode=False, files=FILES) as host, \
+                self.vm(host, kernel=WINLIKE) as vm:
             with self.assertRaisesRegex(ExecuteError, "no single PMU covers"):
                 vm.cont()
             self.check_equal(vm.status, "prelaunch", "status after the refusal")

@@ -40,9 +40,8 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, mode=True, files=FILES) as host, self.vm(host, *MONITOR,
-                                                                        kernel=WINLIKE,
-                                                                        append="seconds=0") as vm:
+        with self.host(pmus=2, mode=True, files=FILES) as host, \
+                self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
             found = self.look(host, "ok", "--qmp", "tool.qmp")
             self.check_equal((found["vm"]["backend"], found["choice"]["outcome"]), ("", FIXED),
                              "backend and choice before the start")
@@ -67,8 +66,8 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, kernel=WINLIKE,
-                                                             append="seconds=0") as vm:
+        with self.host(pmus=2, files=FILES) as host, \
+                self.vm(host, *MONITOR, kernel=WINLIKE, append="seconds=0") as vm:
             name, cpus = list(host.pmus.items())[-1]
             vm.pin(cpus)
             vm.cont().wait_for_console("delta vcpu=1")
@@ -96,8 +95,7 @@ class Tool(DomainTest):
             for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"),
                                          (host.clusters[-1], "problem", "STOP: divide by zero")):
                 with self.vm(host, *MONITOR, cpu="host", kernel=WINLIKE, append="seconds=0",
-                             affinity=host.clusters[0],
-                             name=level) as vm:
+                             affinity=host.clusters[0], name=level) as vm:
                     vm.pin(cpus)
                     found = self.look(host, level, "--qmp", "tool.qmp")
                     self.check_equal((found["vm"]["backend"], found["vm"]["pmu-hybrid"]),
@@ -111,8 +109,8 @@ class Tool(DomainTest):
 
         :avocado: tags=core
         """
-        with self.host(pmus=2, files=FILES) as host, self.vm(host, *MONITOR, cpu="host,pmu=off",
-                                                             kernel=WINLIKE) as vm:
+        with self.host(pmus=2, files=FILES) as host, \
+                self.vm(host, *MONITOR, cpu="host,pmu=off", kernel=WINLIKE) as vm:
             pid = host.run("cat", f"{vm.name}.pid").strip()
             for question in (("--qmp", "tool.qmp"), ("--pid", pid)):
                 found = self.look(host, "warning", *question)

@@ -76,8 +76,8 @@ class Agent:
     @staticmethod
     def options(_test):
         """As libvirt has it."""
-        return ["-device", "virtio-serial-pci", "-chardev",
-                "socket,id=agent,path=agent,server=on,wait=off",
+        return ["-device", "virtio-serial-pci",
+                "-chardev", "socket,id=agent,path=agent,server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
 
     def answers(self):
@@ -107,8 +107,8 @@ class Tcp:
     def options(test):
         """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm.
         The card has no boot ROM: nothing boots from it, and some hosts lack the file."""
-        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}", "-device",
-                "virtio-net-pci,netdev=net,romfile="]
+        return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}",
+                "-device", "virtio-net-pci,netdev=net,romfile="]
 
     def answers(self):
         """Being connected is no answer: QEMU accepts for the guest."""
@@ -136,34 +136,37 @@ class Windows(VmTest):
 
     def setUp(self):
         """Reads the parameters."""
-        image = self.params.get("windows_image", default="")
+        image = self.param("windows_image", "")
         if not image:
             self.cancel(NO_IMAGE)
         self.image = Path(image).absolute()
-        self.firmware = Path(self.params.get("firmware",
-                                             default=FIRMWARE / "AAVMF_CODE.fd")).absolute()
-        self.vars = Path(self.params.get("vars", default=FIRMWARE / "AAVMF_VARS.fd")).absolute()
-        self.tpm = self.params.get("tpm", default="new")
-        self.disk = self.params.get("disk", default="usb")
-        self.ready, _, self.ready_detail = self.params.get("ready", default="tcp:22").partition(":")
-        self.boot_seconds = float(self.params.get("boot_seconds", default=600))
-        self.moves = int(self.params.get("moves", default=6000))
-        self.trace = self.params.get("trace", default="off")
+        self.firmware = Path(self.param("firmware", FIRMWARE / "AAVMF_CODE.fd")).absolute()
+        self.vars = Path(self.param("vars", FIRMWARE / "AAVMF_VARS.fd")).absolute()
+        self.tpm = self.param("tpm", "new")
+        self.disk = self.param("disk", "usb")
+        self.ready, _, self.ready_detail = self.param("ready", "tcp:22").partition(":")
+        self.boot_seconds = float(self.param("boot_seconds", 600))
+        self.moves = int(self.param("moves", 6000))
+        self.trace = self.param("trace", "off")
         for name, value, table in (("ready", self.ready, SIGNALS), ("disk", self.disk, DISKS),
                                    ("trace", self.trace, ("off", "on"))):
             if value not in table:
                 self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
 
+    def param(self, name, default):
+        """A parameter."""
+        return self.params.get(name, default=default)
+
     def test_lives(self):
         """It comes up, goes on while all its vCPUs move between the clusters, and still answers"""
         files = [self.image, self.firmware, self.vars, MOVER,
                  *([] if self.tpm in ("new", "off") else [self.tpm])]
-        with self.host(pmus=2, files=files) as host, self.vm(host, *self.make_machine(host),
-                                                             name="windows", paused=True,
-                                                             cpu=self.params.get("cpu", default=HYBRID), vcpus=int(self.params.get("vcpus", default=len(host.cpus))),
-                                                             memory=int(self.params.get("memory",
-                                                                                        default=4096)),
-                                                             wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
+        with self.host(pmus=2, files=files) as host, \
+                self.vm(host, *self.make_machine(host), name="windows",
+                        cpu=self.param("cpu", HYBRID),
+                        vcpus=int(self.param("vcpus", len(host.cpus))),
+                        memory=int(self.param("memory", 4096)),
+                        wrapper=["env", f"TMPDIR={host.folder}"]) as vm:
             signal = SIGNALS[self.ready](self, vm)
             try:
                 with self.traced(vm):
@@ -178,15 +181,16 @@ class Windows(VmTest):
         """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name,
         variables and TPM's state are copies."""
         host.run("cp", self.vars.name, "vars")
-        image = (f"if=none,id=disk,snapshot=on,format={self.find_format(host)},file={self.image.name}")
-        return ["-rtc", "base=localtime", "-drive",
-                f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
-                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb", "-device",
-                "pvpanic-pci", "-device", "qemu-xhci", "-device", "usb-kbd", "-device",
-                "usb-tablet", "-drive", image, "-device",
-                f"{DISKS[self.disk]},drive=disk,bootindex=0",
+        return ["-rtc", "base=localtime",
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
+                "-drive", "if=pflash,unit=1,format=raw,file=vars", "-device", "ramfb",
+                "-device", "pvpanic-pci",
+                "-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet",
+                "-drive", f"if=none,id=disk,snapshot=on,format={self.find_format(host)},"
+                          f"file={self.image.name}",
+                "-device", f"{DISKS[self.disk]},drive=disk,bootindex=0",
                 *self.make_tpm(host), *SIGNALS[self.ready].options(self),
-                *shlex.split(self.params.get("options", default=""))]
+                *shlex.split(self.param("options", ""))]
 
     def find_format(self, host):
         """The image's, by its first bytes."""
@@ -199,8 +203,8 @@ class Windows(VmTest):
             return []
         if not host.has_program("swtpm"):
             self.cancel(NO_SWTPM)
-        host.run(*(["mkdir", "tpm"] if self.tpm == "new"
-                   else ["cp", "-rL", Path(self.tpm).name, "tpm"]))
+        make = ["mkdir"] if self.tpm == "new" else ["cp", "-rL", Path(self.tpm).name]
+        host.run(*make, "tpm")
         host.start("tpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl",
                    f"type=unixio,path={TPM}", "--terminate")
         host.run("sh", "-c", f"while [ ! -S {TPM} ]; do sleep 0.05; done")

@@ -27,8 +27,8 @@ logging.getLogger("qemu.qmp").setLevel(logging.INFO)
 class VmTest(HostTest):
     """A test that has VMs; used with "with", as hosts are:
 
-    with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER]) as host, self.vm(host, kernel=WINLIKE,
-    append="seconds=2") as vm:
+    with self.host(pmus=2, mode=True, files=[WINLIKE, MOVER]) as host, \\
+            self.vm(host, kernel=WINLIKE, append="seconds=2") as vm:
         vm.cont()
         vm.wait_for_console("PASS: ")
     """
@@ -77,11 +77,11 @@ class Vm:
         direct = [] if kernel is None else ["-kernel", Path(kernel).name, "-append", append or ""]
         self.command = [*pinned, *wrapper, f"./{qemu.name}", "-no-user-config", "-nodefaults",
                         "-name", name, "-accel", "kvm", "-M", machine,
-                        *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory, "-display",
-                        "none", "-pidfile", f"{name}.pid", "-chardev",
-                        "stdio,id=console,signal=off", "-serial", "chardev:console",
-                        "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off", "-mon",
-                        "chardev=qmp,mode=control",
+                        *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory,
+                        "-display", "none", "-pidfile", f"{name}.pid",
+                        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                        "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off",
+                        "-mon", "chardev=qmp,mode=control",
                         "-action", "shutdown=pause,panic=pause", *(["-S"] if paused else []),
                         *direct, *options]
 
@@ -108,7 +108,8 @@ class Vm:
             with contextlib.suppress(AssertionError):
                 poll("QEMU's end", lambda: self.process.poll() is not None)
         if self.qmp:
-            with contextlib.suppress(Exception):  # whatever its connection died of is told elsewhere
+            # whatever its connection died of is told elsewhere
+            with contextlib.suppress(Exception):
                 self.qmp.close()
 
     def _open_monitor(self):
@@ -198,8 +199,8 @@ class Vm:
     def check_not_paused(self):
         """Fails if QEMU has paused it by itself: such a guest says nothing any more. Asks only when
         there was an event."""
-        if self.qmp and any(event["event"] == "STOP"
-                            for event in self.take_events()) and (status := self.status) in BAD_STATES:
+        stopped = self.qmp and any(event["event"] == "STOP" for event in self.take_events())
+        if stopped and (status := self.status) in BAD_STATES:
             raise AssertionError(f"expected a VM that goes on, got one that is {status!r}. "
                                  f"{self.explain()}")
 

@@ -4,16 +4,17 @@
 
     tests/demo/demo.py                 all scenarios; leaves build/results/demo.json and demo.svg
     tests/demo/demo.py --only NAME...  some of them; prints only
-    tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md and the picture into docs/pictures
+    tests/demo/demo.py --docs          the same as the first, and puts the table into docs/demo.md
+                                       and the picture into docs/pictures
     tests/demo/demo.py --tap           as tests, one a scenario
-    tests/demo/demo.py --calibrations  a move at each point of the loader's calibration; prints only, or as tests
+    tests/demo/demo.py --calibrations  a move at each point of the loader's calibration; prints
+                                       only, or as tests
 
 Exits with 0 when each outcome is the one that scenarios.py expects, with 1 when one is not
 or the picture could not be drawn, with 2 when a host did not run.
 """
 
 import argparse
-import itertools
 import json
 import os
 import subprocess
@@ -139,10 +140,11 @@ class Outcome:
         return found
 
     def _check(self):
-        if self.scenario.until != "strict" or self.scenario.at and self.scenario.guest_status == table.STOPPED:
+        status = self.scenario.guest_status
+        if self.scenario.until != "strict" or self.scenario.at and status == table.STOPPED:
             return ()
         checks = {table.OK: self._problems_ok, table.STOPPED: self._problems_stopped}
-        return checks[self.scenario.guest_status]() if self.scenario.guest_status in checks else ()
+        return checks[status]() if status in checks else ()
 
     def _problems_loader(self):
         boots = 1 + self.scenario.reboots
@@ -199,8 +201,7 @@ def make_request(scenarios):
     runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS,
              "append": scenario.append, "intervals": table.INTERVALS,
              "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY,
-             "moves": table.MIN_MOVES,
-             "start": scenario.start, "reboots": scenario.reboots}
+             "moves": table.MIN_MOVES, "start": scenario.start, "reboots": scenario.reboots}
             for scenario in scenarios]
     return {"qemu": f"/root/{QEMU.name}", "guest": f"/root/{GUEST.name}",
             "timeout": testbed.scale_timeout(GUEST_TIMEOUT), "runs": runs}
@@ -211,18 +212,15 @@ def run_in_host(kernel, topology, scenarios, real_time):
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(make_request(scenarios)), encoding="utf-8")
-        files = itertools.chain.from_iterable(("--file", path)
-                                              for path in (QEMU, GUEST, HERE / "in_host.py",
-                                                           request))
         command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology,
-                   *([] if real_time else ["--icount"]), *files,
+                   *([] if real_time else ["--icount"]), "--file", QEMU, "--file", GUEST,
+                   "--file", HERE / "in_host.py", "--file", request,
                    "--", "python3", "/root/in_host.py", "/root/request.json"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                               check=False)
     if done.returncode:
         raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status "
-                        f"{done.returncode}; "
-                        "see the messages above and build/logs/")
+                        f"{done.returncode}; see the messages above and build/logs/")
     try:
         recorded = json.loads(done.stdout)
     except json.JSONDecodeError as error:
@@ -350,10 +348,9 @@ def main():
                   "'make demo'", file=sys.stderr)
             return 2
     every = table.SCENARIOS + table.CALIBRATIONS
-    wanted = options.only or [scenario.name
-                              for scenario in (table.CALIBRATIONS if options.calibrations
-                                               else table.SCENARIOS)]
-    scenarios = [scenario for scenario in every if scenario.name in wanted]
+    scenarios = table.CALIBRATIONS if options.calibrations else table.SCENARIOS
+    if options.only:
+        scenarios = [scenario for scenario in every if scenario.name in options.only]
     if options.tap:
         return print_tap(scenarios, options.real_time)
     try:

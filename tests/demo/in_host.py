@@ -61,8 +61,8 @@ class Qmp:
     def command(self, name, **arguments):
         """Returns the command's return value."""
         try:
-            self._sock.sendall(json.dumps({"execute": name, "arguments": arguments}).encode()
-                               + b"\n")
+            request = json.dumps({"execute": name, "arguments": arguments})
+            self._sock.sendall(f"{request}\n".encode())
         except BrokenPipeError as error:
             raise QmpClosed("QEMU closed its monitor") from error
         while True:
@@ -137,13 +137,13 @@ class Guest:
                 [request["qemu"], "-accel", "kvm", "-M", "virt,gic-version=3", "-cpu", run["cpu"],
                  "-smp", str(run["vcpus"]), "-m", "256", "-nodefaults", "-display", "none",
                  # a virtio console, as writing a line to the UART takes an emulated host 30 ms
-                 "-chardev", "stdio,id=output,signal=off", "-global",
-                 "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device", "-device",
-                 "virtconsole,chardev=output",
+                 "-chardev", "stdio,id=output,signal=off",
+                 "-global", "virtio-mmio.force-legacy=false",
+                 "-device", "virtio-serial-device", "-device", "virtconsole,chardev=output",
                  # for what is typed
                  "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
-                 "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon",
-                 "chardev=qmp,mode=control",
+                 "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+                 "-mon", "chardev=qmp,mode=control",
                  # a guest that is off leaves QEMU there to be asked
                  "-action", f"shutdown=pause,reboot={'reset' if run['reboots'] else 'shutdown'}",
                  "-S", "-kernel", request["guest"], "-append", run["append"]],
@@ -326,20 +326,23 @@ def record_run(guest, run, groups, result):
 def run_guest(request, run, groups):
     """Returns what happened, JSON-ready.
 
-    started   whether QEMU took "cont";  refusal   its answer if that was an error
-    hang      whether the deadline passed;  state  that of the VM then
-    exit, stderr   of QEMU; it is negative when QEMU had to be killed
-    backends  each CPU's pmu-backend once the guest ran
-    loaders   what its loader counted, in each boot;  uncharged   how many threads its kernel
-                                                                  charged with no cycles
-    guest     the guest's own parameters;  deltas  its lines, with the host's time;  output  all its
-                                                                                             other
-                                                                                             lines
-    moves     of vCPU threads: to which group, when, and after how many deltas
+    started    whether QEMU took "cont"
+    refusal    its answer if that was an error
+    hang       whether the deadline passed
+    state      that of the VM then
+    exit       QEMU's status; it is negative when QEMU had to be killed
+    stderr     what QEMU said
+    backends   each CPU's pmu-backend once the guest ran
+    loaders    what its loader counted, in each boot
+    uncharged  how many threads its kernel charged with no cycles
+    guest      the guest's own parameters
+    deltas     its lines, with the host's time
+    output     all its other lines
+    moves      of vCPU threads: to which group, when, and after how many deltas
     """
     result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "",
-              "backends": [],
-              "loaders": [], "uncharged": 0, "guest": {}, "deltas": [], "output": [], "moves": []}
+              "backends": [], "loaders": [], "uncharged": 0, "guest": {}, "deltas": [],
+              "output": [], "moves": []}
     guest = Guest(request, run, groups[0])
     try:
         record_run(guest, run, groups, result)

@@ -95,8 +95,8 @@ def draw_panel(axes, run, vcpu, title, colours):
         axes.plot(times[-1], 0, marker="X", markersize=11, color=DEAD_COLOUR, zorder=4,
                   clip_on=False)
         axes.annotate("the counter stands still, the guest divides by zero and dies",
-                      (times[-1], 0), xytext=(14, 10),
-                      textcoords="offset points", color=DEAD_COLOUR, fontsize=10)
+                      (times[-1], 0), xytext=(14, 10), textcoords="offset points",
+                      color=DEAD_COLOUR, fontsize=10)
     axes.set_ylabel("cycle rate in GHz")
     axes.spines[["top", "right"]].set_visible(False)
     return times[-1], max(rates)

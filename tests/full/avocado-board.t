@@ -33,8 +33,8 @@ class Board:
         *ssh, address, _ = map(str, self.ssh)
         user, _, name = address.partition("@")
         program = folder / "ssh"
-        program.write_text('#!/bin/sh\nexec '
-                           f'/usr/bin/{shlex.join([*ssh, "-o", f"User={user}", "-o", f"HostName={name}"])} "$@"\n')
+        command = shlex.join([*ssh, "-o", f"User={user}", "-o", f"HostName={name}"])
+        program.write_text(f'#!/bin/sh\nexec /usr/bin/{command} "$@"\n')
         program.chmod(0o755)
         self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 
@@ -43,9 +43,9 @@ class Board:
                               timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
 
     def start(self, test, *options):
-        return subprocess.Popen([TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options,
-                                 f"{TESTS}.{test}"],
-                                env=self.environment, stdout=subprocess.PIPE, text=True,
+        command = [TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options,
+                   f"{TESTS}.{test}"]
+        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True,
                                 start_new_session=True)
 
     def test(self, test):
@@ -104,9 +104,8 @@ def check_cancel(board):
 
 def check_warning(board):
     """a warning of the board's kernel is a failure"""
-    board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; echo 'WARNING: CPU: 0 PID: "
-              "1 at nowhere' >/dev/kmsg\" "
-              "</dev/null >/dev/null 2>&1 &")
+    board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; "
+              "echo 'WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg\" </dev/null >/dev/null 2>&1 &")
     output = board.test("test_fixed_counters")
     expect("\nnot ok 1 ", output)
     expect("the host's kernel reported a bug: ", output)
@@ -124,8 +123,8 @@ def check_killed(board):
 def main():
     checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning,
               check_killed]
-    with tempfile.TemporaryDirectory() as folder, host.EmulatedHost("patched",
-                                                                    "biglittle") as machine:
+    with tempfile.TemporaryDirectory() as folder, \
+            host.EmulatedHost("patched", "biglittle") as machine:
         host.handle_signals()
         machine.start()
         board = Board(machine, Path(folder))

@@ -3,8 +3,8 @@
 """Claim: blocks of shell on the pages work as they stand.
 
     tests/full/commands.t machine    those that are run in a clone, where all is built
-    tests/full/commands.t host       those that are run on a host with our kernel, QEMU and tool, as root; the monitor of
-                                     a VM there is vm.qmp
+    tests/full/commands.t host       those that are run on a host with our kernel, QEMU and tool,
+                                     as root; the monitor of a VM there is vm.qmp
 """
 import subprocess
 import sys
@@ -17,7 +17,8 @@ FILES = [ARTIFACTS / "pmu-hybrid-check", ARTIFACTS / "qemu-system-aarch64",
          ARTIFACTS / "guests" / "winlike.bin"]
 HOST = """
 install pmu-hybrid-check qemu-system-aarch64 /usr/local/bin
-qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -smp 2 -m 64 -nodefaults -display none -kernel winlike.bin \
+qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -smp 2 -m 64 \
+    -nodefaults -display none -kernel winlike.bin \
     -append seconds=3600 -qmp unix:vm.qmp,server=on,wait=off -daemonize
 """
 

@@ -99,9 +99,9 @@ def judge(name, base, ours):
     """One test of theirs is no worse with the series."""
     before, now = base.results.get(name, {}), ours.results.get(name, {})
     differences = list(list_differences(before, now))
-    lines = [line for line, _ in differences] or [f"{subtest} fails in both"
-                                                  for subtest, result in now.items()
-                                                  if result == "fails"]
+    lines = [line for line, _ in differences]
+    if not differences:
+        lines = [f"{subtest} fails in both" for subtest, result in now.items() if result == "fails"]
     print("".join(f"{line}\n" for line in lines), end="")
     inputs = ours.inputs(name)
     if not any(worse for _, worse in differences):
@@ -125,10 +125,9 @@ def list_tests(base, ours, suites):
         count = collections.Counter(result for subtest, result in subtests.items()
                                     if subtest != "all")
         results += count
-        summary = ", ".join(f"{amount} {result}"
-                            for result, amount in sorted(count.items())) or "no subtests"
-        yield tap.Test(f"{name}: {subtests.get('all', 'absent')}, {summary}", judge, name, base,
-                       ours)
+        amounts = ", ".join(f"{amount} {result}" for result, amount in sorted(count.items()))
+        title = f"{name}: {subtests.get('all', 'absent')}, {amounts or 'no subtests'}"
+        yield tap.Test(title, judge, name, base, ours)
     yield tap.Test(f"{results['passes']} subtests passed", expect_enough, results["passes"],
                    sum(SUITES[suite][0] for suite in suites))
     passed = {short_name(name) for name, subtests in ours.results.items()

@@ -75,8 +75,9 @@ class LibvirtPackage(Story):
             if (features := tree / LIST[1:]).exists():
                 before = hashlib.md5(features.read_bytes()).hexdigest()
                 features.write_text(features.read_text().replace("</cpus>", OTHERS))
+                after = hashlib.md5(features.read_bytes()).hexdigest()
                 sums = tree / "DEBIAN/md5sums"
-                sums.write_text(sums.read_text().replace(before, hashlib.md5(features.read_bytes()).hexdigest()))
+                sums.write_text(sums.read_text().replace(before, after))
             run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
             shutil.rmtree(tree)
         if not list(folder.glob("libvirt-common_*.deb")):
@@ -95,8 +96,8 @@ class LibvirtPackage(Story):
         self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(),
                                    TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])
         self._board.boot(host.ARTIFACTS / "Image-patched")
-        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; install -m "
-                        f"755 qemu {EMULATOR}; "
+        self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; "
+                        f"install -m 755 qemu {EMULATOR}; "
                         f"install -m 644 winlike.bin /var/lib/libvirt/images; {SERVICES}")
 
     def refused(self):
@@ -122,9 +123,9 @@ class LibvirtPackage(Story):
     def upgrade(self):
         """an upgrade of libvirt keeps it, beside a new name, and the domain runs on"""
         pid = self._board.run("cat /run/libvirt/qemu/winlike.pid")
-        print(self._board.run(f"set -e; {APT} install $(for deb in newer/*.deb; do "
-                              f"name=${{deb##*/}}; ! dpkg -s ${{name%%_*}} >/dev/null 2>&1 "
-                              "|| echo ./$deb; done)"))
+        installed = ("for deb in newer/*.deb; do name=${deb##*/}; "
+                     "! dpkg -s ${name%%_*} >/dev/null 2>&1 || echo ./$deb; done")
+        print(self._board.run(f"set -e; {APT} install $({installed})"))
         expect(r"\+vpmu1$", self._board.run("dpkg-query -W libvirt-common"))
         output = self._board.run(f"cat {LIST}")
         expect("^  <feature name='of-others'/>$", output)

@@ -24,8 +24,8 @@ from pages import DOCS, find_scripts
 
 TOP = host.TOP
 PAGES = [DOCS / "quickstart.md"]
-INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = (block.text
-                                                for block in find_scripts("packages/story", PAGES))
+STEPS = [block.text for block in find_scripts("packages/story", PAGES)]
+INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
 WINDOWS = [block.text for block in find_scripts("packages/story", [DOCS / "windows.md"])]
 DISK = "/var/lib/libvirt/images/windows.raw"
 # Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
@@ -53,7 +53,8 @@ qemu-system-aarch64-pmu-hybrid -M virt -S -display none -qmp stdio \\
     -drive if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/AAVMF/AAVMF_CODE.ms.fd \\
     -drive if=pflash,unit=1,format=raw,file=windows-vars.fd \\
     -drive if=none,id=disk,file=windows.qcow2 -device qemu-xhci -device usb-storage,drive=disk \\
-    -chardev socket,id=tpm,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm -device tpm-tis-device,tpmdev=tpm <commands | tee answers
+    -chardev socket,id=tpm,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm \\
+    -device tpm-tis-device,tpmdev=tpm <commands | tee answers
 grep -q '"type": "emulator"' answers
 timeout 60 sh -c 'while pgrep -xf "swtpm socket .*/windows-tpm .*"; do sleep 1; done'
 rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
@@ -77,8 +78,8 @@ class QuickStart(Story):
 
     def build(self):
         """the packages build"""
-        make, = (block.text for block in find_scripts("-".join(filter(None, ("packages/build",
-                                                                             self.base))), PAGES))
+        row = f"packages/build-{self.base}" if self.base else "packages/build"
+        make, = (block.text for block in find_scripts(row, PAGES))
         folder = TOP / "build/bases" / self.base if self.base else TOP / "build"
         environment = {**os.environ, "VPMU_BASE": self.base}
         if self.base:
@@ -93,11 +94,16 @@ class QuickStart(Story):
         """lintian finds no fault with them"""
         run("packages/lint", *self._debs, cwd=TOP)
 
+    @staticmethod
+    def count_modules(name):
+        """Those of the configuration with this name, or of the usual one."""
+        output = run("packages/linux", "--config", cwd=TOP,
+                     env={**os.environ, "LINUX_CONFIG": name})
+        return Path(output.splitlines()[-1]).read_text(encoding="utf-8").count("=m\n")
+
     def boards(self):
         """the kernel for boards has Debian's configuration with a third of the modules left out"""
-        debian, boards = (Path(run("packages/linux", "--config", cwd=TOP,
-                                   env={**os.environ, "LINUX_CONFIG": name}).splitlines()[-1])
-                          .read_text(encoding="utf-8").count("=m\n") for name in ("", "boards"))
+        debian, boards = map(self.count_modules, ("", "boards"))
         if not 1000 < boards < debian * 2 / 3:
             raise Failure(f"expected less than two thirds of {debian} modules, got {boards}")
 

@@ -46,8 +46,8 @@ def find_blocks(page):
 
 def find_scripts(row, pages=PAGES):
     """The blocks of shell that a row runs."""
-    return [block for page in pages for block in find_blocks(page) if block.language == SHELL
-            and block.row == row]
+    return [block for page in pages for block in find_blocks(page)
+            if block.language == SHELL and block.row == row]
 
 
 if __name__ == "__main__":

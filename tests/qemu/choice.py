@@ -84,8 +84,7 @@ ROWS = (
         online_pmu=A53, uncovered="2"),
     # libvirt's threads without <vcpupin>: all CPUs that are online
     Row("biglittle", "threads on all online, one PMU offline", offline="2-3", threads=("0-1",),
-        union="0-3", online_pmu=A53,
-        uncovered="2-3"),
+        union="0-3", online_pmu=A53, uncovered="2-3"),
     Row("biglittle", "threads on one PMU, a CPU of the other offline", offline="3",
         threads=("0-1",), union="0-1", pmu=A53),
     Row("biglittle", "threads on one PMU, a CPU of it offline", offline="3", threads=("2-3",),
@@ -105,8 +104,7 @@ ROWS = (
         uncovered="2-5"),
     Row("tricluster", "one PMU offline", offline="2-3", union="0-5"),
     Row("tricluster", "threads on two PMUs, one of them offline", offline="4-5",
-        threads=("2-3", "3-5"), union="2-5", online_pmu=A78,
-        uncovered="4-5"),
+        threads=("2-3", "3-5"), union="2-5", online_pmu=A78, uncovered="4-5"),
     Row("homogeneous", "no affinity", union="0-3", pmu=A72),
     Row("homogeneous", "process on some CPUs", taskset="1-2", union="1-2", pmu=A72),
     Row("homogeneous", "threads apart", threads=("0", "3"), union="0,3", pmu=A72),
@@ -131,8 +129,8 @@ ROWS = (
         without="2-3"),
     Row("unlike-partial", "one stray thread", taskset="0-1", threads=("0-1", "3"), union="0-1,3",
         without="3"),
-    Row("unlike-partial", "CPUs without a PMU offline", offline="2-3", union="0-3", online_pmu=A53,
-        uncovered="2-3"),
+    Row("unlike-partial", "CPUs without a PMU offline", offline="2-3", union="0-3",
+        online_pmu=A53, uncovered="2-3"),
 )
 
 
@@ -187,8 +185,8 @@ def pin_threads(row, vm, stack):
     """What management applications do between -S and cont."""
     if row.thread_cgroups:
         for cpu, cpus in zip(vm.cpus, row.threads, strict=True):
-            path = stack.enter_context(cgroup(f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}", cpus,
-                                              threaded=True))
+            path = f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}"
+            stack.enter_context(cgroup(path, cpus, threaded=True))
             write(f"{path}/cgroup.threads", str(cpu["thread-id"]))
             stack.callback(vm.__exit__)
     if row.threads:
@@ -198,13 +196,14 @@ def pin_threads(row, vm, stack):
 @each_of({row.name: row for row in ROWS if row.topology == TOPOLOGY})
 def test_choice(row):
     """backend or refusal"""
-    with offline(parse_cpu_list(row.offline) if row.offline
-                 else []), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        if row.offline:
+            stack.enter_context(offline(parse_cpu_list(row.offline)))
         vm = start_vm(row, stack).connect()
         pin_threads(row, vm, stack)
         equal(vm.backends, "", "backend before the start")
-        expected = "" if row.without else row.pmu or (FIXED if KERNEL == "patched"
-                                                      else row.online_pmu)
+        across = FIXED if KERNEL == "patched" else row.online_pmu
+        expected = "" if row.without else row.pmu or across
         if expected:
             backend = vm.cont().backends
             say(f"{row.name}: {backend}")
@@ -217,8 +216,9 @@ def test_choice(row):
                   "offline CPUs that the log warns of")
             return
         refusal = vm.refusal()
-        reason = f"of which {row.without} have no PMU (the host has {pmu_list()}); pin" if row.without else \
-            f"which no single PMU covers (the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}; either pin"
+        reason = (f"of which {row.without} have no PMU (the host has {pmu_list()}); pin"
+                  if row.without else f"which no single PMU covers (the host has {pmu_list()}), "
+                                      f"and its kernel lacks {ATTRIBUTE}; either pin")
         match(re.escape(f"The vCPU threads may run on the host's CPUs {row.union}, {reason}"),
               refusal, "error")
         equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")

@@ -50,8 +50,8 @@ def test_pause():
         cpus = "|".join(map(str, BIG_CPUS))
         threads = "|".join(str(cpu["thread-id"]) for cpu in vm.cpus)
         match(rf"vCPU [01] cannot run on CPU ({cpus}) of the host.*its PMU is {SMALL} on CPUs "
-              rf"{cpu_list(SMALL_CPUS)}; "
-              rf"the VM is paused: set the affinity of thread ({threads}) to", said, "log")
+              rf"{cpu_list(SMALL_CPUS)}; the VM is paused: "
+              rf"set the affinity of thread ({threads}) to", said, "log")
         equal(0 < said.count("cannot run on CPU") <= len(vm.cpus), True,
               f"at most one message a vCPU ({said!r})")
         vm.wait_until("vCPUs that sleep", lambda: all(state == "S" for state, _ in vm.sleeps()))

@@ -214,8 +214,8 @@ def test_migrate_socket(row):
     """over a socket the guest goes on at the destination, or, when that refuses, at the source: by
     itself if it was told, or with cont"""
     cpu, return_path = row
-    with tempfile.TemporaryDirectory() as folder, wait_for(f"unix:{folder}/socket", cpu,
-                                                           pin=BIG_CPUS) as destination, \
+    with tempfile.TemporaryDirectory() as folder, \
+            wait_for(f"unix:{folder}/socket", cpu, pin=BIG_CPUS) as destination, \
             running(SMALL_CPUS) as source:
         status, _ = send(source, f"unix:{folder}/socket", return_path=return_path)
         if cpu == HYBRID:

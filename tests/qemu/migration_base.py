@@ -50,8 +50,8 @@ def analyze(path, what):
 
 def stream(qemu, options):
     """Description and contents of the device state of a VM that never ran."""
-    with tempfile.NamedTemporaryFile() as file, Vm(**{"cpu": "host", "qemu": qemu,
-                                                      "affinity": SMALL_CPUS} | options) as vm:
+    options = {"cpu": "host", "qemu": qemu, "affinity": SMALL_CPUS, **options}
+    with tempfile.NamedTemporaryFile() as file, Vm(**options) as vm:
         save(vm.connect(), file.name)
         return {**dict(flatten(analyze(file.name, "desc"), "desc")),
                 **dict(flatten(without_clocks(analyze(file.name, "state")), "state"))}

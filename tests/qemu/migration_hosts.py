@@ -35,9 +35,8 @@ SPAN = Refused("The guest has the event counters of one PMU, but the vCPU thread
                when="start")
 FEWER = Refused(f"The guest's PMU was backed by {A53} with 6 event counters, and here {A53} has 4")
 NO_MODE = Refused(f"The guest has the fixed counters only, and the host's kernel lacks {ATTRIBUTE}")
-LATER = Refused(f"The vCPU threads may run on the host's CPUs {{}}, which no single PMU covers "
-                f"(the host has {pmu_list()}), and its "
-                f"kernel lacks {ATTRIBUTE}", when="start")
+LATER = Refused("The vCPU threads may run on the host's CPUs {}, which no single PMU covers "
+                f"(the host has {pmu_list()}), and its kernel lacks {ATTRIBUTE}", when="start")
 
 
 class Row(NamedTuple):
@@ -111,8 +110,7 @@ def refuses_start(vm, pattern):
 
 
 @each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS
-          if (row.topology, row.kernel) == (TOPOLOGY, KERNEL)
-          for source in SOURCES})
+          if (row.topology, row.kernel) == (TOPOLOGY, KERNEL) for source in SOURCES})
 def test_hosts(arguments):
     """backend; or one message, and a guest that goes on at the source"""
     row, source = arguments

@@ -2,8 +2,8 @@
 """The properties pmu-hybrid and pmu-backend: where they are, on which command lines they work, and
 where the choice can be seen."""
 
-from vm import ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, PMUS, SMALL_CPUS, Vm, cpu_list, each_of, equal, match, only_on, \
-    pmu_list, raises
+from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, PMUS, SMALL_CPUS, Vm, cpu_list,
+                each_of, equal, match, only_on, pmu_list, raises)
 
 GLOBAL = ("-global", "host-arm-cpu.pmu-hybrid=on")
 
@@ -62,7 +62,7 @@ COMMAND_LINES = {
     "virt-5.0": {"machine": "virt-5.0,gic-version=3"},
     "virt-8.2": {"machine": "virt-8.2,gic-version=3"},
     "virt-10.2": {"machine": "virt-10.2,gic-version=3"},
-    "no adjvtime, no steal time": {"cpu": "host,pmu-hybrid=on,kvm-no-adjvtime=on,kvm-steal-time=off"},
+    "no adjvtime, no steal time": {"cpu": f"{HYBRID},kvm-no-adjvtime=on,kvm-steal-time=off"},
 }
 
 
@@ -78,8 +78,8 @@ def test_command_line(options):
 
 # Those that have no interrupt for the PMU or another order, on the kernel with the mode
 @only_on("patched")
-@each_of({name: COMMAND_LINES[name] for name in ("-global", "-cpu max", "one vCPU", "eight vCPUs",
-                                                 "kernel-irqchip=off", "virt-8.2")})
+@each_of({name: COMMAND_LINES[name] for name in (
+    "-global", "-cpu max", "one vCPU", "eight vCPUs", "kernel-irqchip=off", "virt-8.2")})
 def test_command_line_fixed(options):
     """leads to the fixed counters, and the guest counts while it is moved"""
     with Vm(**options) as vm:

@@ -45,8 +45,8 @@ def by_file(cpus, **options):
 @contextlib.contextmanager
 def by_socket(cpus, **options):
     """A VM to which such a guest migrates while its threads may run anywhere."""
-    with tempfile.TemporaryDirectory() as folder, Vm(extra=["-incoming", f"unix:{folder}/socket"],
-                                                     **options) as vm:
+    with tempfile.TemporaryDirectory() as folder, \
+            Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
         vm.connect()
         with Vm() as source:
             source.connect().pin(cpus)
@@ -134,13 +134,12 @@ def test_saved_again():
 def test_no_such_pmu():
     """on a host without a PMU of that name the load succeeds, and the start asks for the threads to
     be pinned"""
-    with saved(pin=SMALL_CPUS) as path, event_sources({"first": {"type": TYPE, "cpus": "0\n"},
-                                                       "second": {"type": TYPE, "cpus": "1-3\n"}}):
-        vm = Vm(extra=["-incoming", f"file:{path}"])
-        with vm:
-            vm.connect()
-            equal(ended(vm), ("completed", ""), "migration")
-            refused(vm, SPAN)
+    sources = {"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}
+    with saved(pin=SMALL_CPUS) as path, event_sources(sources), \
+            Vm(extra=["-incoming", f"file:{path}"]) as vm:
+        vm.connect()
+        equal(ended(vm), ("completed", ""), "migration")
+        refused(vm, SPAN)
 
 
 @only_on("stock")

@@ -18,8 +18,8 @@ import time
 import in_host
 from in_host import Qmp, QmpClosed, QmpError
 
-QEMU, GUEST, TIMEOUT, KERNEL, TOPOLOGY = (sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4],
-                                          sys.argv[5])
+QEMU, GUEST, TIMEOUT, KERNEL, TOPOLOGY = sys.argv[1:6]
+TIMEOUT = float(TIMEOUT)
 HYBRID = "host,pmu-hybrid=on"
 PMUS = sorted(in_host.read_pmus().items(), key=lambda item: item[1])
 (SMALL, SMALL_CPUS), (BIG, BIG_CPUS) = PMUS[0], PMUS[-1]
@@ -67,10 +67,10 @@ class Vm:
         # not our own affinity: what the kernel leaves of that in a cgroup, it would keep
         pinned = ["taskset", "-c", cpu_list(affinity)] if affinity else []
         command = [*pinned, *wrapper, qemu, "-no-user-config", "-accel", accel, "-M", machine,
-                   "-cpu", cpu, "-smp", str(vcpus), "-m", str(memory), "-nodefaults", "-display",
-                   "none", "-serial", "stdio", "-kernel", kernel, "-append", guest,
-                   "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon",
-                   "chardev=qmp,mode=control",
+                   "-cpu", cpu, "-smp", str(vcpus), "-m", str(memory), "-nodefaults",
+                   "-display", "none", "-serial", "stdio", "-kernel", kernel, "-append", guest,
+                   "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+                   "-mon", "chardev=qmp,mode=control",
                    "-action", "shutdown=pause", *(["-S"] if paused else []), *extra]
         self.process = subprocess.Popen(command, stdin=stdin, stdout=self.console_file,
                                         stderr=self.stderr_file, pass_fds=[theirs.fileno()],
@@ -226,8 +226,9 @@ class Vm:
 
     def expand(self, **props):
         """The properties of query-cpu-model-expansion."""
-        model = {"name": "host", **({"props": {name.replace("_", "-"): value
-                                               for name, value in props.items()}} if props else {})}
+        model = {"name": "host"}
+        if props:
+            model["props"] = {name.replace("_", "-"): value for name, value in props.items()}
         return self.qmp.command("query-cpu-model-expansion", type="full",
                                 model=model)["model"]["props"]
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the rows of tests/table, which are programs that print TAP, and says what came of it.
 
-    tests/run [ROW...]          these rows, or all of the set core; ROW is a name or the path of a program
-    tests/run --full [ROW...]   these rows, or all, but for those that passed with the contents of today; keeps their verdicts
+    tests/run [ROW...]          these rows, or all of the set core; ROW is a name or the path of a
+                                program
+    tests/run --full [ROW...]   these rows, or all, but for those that passed with the contents of
+                                today; keeps their verdicts
     tests/run --list            all rows with what they claim
     tests/run --ledger          all rows with their verdicts
 
@@ -203,9 +205,8 @@ def describe_failures(job, judge):
 def print_list(rows):
     """All there is to know of them without running them."""
     for row in rows:
-        print(f"{row.name}: {row.claim}\n    "
-              f"{'core' if row.core else 'full'}{', alone' if row.alone else ''}, {row.seconds} s: "
-              f"{' '.join(row.command)}")
+        marks = f"{'core' if row.core else 'full'}{', alone' if row.alone else ''}"
+        print(f"{row.name}: {row.claim}\n    {marks}, {row.seconds} s: {' '.join(row.command)}")
 
 
 def make_needs(rows):

@@ -66,8 +66,8 @@ class Job:
 
     def _run(self, judge):
         command, environment = build_command(self.row)
-        with open(self.log, "wb") as log, open(self.tap, "w",
-                                               encoding="utf-8") as tap, contextlib.ExitStack() as stack:
+        with open(self.log, "wb") as log, open(self.tap, "w", encoding="utf-8") as tap, \
+                contextlib.ExitStack() as stack:
             if self._tracer:
                 command = stack.enter_context(self._tracer.trace(command))
             self._process = subprocess.Popen(command, cwd=TOP, env=environment,

@@ -104,8 +104,8 @@ class Contents:
 
     def has_folder(self, folder):
         """Whether it is one of the project, or of what it built."""
-        return folder == "./" or folder.startswith(ARTIFACTS) or any(path.startswith(folder)
-                                                                     for path in self.files)
+        return (folder == "./" or folder.startswith(ARTIFACTS)
+                or any(path.startswith(folder) for path in self.files))
 
     def _names(self, folder):
         if folder.startswith(ARTIFACTS):
@@ -249,9 +249,10 @@ class Ledger:
         while failed and (verdict := self.find(row)):
             (self._folder / row.name / f"{verdict['key']}.json").unlink()
         key = "failed" if failed else sha256(json.dumps(inputs, sort_keys=True).encode())[:16]
+        now = datetime.datetime.now(datetime.timezone.utc)
         verdict = {"row": row.name, "verdict": "failed" if failed else "passed",
                    "counts": dict(judge.counts), "seconds": round(job.seconds, 1),
-                   "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "inputs": inputs}
+                   "when": now.isoformat(timespec="seconds"), "inputs": inputs}
         folder = self._folder / row.name
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f"{os.getpid()}.new"
@@ -282,6 +283,5 @@ class Ledger:
             word, shown = "FAILED", failed
         else:
             word, shown = ("changed" if verdicts else "-"), (verdicts[0] if verdicts else None)
-        cells = (f"{shown['seconds']:8.1f}", shown["when"], shown["key"]) if shown else (" " * 8,
-                                                                                         "", "")
-        return f"{row.name:34} {word:8} {cells[0]}  {cells[1]:25}  {cells[2]}".rstrip()
+        cells = f"{shown['seconds']:8.1f}  {shown['when']:25}  {shown['key']}" if shown else ""
+        return f"{row.name:34} {word:8} {cells}".rstrip()

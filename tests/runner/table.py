@@ -84,8 +84,7 @@ def parse_row(place, line, claim, folders):
     claim = claim or find_claim(command[0])
     if not claim:
         raise UsageError(f"{place}: {name} claims nothing; say what passing proves in an indented "
-                         "line below the row, or as "
-                         f"'Claim: ...' in the head of {command[0]}")
+                         f"line below the row, or as 'Claim: ...' in the head of {command[0]}")
     return Row(name, words[0] == "core", "alone" in words, "untraced" not in words, int(seconds),
                tuple(needs), tuple(defaults), tuple(command), claim)
 

@@ -71,25 +71,25 @@ def write_tree(board):
     cells, pmus, cores = int(board["cells"]), parse_pmus(board), parse_cores(board)
     behind = board["timer"].endswith("+")
     zero = " 0" if cells == 4 else ""
-    partitions = [f"part{number}: interrupt-partition-{number} {{ affinity = "
-                  f"<{references(pmu[1])}>; }};"
-                  for number, pmu in enumerate(pmus) if pmu[2]
-                  and len(pmu[1]) < len(cores)] if cells == 4 else []
+    partitions = [f"part{number}: interrupt-partition-{number} "
+                  f"{{ affinity = <{references(cpus)}>; }};"
+                  for number, (_, cpus, is_ppi, _, _) in enumerate(pmus)
+                  if cells == 4 and is_ppi and len(cpus) < len(cores)]
     # PPIs are the GIC's alone
     parent = "gic" if behind and pmus and pmus[0][2] else ""
+    controller = (f" interrupt-controller; #interrupt-cells = <{cells}>; #address-cells = <0>;"
+                  " interrupt-parent = <&gic>;")
     nodes = [
-        f'gic: interrupt-controller@1000 {{ compatible = "arm,gic-v3"; reg = <0x1000 0x1000>; '
-        f'interrupt-controller; #interrupt-cells = <{cells}>;'
-        + " #address-cells = <0>; interrupt-parent = <&gic>;",
+        'gic: interrupt-controller@1000 { compatible = "arm,gic-v3"; reg = <0x1000 0x1000>;'
+        + controller,
         "ppi-partitions {", *partitions, "};", "};",
-        'before: interrupt-controller@2000 { compatible = "vendor,sysirq"; reg = <0x2000 0x1000>; '
-        'interrupt-controller;'
-        + f" #interrupt-cells = <{cells}>; #address-cells = <0>; interrupt-parent = <&gic>; }};",
+        'before: interrupt-controller@2000 { compatible = "vendor,sysirq"; reg = <0x2000 0x1000>;'
+        + controller + " };",
         'timer: timer { compatible = "arm,armv8-timer"; interrupt-parent = <&gic>;'
         + f" interrupts = <{PPI} 13 0x{board['timer'].rstrip('+')}{zero}>; }};",
         "cpus { #address-cells = <1>; #size-cells = <0>;",
-        *(f'cpu{number}: cpu@{number:x} {{ device_type = "cpu"; compatible = "{kind}"; reg = '
-          f'<{number}>; }};' for number, kind in enumerate(cores)),
+        *(f'cpu{number}: cpu@{number:x} {{ device_type = "cpu"; compatible = "{kind}";'
+          + f" reg = <{number}>; }};" for number, kind in enumerate(cores)),
         "};",
         *(write_pmu(number, pmu, cells, len(pmu[1]) == len(cores), parent)
           for number, pmu in enumerate(pmus)),
@@ -97,10 +97,11 @@ def write_tree(board):
         'power: power-management@3000 { compatible = "vendor,soc-pmu", "syscon"; reg = <0x3000 '
         '0x1000>; };',
     ]
-    root = ('#address-cells = <1>; #size-cells = <1>; interrupt-parent = '
-            f'<&{"before" if behind else "gic"}>; model = "{board["soc"]}";')
-    return "\n".join(["/dts-v1/;", "/ {", root, f'compatible = "{board["soc"]}";', *nodes,
-                      "};"]) + "\n"
+    root = ("#address-cells = <1>; #size-cells = <1>; interrupt-parent = "
+            f'<&{"before" if behind else "gic"}>;')
+    name = board["soc"]
+    return "\n".join(["/dts-v1/;", "/ {", root, f'model = "{name}"; compatible = "{name}";',
+                      *nodes, "};", ""])
 
 
 def read_dtb(path):
