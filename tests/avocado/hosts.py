@@ -13,7 +13,6 @@ the test.
 import contextlib
 import functools
 import math
-import os
 import shlex
 import subprocess
 import tempfile
@@ -256,9 +255,9 @@ class Host:
 class EmulatedHost(Host):
     """Booted for one test. Its kernel panics where others warn."""
 
-    def __init__(self, logs, files, kernel, topology, icount=False, append=()):
+    def __init__(self, logs, files, kernel, topology, icount):
         super().__init__(logs, files)
-        self._machine = testbed.EmulatedHost(kernel, topology, icount, append, files)
+        self._machine = testbed.EmulatedHost(kernel, topology, icount, files=files)
         self._machine.log = self.logs / "host-console.log"
 
     def _boot(self):
@@ -351,42 +350,41 @@ class HostTest(avocado.Test):
 
     timeout = scaled(TEST_TIMEOUT)
 
-    def host(self, pmus=1, mode=None, files=(), icount=False, append=(), exactly=False,
-             kernel=None):
-        """A host with at least so many PMUs (or exactly), whose KVM has the fixed-counters mode
-        (True), has not (False), or either; an emulated one by default with such a KERNEL. FILES go
-        into its folder, as does QEMU: copied, or linked if a board has a file of that path itself.
-        Cancels the test where the host lacks something; used with "with"."""
-        host = self._make_host(pmus, mode, [self.qemu, *files], icount, append, kernel)
-        return self._checked(host, pmus, mode, exactly)
+    @contextlib.contextmanager
+    def host(self, pmus=1, mode=None, files=(), icount=False, kernel=None):
+        """A host with at least so many PMUs, whose KVM has the fixed-counters mode (True), has not
+        (False), or either; an emulated one by default with such a KERNEL. FILES go into its folder,
+        as does QEMU: copied, or linked if a board has a file of that path itself. Cancels the test
+        where the host lacks something."""
+        with self._make_host(pmus, mode, [self.qemu, *files], icount, kernel) as host:
+            self.log.info("host: %s", host)
+            if host.arch != "aarch64" or not host.has_kvm:
+                self.cancel(f"needs an arm64 host with /dev/kvm, and {host} is {host.arch}")
+            if len(host.pmus) < pmus:
+                self.cancel(f"needs a host with at least {pmus} PMUs, and this is {host}")
+            if mode is not None and host.fixed_counters != mode:
+                self.cancel(f"needs a KVM {'with' if mode else 'without'} {ATTRIBUTE}, and this is "
+                            f"{host}")
+            yield host
+
+    def need_emulated(self, host, why):
+        """Cancels the test on a real one."""
+        if not isinstance(host, EmulatedHost):
+            self.cancel(f"{why}: on emulated hosts only")
 
     @property
     def qemu(self):
         """Path of the QEMU that is tested, here or on a board."""
         return Path(self.params.get("qemu", default=ARTIFACTS / "qemu-system-aarch64"))
 
-    def _make_host(self, pmus, mode, files, icount, append, kernel):
+    def _make_host(self, pmus, mode, files, icount, kernel):
         address = self.params.get("host", default="")
         if address:
             return Board(self.logdir, files, address)
         kernel = self.params.get("kernel",
                                  default=kernel or ("stock" if mode is False else "patched"))
         topology = self.params.get("topology", default=None) or find_topology(pmus)
-        return EmulatedHost(self.logdir, files, kernel, topology, icount, append)
-
-    @contextlib.contextmanager
-    def _checked(self, host, pmus, mode, exactly):
-        with host:
-            self.log.info("host: %s", host)
-            if host.arch != "aarch64" or not host.has_kvm:
-                self.cancel(f"needs an arm64 host with /dev/kvm, and {host} is {host.arch}")
-            if len(host.pmus) < pmus or exactly and len(host.pmus) != pmus:
-                self.cancel(f"needs a host with {'' if exactly else 'at least '}{pmus} PMUs, and "
-                            f"this is {host}")
-            if mode is not None and host.fixed_counters != mode:
-                self.cancel(f"needs a KVM {'with' if mode else 'without'} {ATTRIBUTE}, and this is "
-                            f"{host}")
-            yield host
+        return EmulatedHost(self.logdir, files, kernel, topology, icount)
 
 
 def find_topology(pmus):
@@ -413,7 +411,6 @@ def poll(what, condition, explain=lambda: "", interval=0.05, timeout=WAIT):
     return found
 
 
-def tail(path, size=600):
+def tail(path):
     """The end of a log, for messages."""
-    text = Path(path).read_text(errors="replace") if os.path.exists(path) else ""
-    return text[-size:]
+    return path.read_text(errors="replace")[-600:] if path.exists() else ""

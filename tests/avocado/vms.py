@@ -118,19 +118,13 @@ class Vm:
         waiter = self.host.start(f"{self.name}-wait", "sh", "-c", script)
         poll("QEMU's monitor", lambda: waiter.poll() is not None or self.process.poll() is not None,
              self.explain)
-        if self.process.poll() is not None:
-            raise AssertionError(f"QEMU ended with status {self.process.returncode}. "
-                                 f"{self.explain()}")
-        self.qmp = self.open_qmp(f"{self.name}.qmp")
-        self.cpus = self.qmp.cmd("query-cpus-fast")
-
-    def open_qmp(self, path, negotiate=True):
-        """A connection to a socket of QEMU: a monitor, or with negotiate=False the guest's
-        agent."""
-        qmp = QEMUMonitorProtocol(self.host.forward(f"{self.host.folder}/{path}"))
+        self.check_alive()
+        path = self.host.forward(f"{self.host.folder}/{self.name}.qmp")
+        qmp = QEMUMonitorProtocol(path)
         qmp.settimeout(scaled(WAIT))
-        qmp.connect(negotiate=negotiate)
-        return qmp
+        qmp.connect()
+        self.qmp = qmp
+        self.cpus = qmp.cmd("query-cpus-fast")
 
     def explain(self):
         """What is known of it, for messages."""
@@ -190,6 +184,12 @@ class Vm:
             return position + len(text) if position >= 0 else 0
         return poll(f"{text!r} on the console", find, self.explain, timeout=timeout)
 
+    def wait_for_deltas(self, timeout=WAIT):
+        """Until each vCPU of winlike has measured, from now on."""
+        before = len(self.console)
+        for vcpu in range(len(self.cpus)):
+            self.wait_for_console(f"delta vcpu={vcpu} ", before, timeout)
+
     def check_alive(self):
         """Fails if QEMU has ended."""
         if self.process.poll() is not None:
@@ -243,12 +243,11 @@ class Vm:
         if (status := self.status) != "running":
             raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
 
-    def move(self, moves, stay=STAY, clusters=None, check=lambda: None):
+    def move(self, moves, stay=STAY, check=lambda: None):
         """Moves each vCPU thread so many times from cluster to cluster of the host, and watches
         that the VM is well and check() content meanwhile. MOVER has to be among the host's
         files."""
-        clusters = clusters or self.host.clusters
-        groups = ":".join(",".join(map(str, cpus)) for cpus in clusters)
+        groups = ":".join(",".join(map(str, cpus)) for cpus in self.host.clusters)
         name = f"{self.name}-mover"
         self.take_events()
         mover = self.host.start(name, "python3", MOVER.name, moves, stay, groups, *self.threads)
