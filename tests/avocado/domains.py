@@ -18,6 +18,8 @@ EMULATOR = "/usr/local/bin/qemu-system-aarch64"
 # Debian's, which libvirt's packages depend on
 OTHER_QEMU = "/usr/bin/qemu-system-aarch64"
 IMAGES, LOGS = "/var/lib/libvirt/images", "/var/log/libvirt/qemu"
+# Succeeds on a host that is not set up here
+READY = f"virsh list && test -x {EMULATOR} && grep -q pmu-hybrid {FEATURES}"
 ET.register_namespace("qemu", NAMESPACE)
 
 # As packages and udev would have it.
@@ -97,9 +99,8 @@ class Libvirt:
     """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless
     feature=False."""
 
-    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None,
-                 emulator=EMULATOR):
-        self.test, self.host, self.emulator = test, host, emulator
+    def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None):
+        self.test, self.host = test, host
         self._feature, self._apparmor, self._hostname = feature, apparmor, hostname
         self.prefix = prefix or f"vpmu{host.folder.rpartition('.')[2]}"
         self.kernel = f"{IMAGES}/{self.prefix}.bin"
@@ -107,11 +108,9 @@ class Libvirt:
     def __enter__(self):
         if isinstance(self.host, EmulatedHost):
             self._set_up()
-        elif self.host.status("sh", "-ec",
-                              f"virsh list && test -x {self.emulator} && grep -q pmu-hybrid "
-                              f"{FEATURES}")[0]:
+        elif self.host.status("sh", "-ec", READY)[0]:
             self.test.cancel("needs a running libvirt that knows the feature, and our QEMU as "
-                             f"{self.emulator}; see docs/libvirt.md")
+                             f"{EMULATOR}; see docs/libvirt.md")
         self.host.run("install", "-m", "644", WINLIKE.name, self.kernel)
         self.host.start("libvirt-cleaner", "sh", "-c", CLEANER, "sh", self.prefix, LOGS,
                         self.kernel)
@@ -123,7 +122,7 @@ class Libvirt:
                 (self.host.logs / os.path.basename(log)).write_text(self.host.run("cat", log))
 
     def _set_up(self):
-        self.host.run("install", "-m", "755", self.test.qemu.name, self.emulator)
+        self.host.run("install", "-m", "755", self.test.qemu.name, EMULATOR)
         if self._feature:
             self.teach()
         if self._apparmor:
@@ -166,36 +165,34 @@ class Libvirt:
             yield domain
         finally:
             # it may have ended itself, or left for another host
-            for words in ("destroy",), ("undefine", "--managed-save", "--snapshots-metadata"):
-                self.host.status("virsh", "-q", words[0], domain.name, *words[1:])
+            for command in ["destroy"], ["undefine", "--managed-save", "--snapshots-metadata"]:
+                self.host.status("virsh", "-q", *command, domain.name)
 
 
 class Domain:
     """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or
-    None; pinning: XML of <vcpu> and of what is in <cputune>; words: LITTLE and big, and what to put
-    in their place; disk: whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
+    None; pinning: XML of <vcpu> and of what is in <cputune>, with the page's words for CPUs; disk:
+    whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
 
-    def __init__(self, libvirt, name, ask="feature", pinning=(), words=None, emulator=None,
-                 disk=False, cpu=None):
-        self.libvirt, self.host, self.test, self.name = libvirt, libvirt.host, libvirt.test, name
+    def __init__(self, libvirt, name, ask="feature", pinning=(), emulator=EMULATOR, disk=False,
+                 cpu=None):
+        self.libvirt, self.host, self.name = libvirt, libvirt.host, name
+        self._words = DomainTest.words(self.host)
         self.console_path = f"{LOGS}/{name}-console.log"
         self.xml = find_example("domain")
         self._ask(ask)
         if cpu is not None:
             self.xml.remove(self.xml.find("cpu"))
             self.xml.append(cpu)
-        self._pin(pinning, words or {})
-        self._set("name", name)
-        self._set("os/kernel", libvirt.kernel)
-        self._set("devices/emulator", emulator or libvirt.emulator)
+        self._pin(pinning)
+        for place, text in (("name", name), ("os/kernel", libvirt.kernel),
+                            ("devices/emulator", emulator)):
+            self.xml.find(place).text = text
         self.xml.find("devices/serial/source").set("path", self.console_path)
         if disk:
             path = f"{libvirt.kernel}.{name}.qcow2"
             self.host.run("python3", "-c", MAKE_DISK, path)
             self.xml.find("devices").append(ET.fromstring(DISK.format(path)))
-
-    def _set(self, path, text):
-        self.xml.find(path).text = text
 
     def _ask(self, how):
         if how == "feature":
@@ -205,11 +202,11 @@ class Domain:
         if how == "commandline":
             self.xml.append(find_example(f"{{{NAMESPACE}}}commandline"))
 
-    def _pin(self, pinning, words):
+    def _pin(self, pinning):
         tune = ET.SubElement(self.xml, "cputune")
         for element in map(ET.fromstring, pinning):
             if "cpuset" in element.attrib:
-                element.set("cpuset", words[element.get("cpuset")])
+                element.set("cpuset", self._words[element.get("cpuset")])
             if element.tag == "vcpu":
                 self.xml.remove(self.xml.find("vcpu"))
                 self.xml.append(element)
@@ -227,12 +224,12 @@ class Domain:
         return ET.tostring(self.xml, encoding="unicode")
 
     def virsh(self, command, *words, stdin=None):
-        """A command on it."""
+        """A command on it; what it prints."""
         return self.libvirt.virsh(command, self.name, *map(str, words), stdin=stdin)
 
-    def refusal(self, command="start", *words):
-        """Of a command on it."""
-        return self.libvirt.refusal(command, self.name, *words)
+    def refusal(self):
+        """The error with which its start has to end."""
+        return self.libvirt.refusal("start", self.name)
 
     def start(self):
         """Returns self, running."""
@@ -256,11 +253,6 @@ class Domain:
         return self.virsh("qemu-monitor-command", "--hmp", command).strip().strip('"')
 
     @property
-    def uuid(self):
-        """By which its AppArmor profile is named."""
-        return self.virsh("domuuid").strip()
-
-    @property
     def pid(self):
         """QEMU's."""
         return self.host.run("cat", f"/run/libvirt/qemu/{self.name}.pid").strip()
@@ -275,8 +267,8 @@ class Domain:
         """Complete lines of the guest's."""
         return self.host.run("cat", self.console_path).rpartition("\n")[0]
 
-    def check_alive(self, deltas=2):
-        """The guest sees its counter count on each vCPU, from now on."""
+    def check_alive(self):
+        """The guest sees its counter count on each vCPU, twice from now on."""
         before = len(self.console)
 
         def seen():
@@ -284,15 +276,12 @@ class Domain:
             if "STOP:" in new or "FAIL:" in new:
                 raise AssertionError(f"{self.name}: expected a guest that lives, got "
                                      f"{new[-300:]!r}")
-            return all(new.count(f"delta vcpu={vcpu} ") >= deltas for vcpu in self.vcpus)
+            return all(new.count(f"delta vcpu={vcpu} ") >= 2 for vcpu in self.vcpus)
         poll("a guest that goes on", seen, self.explain, interval=0.5)
 
-    def stops(self):
-        """Whether the guest found its counter standing still."""
-        return "STOP: divide by zero" in self.console
-
-    def move(self, cpus):
-        """All vCPU threads, for the time that the domain runs."""
+    def move(self, word):
+        """All vCPU threads, for the time that the domain runs, to CPUs by the page's word."""
+        cpus = self._words[word]
         try:
             self.libvirt.virsh("; ".join(f"vcpupin {self.name} {vcpu} {cpus} --live"
                                          for vcpu in self.vcpus))
@@ -326,6 +315,20 @@ class DomainTest(VmTest):
         """pmu-backend where the page has this text."""
         names = list(host.pmus)
         return {"fixed counters": FIXED, "PMU of LITTLE": names[0], "PMU of big": names[-1]}[text]
+
+    def check_backend(self, domain, text):
+        """Its PMU is what the page calls so."""
+        self.check_equal(domain.backend, self.backend(domain.host, text), f"{domain.name}: backend")
+
+    def check_runs(self, domain, text):
+        """It starts with such a PMU, and the guest measures."""
+        self.check_backend(domain.start(), text)
+        domain.check_alive()
+
+    def check_paused(self, domain):
+        """It is paused before long, which its log explains."""
+        poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
+        self.check_told("which does not support its configuration: its PMU is", domain.log)
 
     def check_told(self, text, message):
         """That the message has the text, and the page, too."""

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from domains import DomainTest
-from hosts import TEST_TIMEOUT, EmulatedHost, poll, scaled, tail
+from hosts import TEST_TIMEOUT, poll, scaled, tail
 from vms import FIXED, MOVER, WINLIKE, VmTest
 
 PRESSURE, PLUGGER = (Path(__file__).with_name(name) for name in ("pressure.py", "plugger.py"))
@@ -37,12 +37,6 @@ class Load(VmTest):
         """A VM, to be used with "with"."""
         return self.vm(host, kernel=WINLIKE, append=GUEST, vcpus=VCPUS, name=name)
 
-    def wait_for_deltas(self, vm):
-        """Each vCPU measures, from now on."""
-        before = len(vm.console)
-        for vcpu in range(VCPUS):
-            vm.wait_for_console(f"delta vcpu={vcpu} ", before, timeout=START)
-
     def disturb(self, host, name, *argv):
         """Starts what runs until its stdin ends."""
         return name, host.start(name, "python3", *argv)
@@ -66,13 +60,12 @@ class Load(VmTest):
         """
         files = [WINLIKE, MOVER, PRESSURE, PLUGGER]
         with self.host(pmus=2, mode=True, files=files) as host, contextlib.ExitStack() as stack:
-            if not isinstance(host, EmulatedHost):
-                self.cancel("takes the host's CPUs offline and its memory: on emulated hosts only")
+            self.need_emulated(host, "takes the host's CPUs offline and its memory")
             vms = [stack.enter_context(self.start(host, f"vm{number}")) for number in range(VMS)]
             for vm in vms:
                 self.check_equal(vm.cont().backends, [FIXED] * VCPUS, f"backends of {vm.name}")
             for vm in vms:
-                self.wait_for_deltas(vm)
+                vm.wait_for_deltas(START)
             threads = [thread for vm in vms for thread in vm.threads]
             groups = ":".join(",".join(map(str, cpus)) for cpus in host.clusters)
             # one CPU of each cluster stays, for threads that are moved there
@@ -85,7 +78,7 @@ class Load(VmTest):
                        "vms_killed": killed, "cpus_offline": self.end(host, plugger),
                        "memory_scarce": self.end(host, pressure)}
             for vm in vms:
-                self.wait_for_deltas(vm)
+                vm.wait_for_deltas(START)
                 vm.check_well()
             figures["intervals"] = sum(vm.console.count("\ndelta ") for vm in vms)
             self.whiteboard = json.dumps(figures)
@@ -124,13 +117,11 @@ class Libvirtd(DomainTest):
         """
         with self.libvirt(mode=True) as libvirt, libvirt.domain("one") as one, \
                 libvirt.domain("other") as other:
-            if not isinstance(libvirt.host, EmulatedHost):
-                self.cancel("restarts libvirtd: on emulated hosts only")
-            words = self.words(libvirt.host)
+            self.need_emulated(libvirt.host, "restarts libvirtd")
             before = [domain.start().pid for domain in (one, other)]
             for turn in range(self.RESTARTS):
                 for domain in one, other:
-                    domain.move(words[("LITTLE", "big")[turn % 2]])
+                    domain.move(("LITTLE", "big")[turn % 2])
                 libvirt.restart()
                 for domain in one, other:
                     domain.check_alive()

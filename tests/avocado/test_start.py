@@ -36,9 +36,7 @@ class Start(VmTest):
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
             vm.wait_for_console("delta vcpu=1")
             vm.move(int(self.params.get("moves", default=150)))
-            before = len(vm.console)
-            vm.wait_for_console("delta vcpu=0", after=before)
-            vm.wait_for_console("delta vcpu=1", after=before)
+            vm.wait_for_deltas()
 
     def test_recipes(self):
         """
@@ -55,8 +53,7 @@ class Start(VmTest):
                     self.check_equal(vm.cont().backends, [FIXED, FIXED], f"{program}: backends")
                     for cpus in host.clusters:
                         vm.pin(cpus)
-                        before = len(vm.console)
-                        vm.wait_for_console("delta vcpu=1", after=before)
+                        vm.wait_for_deltas()
 
     def test_one_pmu(self):
         """

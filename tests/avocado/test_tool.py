@@ -156,8 +156,7 @@ class Tool(DomainTest):
                               "log of the domain, as docs/check.md says")
                 self.look(host, "unknown", "--pid", domain.pid)
             pinning = ["<vcpu cpuset='big'>2</vcpu>", "<emulatorpin cpuset='LITTLE'/>"]
-            with libvirt.domain("trap", ask=None, pinning=pinning,
-                                words=self.words(host)) as domain:
+            with libvirt.domain("trap", ask=None, pinning=pinning) as domain:
                 # the guest would not live to be looked at
                 domain.virsh("start", "--paused")
                 self.check_text(self.look(host, "problem", "--domain", domain.name), "backend",
