@@ -10,8 +10,9 @@ import re
 import socket
 import tempfile
 
-from vm import ALL_CPUS, BIG, BIG_CPUS, TIMEOUT, Vm, each_of, equal, match, only_on
+from vm import ALL_CPUS, BIG, BIG_CPUS, TIMEOUT, Vm, each_of, equal, match
 
+ONLY_ON = "stock"
 REFUSAL = "pmu-hybrid: The vCPU threads may run on the host's CPUs .*, which no single PMU covers"
 
 
@@ -78,7 +79,6 @@ def refused(vm, gdb, packet):
     equal("RESUME" in vm.qmp.events, False, "RESUME was sent")
 
 
-@only_on("stock")
 @each_of({packet: packet
           for packet in ("vCont;c", "vCont;c:p1.-1", "vCont;s:p1.1;c", "c", "s", "C05")})
 def test_refused(packet):
@@ -100,7 +100,6 @@ def test_refused(packet):
         vm.passes()
 
 
-@only_on("stock")
 def test_connected_later():
     """a debugger that connects after a refused cont is told the same"""
     with debugged() as (vm, connect):
@@ -109,7 +108,6 @@ def test_connected_later():
         refused(vm, connect(), "c")
 
 
-@only_on("stock")
 def test_detach():
     """a debugger that detaches gets its OK; the VM stays stopped, which the log explains, and
     starts with cont when it can"""
@@ -122,7 +120,6 @@ def test_detach():
         vm.cont().passes()
 
 
-@only_on("stock")
 def test_asked_once():
     """a start, or an attempt at it, asks for the choice once, however it is started"""
     trace = "kvm_arm_pmu_hybrid_choose"

@@ -15,8 +15,9 @@ import subprocess
 import time
 
 from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS, Vm, each_of, equal,
-                match, only_on)
+                match)
 
+ONLY_ON = "patched"
 LOOP, LONG_LOOP = 20_000_000, 400_000_000
 # Seconds, and moves to each CPU at least
 STAY, ROUNDS = 0.002, 10
@@ -101,7 +102,6 @@ def is_loop(counted, loop, where):
         raise AssertionError(f"{where}: expected {loop} to {running}, got {count!r}")
 
 
-@only_on("patched")
 def test_driver():
     """the guest's driver finds the cycle counter alone, and no event but cycles"""
     guest = linux_guest(HYBRID)
@@ -111,7 +111,6 @@ def test_driver():
           "events")
 
 
-@only_on("patched")
 @each_of({f"CPU {cpu} ({name})": cpu for name, cpus in PMUS for cpu in cpus})
 def test_counts(cpu):
     """perf's cycles count, each vCPU's, and its instructions are refused"""
@@ -123,7 +122,6 @@ def test_counts(cpu):
         equal(counts["instructions"], (REFUSED, 0), f"instructions on vCPU {vcpu}")
 
 
-@only_on("patched")
 def test_moving():
     """perf's cycles count on through moves from PMU to PMU in the middle of a loop"""
     guest = linux_guest(HYBRID)
@@ -142,7 +140,6 @@ def test_moving():
         is_loop(counts["cycles:u"], LONG_LOOP, f"{moves - before} moves")
 
 
-@only_on("patched")
 def test_quiet():
     """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's
     stderr"""
@@ -153,7 +150,6 @@ def test_quiet():
     match(r"\Ainfo: pmu-hybrid: [^\n]*\n\Z", guest.stderr, "QEMU's stderr")
 
 
-@only_on("patched")
 def test_without():
     """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand
     still on the others"""

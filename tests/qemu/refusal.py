@@ -9,8 +9,9 @@ import subprocess
 import tempfile
 
 from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, HYBRID, SMALL, SMALL_CPUS, Vm, cpu_list,
-                each_of, equal, match, only_on, raises, unprivileged)
+                each_of, equal, match, raises, unprivileged)
 
+ONLY_ON = "stock"
 EVENT_SOURCES = "/sys/bus/event_source"
 DEVICES = f"{EVENT_SOURCES}/devices"
 UNREADABLE = object()
@@ -89,7 +90,6 @@ SYSFS = {
 }
 
 
-@only_on("stock")
 @each_of(SYSFS)
 def test_sysfs(row):
     """refused at cont; with the real folder and other affinities the same VM starts"""
@@ -102,7 +102,6 @@ def test_sysfs(row):
         starts(vm, SMALL, SMALL_CPUS)
 
 
-@only_on("stock")
 def test_sysfs_absent():
     """refused at cont without the folder, and the same VM starts when it is there"""
     with Vm() as vm:
@@ -118,7 +117,6 @@ def shimmed(shim, cpu=HYBRID, **options):
               **options)
 
 
-@only_on("stock")
 def test_shim_is_seen():
     """a kernel that the shim leaves alone behaves as ever"""
     with shimmed("nothing") as vm:
@@ -126,7 +124,6 @@ def test_shim_is_seen():
         starts(vm, BIG, BIG_CPUS)
 
 
-@only_on("stock")
 @each_of({"by -cpu": {"cpu": HYBRID},
           "by -global": {"cpu": "host", "extra": ["-global", "host-arm-cpu.pmu-hybrid=on"]},
           "by -cpu max": {"cpu": "max,pmu-hybrid=on"}})
@@ -153,7 +150,6 @@ KERNELS = {
 }
 
 
-@only_on("stock")
 @each_of(KERNELS)
 def test_kernel(row):
     """refused at cont, twice; where another pinning helps the VM then starts"""
@@ -166,7 +162,6 @@ def test_kernel(row):
             starts(vm, SMALL, SMALL_CPUS)
 
 
-@only_on("stock")
 def test_told_half():
     """what fails when the first vCPU is initialized cannot be taken back: from then on QEMU says to
     restart it, whatever the pinning"""
@@ -180,7 +175,6 @@ def test_told_half():
                         "failed .*: restart QEMU$")
 
 
-@only_on("stock")
 @each_of({"off last": "host,pmu-hybrid=on,pmu=off", "off first": "host,pmu=off,pmu-hybrid=on",
           "max": "max,pmu-hybrid=on,pmu=off"})
 def test_needs_pmu(cpu):
@@ -189,21 +183,18 @@ def test_needs_pmu(cpu):
         vm.exits("'pmu-hybrid' requires 'pmu', which is off$")
 
 
-@only_on("stock")
 def test_other_model():
     """models that are not the host's have no such property"""
     with Vm("cortex-a57,pmu-hybrid=on") as vm:
         vm.exits("pmu-hybrid' not found")
 
 
-@only_on("stock")
 def test_without_kvm():
     """-accel tcg, which this QEMU lacks, is an error and no start without the choice"""
     with Vm(accel="tcg") as vm:
         vm.exits("invalid accelerator tcg")
 
 
-@only_on("stock")
 def test_without_pause():
     """without -S a refusal ends QEMU with status 1 and one sentence"""
     with Vm(paused=False) as vm:
@@ -213,7 +204,6 @@ def test_without_pause():
             match(re.escape(part), vm.stderr, "stderr")
 
 
-@only_on("stock")
 def test_cont():
     """with -S cont fails, again and again, until the threads are pinned; then the guest runs and
     counts"""
@@ -226,7 +216,6 @@ def test_cont():
         vm.passes()
 
 
-@only_on("stock")
 def test_preconfig():
     """after -preconfig, x-exit-preconfig fails instead, and the VM can still be started"""
     with Vm(paused=False, extra=["-preconfig"]) as vm:
@@ -257,7 +246,6 @@ def job_status(vm):
     return vm.qmp.command("query-block-jobs")[0]["io-status"]
 
 
-@only_on("stock")
 def test_io_status():
     """a refused cont forgets no I/O errors; one that starts the VM does"""
     with Vm() as vm:

@@ -18,8 +18,10 @@ from vm import KERNEL
 def list_tests(wanted):
     """Name, claim and call of each test of a module that is wanted on this kernel."""
     module, _, pattern = wanted.partition(":")
-    for name, function in vars(importlib.import_module(module)).items():
-        if not name.startswith("test_") or getattr(function, "kernel", KERNEL) != KERNEL:
+    contents = vars(importlib.import_module(module))
+    kernel = contents.get("ONLY_ON", KERNEL)
+    for name, function in contents.items():
+        if not name.startswith("test_") or getattr(function, "kernel", kernel) != KERNEL:
             continue
         name = f"{module}:{name.removeprefix('test_')}"
         for row, arguments in getattr(function, "rows", {None: None}).items():

@@ -12,8 +12,9 @@ import os
 import re
 import tempfile
 
-from vm import QEMU, SMALL_CPUS, Vm, each_of, equal, only_on
+from vm import QEMU, SMALL_CPUS, Vm, each_of, equal
 
+ONLY_ON = "stock"
 BASE = "./qemu-base"
 RUN = " ae80 "
 # CNTPCT_EL0 and KVM's TIMER_CNT
@@ -77,7 +78,6 @@ COMMAND_LINES = {
 }
 
 
-@only_on("stock")
 @each_of(COMMAND_LINES)
 def test_same_ioctls(options):
     """without pmu-hybrid, each thread sends KVM the same ioctls as in the QEMU without the

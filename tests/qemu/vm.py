@@ -295,7 +295,7 @@ def raises(pattern, function, *args, **kwargs):
 
 def only_on(kernel, topology=TOPOLOGY):
     """The test makes sense on this kernel and topology only, or has nothing to do with the kernel
-    and is run once, on the stock one."""
+    and is run once, on the stock one. ONLY_ON of a module says so of all its tests."""
     def mark(function):
         function.kernel = kernel if topology == TOPOLOGY else None
         return function
