@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 from in_host import parse_cpu_list
 from order import real_type
-from refusal import event_sources
-from vm import (ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS, SMALL, SMALL_CPUS,
-                TOPOLOGY, Vm, cpu_list, each_of, equal, match, only_on, pmu_list, say)
+from refusal import event_sources, shimmed
+from vm import (A53, A55, A72, A78, ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS,
+                SMALL, SMALL_CPUS, TOPOLOGY, X1, Vm, cpu_list, each_of, equal, match, only_on,
+                pmu_list, say)
 
 CGROUPS = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
-A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
 ALIEN_LITTLE, ALIEN_BIG = "vpmu_alien_little", "vpmu_alien_big"
-A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
 
 
 class Row(NamedTuple):
@@ -257,9 +256,7 @@ def test_online_under_running():
 def test_default_pmu(shim):
     """one PMU for all CPUs is KVM's own choice: nothing is set, and CPUs that come online are no
     matter"""
-    environment = {"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}
-    with Vm(HYBRID, guest="seconds=3", environment=environment,
-            extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
+    with shimmed(shim, guest="seconds=3", extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect()
         with offline(ALL_CPUS[2:]):
             before = len(vm.stderr)

@@ -81,8 +81,7 @@ def load_passes(path, backend, *, pin):
     """The guest goes on with such counters."""
     with wait_for(f"file:{path}", pin=pin) as vm:
         equal(ended(vm), ("completed", ""), "migration")
-        equal(vm.cont().backends, backend, "backend")
-        passes_on(vm)
+        goes_on(vm, backend)
 
 
 def find_deltas(text):
@@ -114,6 +113,14 @@ def passes_on(vm):
         elapsed = max(end for end, _, _ in own) - min(end - ticks for end, _, ticks in own)
         excess = max(0, sum(cycles for _, cycles, _ in own) - 2 * elapsed)
         equal(excess, 0, f"cycles of vCPU {vcpu} beyond twice the {elapsed} ticks that passed")
+
+
+def goes_on(vm, backend, pin=None):
+    """The VM starts, pinned if CPUs are given, and the guest goes on with such counters."""
+    if pin:
+        vm.pin(pin)
+    equal(vm.cont().backends, backend, "backend")
+    passes_on(vm)
 
 
 def test_migrate_pmu():
@@ -221,8 +228,7 @@ def test_migrate_socket(row):
         if cpu == HYBRID:
             equal((status, *ended(destination)), ("completed", "completed", ""),
                   "migration at both ends")
-            equal(destination.cont().backends, BIG, "backend")
-            passes_on(destination)
+            goes_on(destination, BIG)
             return
         exits_unloaded(destination, "The incoming VM has pmu-hybrid=on and this one has not")
         # without a return path it depends on when the connection breaks whether the source learns

@@ -10,7 +10,8 @@ import re
 import struct
 import tempfile
 
-from migration import add_disk, ended, passes_on, save, saved, send, snapshot, snapshot_of
+from migration import (add_disk, ended, goes_on, passes_on, running, save, saved, send, snapshot,
+                       snapshot_of)
 from refusal import TYPE, event_sources
 from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal,
                 match, only_on)
@@ -19,6 +20,14 @@ SPAN = ("pmu-hybrid: The guest has the event counters of one PMU, but the vCPU t
         ".* which no single PMU covers")
 # Trace event of each attempt at a choice
 CHOOSE = "kvm_arm_pmu_hybrid_choose"
+
+
+@contextlib.contextmanager
+def restored(path, **options):
+    """A VM that reads the state from a file, which its command line names."""
+    with Vm(extra=["-incoming", f"file:{path}"], **options) as vm:
+        equal(ended(vm.connect()), ("completed", ""), "migration")
+        yield vm
 
 
 def disk(path):
@@ -35,10 +44,8 @@ def by_loadvm(cpus, **options):
 
 @contextlib.contextmanager
 def by_file(cpus, **options):
-    """A VM that reads the state of such a guest from a file, which its command line names."""
-    with saved(pin=cpus) as path, Vm(extra=["-incoming", f"file:{path}"], **options) as vm:
-        vm.connect()
-        equal(ended(vm), ("completed", ""), "migration")
+    """A VM that reads the state of such a guest from a file."""
+    with saved(pin=cpus) as path, restored(path, **options) as vm:
         yield vm
 
 
@@ -48,9 +55,7 @@ def by_socket(cpus, **options):
     with tempfile.TemporaryDirectory() as folder, \
             Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
         vm.connect()
-        with Vm() as source:
-            source.connect().pin(cpus)
-            source.cont().wait_for_deltas()
+        with running(cpus) as source:
             equal(send(source, f"unix:{folder}/socket", return_path=True), ("completed", ""),
                   "migration")
         equal(ended(vm), ("completed", ""), "migration")
@@ -76,9 +81,7 @@ def test_one_pmu(way):
     for backend, cpus in ((SMALL, SMALL_CPUS), (BIG, BIG_CPUS)):
         with way(SMALL_CPUS) as vm:
             refused(vm, SPAN)
-            vm.pin(cpus)
-            equal(vm.cont().backends, backend, "backend")
-            passes_on(vm)
+            goes_on(vm, backend, cpus)
 
 
 @only_on("stock")
@@ -87,9 +90,7 @@ def test_pinned_elsewhere(way):
     """threads that were on one PMU when the guest came, and are pinned to the other then, as
     libvirt's <emulatorpin> has it"""
     with way(SMALL_CPUS, affinity=SMALL_CPUS) as vm:
-        vm.pin(BIG_CPUS)
-        equal(vm.cont().backends, BIG, "backend")
-        passes_on(vm)
+        goes_on(vm, BIG, BIG_CPUS)
 
 
 @only_on("patched")
@@ -100,8 +101,7 @@ def test_fixed(way):
     with way(ALL_CPUS) as vm:
         with event_sources({SMALL: {"type": TYPE, "cpus": f"{cpu_list(SMALL_CPUS)}\n"}}):
             refused(vm, f"of which {cpu_list(BIG_CPUS)} have no PMU")
-        equal(vm.cont().backends, FIXED, "backend")
-        passes_on(vm)
+        goes_on(vm, FIXED)
 
 
 @only_on("patched")
@@ -110,9 +110,7 @@ def test_one_pmu_on_mode(way):
     """a guest with one PMU does not get the fixed counters, though the kernel has them"""
     with way(BIG_CPUS) as vm:
         refused(vm, SPAN)
-        vm.pin(BIG_CPUS)
-        equal(vm.cont().backends, BIG, "backend")
-        passes_on(vm)
+        goes_on(vm, BIG, BIG_CPUS)
 
 
 @only_on("stock")
@@ -121,13 +119,9 @@ def test_saved_again():
     with by_file(SMALL_CPUS) as vm, tempfile.TemporaryDirectory() as folder:
         refused(vm, SPAN)
         save(vm, f"{folder}/again")
-        with Vm(extra=["-incoming", f"file:{folder}/again"]) as again:
-            again.connect()
-            equal(ended(again), ("completed", ""), "migration")
+        with restored(f"{folder}/again") as again:
             refused(again, SPAN)
-            again.pin(BIG_CPUS)
-            equal(again.cont().backends, BIG, "backend")
-            passes_on(again)
+            goes_on(again, BIG, BIG_CPUS)
 
 
 @only_on("stock")
@@ -135,10 +129,7 @@ def test_no_such_pmu():
     """on a host without a PMU of that name the load succeeds, and the start asks for the threads to
     be pinned"""
     sources = {"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}
-    with saved(pin=SMALL_CPUS) as path, event_sources(sources), \
-            Vm(extra=["-incoming", f"file:{path}"]) as vm:
-        vm.connect()
-        equal(ended(vm), ("completed", ""), "migration")
+    with saved(pin=SMALL_CPUS) as path, event_sources(sources), restored(path) as vm:
         refused(vm, SPAN)
 
 
@@ -162,14 +153,10 @@ def test_loadvm_without_pause():
 def test_incoming_without_pause():
     """-incoming file: without -S says why and stays paused, and goes on with cont once the threads
     are pinned"""
-    with saved(pin=SMALL_CPUS) as path, Vm(paused=False, extra=["-incoming", f"file:{path}"]) as vm:
-        vm.connect()
-        equal(ended(vm), ("completed", ""), "migration")
+    with by_file(SMALL_CPUS, paused=False) as vm:
         match(SPAN, vm.stderr, "stderr")
         equal((vm.status, vm.backends), ("paused", ""), "state")
-        vm.pin(SMALL_CPUS)
-        equal(vm.cont().backends, SMALL, "backend")
-        passes_on(vm)
+        goes_on(vm, SMALL, SMALL_CPUS)
 
 
 @only_on("stock")
@@ -180,9 +167,7 @@ def test_job():
         add_disk(vm.connect(), path)
         snapshot(vm, "load")
         refused(vm, SPAN)
-        vm.pin(BIG_CPUS)
-        equal(vm.cont().backends, BIG, "backend")
-        passes_on(vm)
+        goes_on(vm, BIG, BIG_CPUS)
 
 
 # Enables the cycle counter and six event counters, then reads for ever which are enabled, and
@@ -225,9 +210,7 @@ def test_fewer_counters():
             vm.connect().pin(BIG_CPUS)
             keeps_all(vm)
             save(vm, f"{folder}/state")
-        with Vm(extra=["-incoming", f"file:{folder}/state"], **options) as vm:
-            vm.connect()
-            equal(ended(vm), ("completed", ""), "migration")
+        with restored(f"{folder}/state", **options) as vm:
             vm.pin(SMALL_CPUS)
             match("with 6 event counters, and here .* has 4", vm.refusal(), "error")
             look(vm)

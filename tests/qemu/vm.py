@@ -7,6 +7,7 @@ docstring is its claim; see only_on() and each_of().
 """
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -23,6 +24,8 @@ TIMEOUT = float(TIMEOUT)
 HYBRID = "host,pmu-hybrid=on"
 PMUS = sorted(in_host.read_pmus().items(), key=lambda item: item[1])
 (SMALL, SMALL_CPUS), (BIG, BIG_CPUS) = PMUS[0], PMUS[-1]
+A53, A72 = "armv8_cortex_a53", "armv8_cortex_a72"
+A55, A78, X1 = "armv8_cortex_a55", "armv8_cortex_a78", "armv8_cortex_x1"
 ALL_CPUS = sorted({cpu for _, cpus in PMUS for cpu in cpus})
 FIXED = "fixed-counters"
 ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
@@ -78,7 +81,6 @@ class Vm:
         theirs.close()
         self._socket = ours
         self.qmp = None
-        self.cpus = []
 
     def __enter__(self):
         return self
@@ -91,20 +93,19 @@ class Vm:
             self.process.stdin.close()
         self._socket.close()
 
-    def connect(self, find_cpus=True):
+    def connect(self):
         """Returns self with the monitor ready."""
         try:
             self.qmp = Monitor(self._socket, TIMEOUT)
         except QmpClosed as error:
             raise AssertionError(f"QEMU ended with status {self.process.wait(TIMEOUT)}: "
                                  f"{self.stderr!r}") from error
-        if find_cpus:
-            self.find_cpus()
         return self
 
-    def find_cpus(self):
-        """They exist once the machine does."""
-        self.cpus = self.qmp.command("query-cpus-fast")
+    @functools.cached_property
+    def cpus(self):
+        """The vCPUs, which exist once the machine does."""
+        return self.qmp.command("query-cpus-fast")
 
     def quit(self):
         """Ends QEMU in an orderly way."""
