@@ -275,19 +275,6 @@ class Life(DomainTest):
                 domain.virsh("resume")
                 domain.check_alive()
 
-    def test_restart(self):
-        """The daemon is restarted under a running domain, which neither stops nor changes"""
-        with self.libvirt(mode=True) as libvirt, self.start_on(libvirt, "all") as domain:
-            self.need_emulated(libvirt.host, "restarts libvirtd")
-            domain.start().check_alive()
-            before = domain.pid
-            libvirt.restart()
-            self.check_equal((domain.state, domain.pid), ("running", before), "state and process")
-            self.check_backend(domain, "fixed counters")
-            for cpus in "LITTLE", "big":
-                domain.move(cpus)
-                domain.check_alive()
-
 
 class Migration(DomainTest):
     """From one emulated host to another. They cannot reach each other; ssh forwards the two sockets
