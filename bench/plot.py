@@ -6,7 +6,6 @@
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -82,16 +81,10 @@ def draw(figures, path):
 
 
 def main():
-    """Reads, draws, replaces the old picture."""
+    """Reads and draws."""
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    picture = Path(sys.argv[2])
-    fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
-    try:
-        draw(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), fresh)
-        fresh.replace(picture)
-    finally:
-        fresh.unlink(missing_ok=True)
+    draw(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

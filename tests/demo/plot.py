@@ -7,7 +7,6 @@ the demo's recording.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -36,6 +35,11 @@ PANELS = (
 )
 
 
+def start_of(run):
+    """When the guest's first interval began, in seconds of its clock."""
+    return min(delta["cntvct"] - delta["ticks"] for delta in run["deltas"]) / run["guest"]["cntfrq"]
+
+
 def to_guest_time(run):
     """Returns a function from the host's clock to seconds since the guest's first interval.
 
@@ -44,15 +48,14 @@ def to_guest_time(run):
     """
     frequency = run["guest"]["cntfrq"]
     offset = min(delta["read_ns"] / 1e9 - delta["cntvct"] / frequency for delta in run["deltas"])
-    start = min((delta["cntvct"] - delta["ticks"]) / frequency for delta in run["deltas"])
+    start = start_of(run)
     return lambda host_ns: host_ns / 1e9 - offset - start
 
 
 def rate_of_vcpu(run, vcpu):
     """Time in s since the guest's first interval and rate in GHz, as a step curve: each interval
     has its start and its end."""
-    frequency = run["guest"]["cntfrq"]
-    start = min((delta["cntvct"] - delta["ticks"]) / frequency for delta in run["deltas"])
+    frequency, start = run["guest"]["cntfrq"], start_of(run)
     times, rates = [], []
     for delta in run["deltas"]:
         if delta["vcpu"] != vcpu:
@@ -152,7 +155,7 @@ def draw(recording, path):
 
 
 def main():
-    """Reads, draws, replaces the old picture."""
+    """Reads and draws."""
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     recording = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -162,13 +165,7 @@ def main():
     if missing:
         sys.exit(f"plot.py: error: no measured deltas of {', '.join(missing)} in {sys.argv[1]}; "
                  "these guests did not run")
-    picture = Path(sys.argv[2])
-    fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
-    try:
-        draw(recording, fresh)
-        fresh.replace(picture)
-    finally:
-        fresh.unlink(missing_ok=True)
+    draw(recording, Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,22 @@ def write_atomically(path, text):
 
 
 def draw(program, data, picture):
-    """Has PROGRAM draw PICTURE, with what make venv has; returns whether it could."""
+    """Has PROGRAM draw PICTURE, with what make venv has; returns whether it could, and leaves none
+    if not."""
     picture.unlink(missing_ok=True)
+    fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
     venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.strip()
     # its cache of fonts does not belong into the home folder of who runs this
     environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
-    return subprocess.run([f"{venv}/bin/python3", program, data, picture], env=environment,
-                          check=False).returncode == 0
+    try:
+        if subprocess.run([f"{venv}/bin/python3", program, data, fresh], env=environment,
+                          check=False).returncode:
+            return False
+        fresh.replace(picture)
+        return True
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def put_on_page(name, text):
