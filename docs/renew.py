@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Makes what docs/ has of data: docs/pictures/*.svg and the tables of SoCs.
 
-    docs/renew.py            writes all of it
-    docs/renew.py --check    names the files that differ, and ends with 1 if there are any
+The test `docs` names the files that differ.
 
 docs/pictures/demo.svg is not among them: it is of a measurement, and `make demo DOCS=1` renews it.
 """
@@ -177,16 +176,11 @@ def stale():
 
 
 def main():
-    if sys.argv[1:] == ["--check"]:
-        names = stale()
-        print("".join(f"{name}: not what docs/renew.py makes; run it\n" for name in names), end="")
-        return bool(names)
     if sys.argv[1:]:
         sys.exit(__doc__)
     for path, text in renewed():
         path.write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

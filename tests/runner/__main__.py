@@ -235,15 +235,10 @@ def handle_signal(number, _):
     raise Interrupted(number)
 
 
-def read_budget():
-    """Seconds, or None."""
-    text = os.environ.get("BUDGET", "")
-    if not text:
-        return None
-    if not (found := re.fullmatch(r"([0-9]+)([smh]?)", text)):
-        raise UsageError(f"BUDGET={text}; give a number of seconds, or one of minutes as 25m, or "
-                         "of hours as 2h")
-    return int(found[1]) * UNITS[found[2]]
+def to_seconds(text):
+    """25m as a number; None if there is nothing."""
+    number = text.rstrip("smh")
+    return int(number) * UNITS[text.removeprefix(number)] if text else None
 
 
 def read_force(options, only):
@@ -295,7 +290,11 @@ def main():
         if options.build:
             make_needs(rows)
         return run_all(Run(allowed, jobs), rows)
-    force, books = read_force(options, only), Books(table, allowed, read_budget())
+    force = read_force(options, only)
+    budget = read_number("BUDGET", "", "([0-9]+[smh]?)?",
+                         "a number of seconds, or one of minutes as 25m, or of hours as 2h",
+                         to_seconds)
+    books = Books(table, allowed, budget)
     rows = books.open(rows, force, options.build)
     return books.close(run_all(Run(allowed, jobs, books), rows))
 

@@ -275,13 +275,10 @@ class Ledger:
     def describe(self, row):
         """A line of the ledger."""
         verdicts = self._read(row)
+        if not verdicts:
+            return f"{row.name:34} -"
         found = self.find(row)
         failed = next((verdict for verdict in verdicts if verdict["verdict"] == "failed"), None)
-        if found:
-            word, shown = "passed", found
-        elif failed:
-            word, shown = "FAILED", failed
-        else:
-            word, shown = ("changed" if verdicts else "-"), (verdicts[0] if verdicts else None)
-        cells = f"{shown['seconds']:8.1f}  {shown['when']:25}  {shown['key']}" if shown else ""
-        return f"{row.name:34} {word:8} {cells}".rstrip()
+        shown = found or failed or verdicts[0]
+        word = "passed" if found else "FAILED" if failed else "changed"
+        return f"{row.name:34} {word:8} {shown['seconds']:8.1f}  {shown['when']:25}  {shown['key']}"
