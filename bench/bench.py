@@ -23,7 +23,7 @@ from pathlib import Path
 
 import figures as table
 import tap
-from results import RESULTS, draw, put_on_page, write_atomically
+from results import RESULTS, HostError, draw, put_on_page, run_host, write_atomically
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
@@ -34,39 +34,29 @@ SOURCES = (HERE / "bench.c", SHARED / "vm.c", SHARED / "guest.S")
 LAPS, LAPS_OF_TESTS = 201, 51
 
 
-class BenchError(Exception):
-    """Nothing was measured."""
-
-
 def build_program(folder):
     """What runs in the host."""
     program = Path(folder) / "bench"
     command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
                "-static", "-pthread", f"-I{SHARED}", "-o", program, *SOURCES]
     if subprocess.run(command, check=False).returncode:
-        raise BenchError("bench.c was not built; the compiler's message is above")
+        raise HostError("bench.c was not built; the compiler's message is above")
     return program
 
 
-def run_host(program, kernel, topology, laps):
+def measure_host(program, kernel, topology, laps):
     """Boots a host and returns what was measured in it."""
     print(f"==> {topology} host, {kernel} kernel", file=sys.stderr, flush=True)
-    command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, "--exact",
-               "--file", program, "--", f"/root/{program.name}", str(laps)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                          check=False)
-    if done.returncode:
-        raise BenchError(f"the {topology} host with the {kernel} kernel ended with exit status "
-                         f"{done.returncode} and '{done.stdout.strip().splitlines()[-1:]}'; see "
-                         "the messages above and build/logs/")
-    return {name: int(value) for name, value in (line.split() for line in done.stdout.splitlines())}
+    output = run_host(kernel, topology, "--exact", "--file", program, "--",
+                      f"/root/{program.name}", str(laps))
+    return {name: int(value) for name, value in map(str.split, output.splitlines())}
 
 
-def run_busy_host(*arguments):
+def measure_busy_host(*arguments):
     """The same while two loops keep this machine busy."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:
-        return run_host(*arguments)
+        return measure_host(*arguments)
     finally:
         for loop in loops:
             loop.kill()
@@ -80,12 +70,12 @@ def measure(laps, repeat):
     with (tempfile.TemporaryDirectory() as folder,
           ThreadPoolExecutor(max_workers=os.cpu_count()) as executor):
         program = build_program(folder)
-        results = executor.map(lambda host: run_host(program, *host, laps), hosts)
+        results = executor.map(lambda host: measure_host(program, *host, laps), hosts)
         recorded = {kernel: {} for kernel in table.KERNELS}
         for (kernel, topology), result in zip(hosts, results, strict=True):
             recorded[kernel][topology] = result
         first = recorded[table.SERIES][table.USUAL]
-        second = run_busy_host(program, table.SERIES, table.USUAL, laps) if repeat else first
+        second = measure_busy_host(program, table.SERIES, table.USUAL, laps) if repeat else first
     changed = [f"{name}: {first.get(name)}, then {second.get(name)}" for name in first | second
                if first.get(name) != second.get(name)]
     return table.all_figures(recorded), changed
@@ -111,12 +101,10 @@ def format_table(figures):
 
 def write_results(figures):
     """bench.json and the picture of it; returns whether it could be drawn."""
-    data, picture = RESULTS / "bench.json", RESULTS / "bench.svg"
+    data = RESULTS / "bench.json"
     write_atomically(data, json.dumps(figures, indent=2) + "\n")
-    drawn = draw(HERE / "plot.py", data, picture)
-    for path in (data, *([picture] if drawn else [])):
-        print(path.relative_to(TOP))
-    return drawn
+    print(data.relative_to(TOP))
+    return draw(HERE / "plot.py", data, RESULTS / "bench.svg")
 
 
 def print_tap(figures, changed):
@@ -153,7 +141,7 @@ def main():
     options = parser.parse_args()
     try:
         figures, changed = measure(LAPS_OF_TESTS if options.tap else LAPS, repeat=options.tap)
-    except BenchError as error:
+    except HostError as error:
         print(f"Bail out! {error}" if options.tap else f"bench.py: error: {error}",
               file=sys.stdout if options.tap else sys.stderr)
         return 2

@@ -17,7 +17,6 @@ or the picture could not be drawn, with 2 when a host did not run.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -27,7 +26,7 @@ from pathlib import Path
 
 import host as testbed
 import scenarios as table
-from results import RESULTS, draw, put_on_page, write_atomically
+from results import RESULTS, HostError, draw, put_on_page, run_host, write_atomically
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
@@ -37,10 +36,6 @@ GUEST = ARTIFACTS / "guests" / "winlike.bin"
 # Seconds of the host's clock, before VPMU_TIMEOUT_FACTOR. A guest takes two, more in real time on a
 # busy machine; one that takes this long hangs.
 GUEST_TIMEOUT = 300
-
-
-class HostError(Exception):
-    """The host did not run the guests, so nothing is known about them."""
 
 
 @dataclass
@@ -212,20 +207,15 @@ def run_in_host(kernel, topology, scenarios, real_time):
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(make_request(scenarios)), encoding="utf-8")
-        command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology,
-                   *([] if real_time else ["--icount"]), "--file", QEMU, "--file", GUEST,
-                   "--file", HERE / "in_host.py", "--file", request,
-                   "--", "python3", "/root/in_host.py", "/root/request.json"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                              check=False)
-    if done.returncode:
-        raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status "
-                        f"{done.returncode}; see the messages above and build/logs/")
+        output = run_host(kernel, topology, *([] if real_time else ["--icount"]),
+                          "--file", QEMU, "--file", GUEST, "--file", HERE / "in_host.py",
+                          "--file", request,
+                          "--", "python3", "/root/in_host.py", "/root/request.json")
     try:
-        recorded = json.loads(done.stdout)
+        recorded = json.loads(output)
     except json.JSONDecodeError as error:
         raise HostError(f"the {topology} host with the {kernel} kernel printed no valid JSON "
-                        f"({error}): {done.stdout[:200]!r}") from error
+                        f"({error}): {output[:200]!r}") from error
     return [Outcome(scenario, run, recorded["pmus"], recorded["groups"])
             for scenario, run in zip(scenarios, recorded["runs"], strict=True)]
 
@@ -285,11 +275,8 @@ def write_results(outcomes):
                                         **outcome.run} for outcome in outcomes}
     recording = RESULTS / "demo-recording.json"
     write_atomically(recording, json.dumps(recorded) + "\n")
-    picture = RESULTS / "demo.svg"
-    drawn = draw(HERE / "plot.py", recording, picture)
-    for path in (RESULTS / "demo.json", *([picture] if drawn else [])):
-        print(path.relative_to(TOP))
-    return drawn
+    print((RESULTS / "demo.json").relative_to(TOP))
+    return draw(HERE / "plot.py", recording, RESULTS / "demo.svg")
 
 
 def report_problems(outcomes):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What make demo and make bench leave: files, a picture, and their figures on a page of docs/."""
+"""How make demo and make bench run hosts, and what they leave: files, a picture, and their figures
+on a page of docs/."""
 import os
 import re
 import subprocess
@@ -11,6 +12,22 @@ RESULTS = TOP / "build" / "results"
 MARKS = ("<!-- figures -->\n", "<!-- end of figures -->\n")
 
 
+class HostError(Exception):
+    """The host did not run what it was to, so nothing is known about that."""
+
+
+def run_host(kernel, topology, *words):
+    """What a command prints on an emulated host; WORDS are those of testbed/run."""
+    command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          check=False)
+    if done.returncode:
+        raise HostError(f"the {topology} host with the {kernel} kernel ended with exit status "
+                        f"{done.returncode} and '{done.stdout.strip()[-200:]}'; see the messages "
+                        "above and build/logs/")
+    return done.stdout
+
+
 def write_atomically(path, text):
     """A reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,8 +37,8 @@ def write_atomically(path, text):
 
 
 def draw(program, data, picture):
-    """Has PROGRAM draw PICTURE, with what make venv has; returns whether it could, and leaves none
-    if not."""
+    """Has PROGRAM draw PICTURE, with what make venv has, and prints its name; returns whether it
+    could, and leaves none if not."""
     picture.unlink(missing_ok=True)
     fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
     venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True,
@@ -33,6 +50,7 @@ def draw(program, data, picture):
                           check=False).returncode:
             return False
         fresh.replace(picture)
+        print(picture.relative_to(TOP))
         return True
     finally:
         fresh.unlink(missing_ok=True)
