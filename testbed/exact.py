@@ -15,21 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from host import (
-    ARTIFACTS,
-    BOOT_TIMEOUT,
-    GRACE,
-    STATUS_BOOT,
-    STATUS_DIED,
-    STATUS_TIMEOUT,
-    STATUS_UNUSABLE,
-    HostError,
-    Machine,
-    name_files,
-    require_artifact,
-    scale_timeout,
-    wait_first,
-)
+from host import (ARTIFACTS, BOOT_TIMEOUT, GRACE, STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT,
+                  STATUS_UNUSABLE, HostError, Machine, name_files, require_artifact, scale_timeout,
+                  wait_first)
 
 # Nothing of the build machine is in the archive but contents and modes: not owners, times and
 # inodes.
