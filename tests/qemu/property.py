@@ -91,17 +91,6 @@ def test_command_line_fixed(options):
 
 
 @only_on("stock")
-@each_of({"-cpu host": ("host", "max-arm-cpu"), "-cpu max": ("max", "host-arm-cpu")})
-def test_global_of_other_type(row):
-    """a -global for the other of the two CPU types has no effect and no warning, as documented:
-    there is no choice"""
-    cpu, typename = row
-    with Vm(cpu, affinity=SMALL_CPUS, extra=["-global", f"{typename}.pmu-hybrid=on"]) as vm:
-        equal(vm.connect().cont().backends, "", "backend")
-        equal(vm.stderr, "", "stderr")
-
-
-@only_on("stock")
 @each_of({
     "GICv2 in the kernel": ("virt,gic-version=2", "KVM does not support GICv2 emulation"),
     "kernel-irqchip=split": ("virt,kernel-irqchip=split", "split is not supported"),
@@ -115,9 +104,14 @@ def test_machine_refuses(row):
 
 
 @only_on("stock")
-def test_off():
-    """pmu-hybrid=off on the command line is the default: no choice, no message"""
-    with Vm("host,pmu-hybrid=off", affinity=SMALL_CPUS) as vm:
+@each_of({"on the command line": {"cpu": "host,pmu-hybrid=off"},
+          "-cpu host, -global of max": {"cpu": "host",
+                                        "extra": ["-global", "max-arm-cpu.pmu-hybrid=on"]},
+          "-cpu max, -global of host": {"cpu": "max", "extra": GLOBAL}})
+def test_off(options):
+    """off, the default, or on by a -global for the other of the two CPU types, which has no effect,
+    as documented: no choice, no message"""
+    with Vm(affinity=SMALL_CPUS, **options) as vm:
         equal(vm.connect().cont().backends, "", "backend")
         vm.passes()
         equal(vm.stderr, "", "stderr")

@@ -168,24 +168,24 @@ def test_told_half():
                         "failed .*: restart QEMU$")
 
 
-@each_of({"off last": "host,pmu-hybrid=on,pmu=off", "off first": "host,pmu=off,pmu-hybrid=on",
-          "max": "max,pmu-hybrid=on,pmu=off"})
-def test_needs_pmu(cpu):
-    """pmu=off with pmu-hybrid=on ends QEMU"""
-    with Vm(cpu) as vm:
-        vm.exits("'pmu-hybrid' requires 'pmu', which is off$")
+NEEDS_PMU = "'pmu-hybrid' requires 'pmu', which is off$"
+# Options of Vm that end QEMU, and its error
+COMMAND_LINES = {
+    "pmu=off last": ({"cpu": "host,pmu-hybrid=on,pmu=off"}, NEEDS_PMU),
+    "pmu=off first": ({"cpu": "host,pmu=off,pmu-hybrid=on"}, NEEDS_PMU),
+    "-cpu max, pmu=off": ({"cpu": "max,pmu-hybrid=on,pmu=off"}, NEEDS_PMU),
+    "a model that is not the host's": ({"cpu": "cortex-a57,pmu-hybrid=on"},
+                                       "pmu-hybrid' not found"),
+    "-accel tcg, which this QEMU lacks": ({"accel": "tcg"}, "invalid accelerator tcg"),
+}
 
 
-def test_other_model():
-    """models that are not the host's have no such property"""
-    with Vm("cortex-a57,pmu-hybrid=on") as vm:
-        vm.exits("pmu-hybrid' not found")
-
-
-def test_without_kvm():
-    """-accel tcg, which this QEMU lacks, is an error and no start without the choice"""
-    with Vm(accel="tcg") as vm:
-        vm.exits("invalid accelerator tcg")
+@each_of(COMMAND_LINES)
+def test_command_line(row):
+    """ends QEMU with an error, and no VM starts without the choice"""
+    options, pattern = row
+    with Vm(**options) as vm:
+        vm.exits(pattern)
 
 
 def test_without_pause():
