@@ -122,6 +122,16 @@ def require_artifact(path, command="make host"):
     return path
 
 
+def find_input(path, variable, what, default, command="make host"):
+    """PATH, the file that an environment VARIABLE names, or DEFAULT, which COMMAND makes."""
+    path = path or os.environ.get(variable)
+    if not path:
+        return require_artifact(default, command)
+    if not os.path.exists(path):
+        raise HostError(STATUS_UNUSABLE, f"{what} is '{path}' ({variable}), which does not exist")
+    return Path(path)
+
+
 def escape(path):
     """PATH as a value in the emulator's options."""
     return str(path).replace(",", ",,")
@@ -197,18 +207,10 @@ class Machine:
         for tool in self.tools:
             if not shutil.which(tool):
                 raise HostError(STATUS_UNUSABLE, f"{tool} not found; run 'make deps' as root")
-        image = image or os.environ.get("VPMU_IMAGE")
-        build = f"testbed/build-kernel {kernel}"
-        self.image = Path(image or require_artifact(ARTIFACTS / f"Image-{kernel}", build))
-        if not self.image.exists():
-            raise HostError(STATUS_UNUSABLE,
-                            f"the kernel to boot is '{image}' (VPMU_IMAGE), which does not exist")
-        tree = os.environ.get("VPMU_TREE")
-        self.tree = Path(tree or require_artifact(ARTIFACTS / f"{topology}.dtb"))
-        if not self.tree.exists():
-            raise HostError(STATUS_UNUSABLE,
-                            f"the device tree to boot with is '{tree}' (VPMU_TREE), which does not "
-                            "exist")
+        self.image = find_input(image, "VPMU_IMAGE", "the kernel to boot",
+                                ARTIFACTS / f"Image-{kernel}", f"testbed/build-kernel {kernel}")
+        self.tree = find_input(None, "VPMU_TREE", "the device tree to boot with",
+                               ARTIFACTS / f"{topology}.dtb")
         self.emulator = require_artifact(ARTIFACTS / "emulator" / "qemu-system-aarch64")
         LOGS.mkdir(parents=True, exist_ok=True)
         name = "-".join(["host", kernel, topology, *words, time.strftime("%H%M%S"),
