@@ -37,13 +37,8 @@ class Load(VmTest):
         """A VM, to be used with "with"."""
         return self.vm(host, kernel=WINLIKE, append=GUEST, vcpus=VCPUS, name=name)
 
-    def disturb(self, host, name, *argv):
-        """Starts what runs until its stdin ends."""
-        return name, host.start(name, "python3", *argv)
-
-    def end(self, host, disturber):
-        """What it printed."""
-        name, process = disturber
+    def end(self, host, name, process):
+        """The number that a process printed which runs until its stdin ends."""
         process.stdin.close()
         poll(f"the end of {name}", lambda: process.poll() is not None,
              lambda: tail(host.logs / f"{name}.err"), timeout=START)
@@ -70,13 +65,13 @@ class Load(VmTest):
             groups = ":".join(",".join(map(str, cpus)) for cpus in host.clusters)
             # one CPU of each cluster stays, for threads that are moved there
             plugged = [cpu for cpus in host.clusters for cpu in cpus[1:]]
-            plugger = self.disturb(host, "plugger", PLUGGER.name, PLUG, *plugged)
-            pressure = self.disturb(host, "pressure", PRESSURE.name, LEAST_MEMORY)
+            plugger = host.start("plugger", "python3", PLUGGER.name, PLUG, *plugged)
+            pressure = host.start("pressure", "python3", PRESSURE.name, LEAST_MEMORY)
             mover = host.start("mover", "python3", MOVER.name, MOVES, STAY, groups, *threads)
             killed = self.kill_while(host, mover, vms)
             figures = {"vms": VMS, "vcpus": VMS * VCPUS, "moves": MOVES * len(threads),
-                       "vms_killed": killed, "cpus_offline": self.end(host, plugger),
-                       "memory_scarce": self.end(host, pressure)}
+                       "vms_killed": killed, "cpus_offline": self.end(host, "plugger", plugger),
+                       "memory_scarce": self.end(host, "pressure", pressure)}
             for vm in vms:
                 vm.wait_for_deltas(START)
                 vm.check_well()
