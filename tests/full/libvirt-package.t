@@ -13,7 +13,7 @@ import shutil
 import sys
 
 import host
-from installed import Board, Failure, Story, expect, run
+from installed import Board, Story, expect, run
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -81,7 +81,7 @@ class LibvirtPackage(Story):
             run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
             shutil.rmtree(tree)
         if not list(folder.glob("libvirt-common_*.deb")):
-            raise Failure(f"no libvirt-common among {sorted(archive.glob('archive/*'))}")
+            raise AssertionError(f"no libvirt-common among {sorted(archive.glob('archive/*'))}")
         return folder
 
     def prepare(self):
@@ -110,8 +110,8 @@ class LibvirtPackage(Story):
         """Both daemons have been since the last call."""
         before, self._started = self._started, self._board.run(INVOCATIONS).split()
         if len(self._started) != 2 or set(before) & set(self._started):
-            raise Failure(f"expected two daemons that were restarted, got {before} and then "
-                          f"{self._started}")
+            raise AssertionError(f"expected two daemons that were restarted, got {before} and then "
+                                 f"{self._started}")
 
     def install(self):
         """one apt-get install, and the domain starts with the fixed counters"""
@@ -132,7 +132,7 @@ class LibvirtPackage(Story):
         expect("^  <feature name='pmu-hybrid'/>$", output)
         self.restarted()
         if (now := self._board.run("cat /run/libvirt/qemu/winlike.pid")) != pid:
-            raise Failure(f"another QEMU runs: {pid} before, {now} now")
+            raise AssertionError(f"another QEMU runs: {pid} before, {now} now")
         expect("^running$", self._board.run("virsh domstate winlike"))
         self._board.run("set -e; virsh destroy winlike; virsh start winlike")
         expect("fixed-counters", self._board.run(ASK))
@@ -146,9 +146,9 @@ class LibvirtPackage(Story):
         output = self._board.run("set -e; dpkg --verify libvirt-common; dpkg-divert --list "
                                  f"'*arm_features*'; ls {LIST}.* 2>/dev/null || true")
         if output.strip():
-            raise Failure(f"libvirt's files differ:\n{output}")
+            raise AssertionError(f"libvirt's files differ:\n{output}")
         if (output := self._board.run(TRACES).split()) != [EMULATOR]:
-            raise Failure(f"left on the board: {output}")
+            raise AssertionError(f"left on the board: {output}")
 
     def patch(self):
         """the patch, without the package, does as well"""

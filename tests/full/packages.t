@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import host
-from installed import Board, Failure, Story, expect, run
+from installed import Board, Story, expect, run
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -105,7 +105,7 @@ class QuickStart(Story):
         """the kernel for boards has Debian's configuration with a third of the modules left out"""
         debian, boards = map(self.count_modules, ("", "boards"))
         if not 1000 < boards < debian * 2 / 3:
-            raise Failure(f"expected less than two thirds of {debian} modules, got {boards}")
+            raise AssertionError(f"expected less than two thirds of {debian} modules, got {boards}")
 
     def prepare(self):
         """a Debian just installed boots, with the stock kernel"""
@@ -167,7 +167,7 @@ class QuickStart(Story):
         deadline = time.monotonic() + host.scale_timeout(300)
         while not re.search(LINE, output := self._board.run(LISTEN), re.M):
             if "STOP" in output or time.monotonic() > deadline:
-                raise Failure(f"the guest does not measure:\n{output}")
+                raise AssertionError(f"the guest does not measure:\n{output}")
 
     def verify(self):
         """it runs, with the fixed counters"""
@@ -197,7 +197,7 @@ class QuickStart(Story):
         self._board.run(f"set -e; export DEBIAN_FRONTEND=noninteractive; {REMOVE}")
         output = self._board.run(TRACES)
         if output.strip():
-            raise Failure(f"left on the board:\n{output}")
+            raise AssertionError(f"left on the board:\n{output}")
         self._board.run("qemu-system-aarch64 --version")
 
 

@@ -14,14 +14,10 @@ import host
 import tap
 
 
-class Failure(AssertionError):
-    """A claim that does not hold."""
-
-
 def expect(pattern, text):
     """Of the lines one has to match."""
     if not re.search(pattern, text, re.M):
-        raise Failure(f"expected a line with {pattern!r}, got:\n{text}")
+        raise AssertionError(f"expected a line with {pattern!r}, got:\n{text}")
     return text
 
 
@@ -30,8 +26,8 @@ def run(*command, **kwargs):
     result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
     if result.returncode:
-        raise Failure(f"{shlex.join(map(str, command))} ended with status "
-                      f"{result.returncode}:\n{result.stdout}")
+        raise AssertionError(f"{shlex.join(map(str, command))} ended with status "
+                             f"{result.returncode}:\n{result.stdout}")
     return result.stdout
 
 
@@ -57,7 +53,7 @@ class Board:
             output.seek(0)
             text = output.read()
         if found != status:
-            raise Failure(f"expected status {status}, got {found}:\n{script}\n{text}")
+            raise AssertionError(f"expected status {status}, got {found}:\n{script}\n{text}")
         return text
 
     def halt(self):
@@ -68,7 +64,7 @@ class Board:
         try:
             self._machine.process.wait(host.scale_timeout(600))
         except subprocess.TimeoutExpired as error:
-            raise Failure("the board did not power off") from error
+            raise AssertionError("the board did not power off") from error
 
     def read(self, path, target):
         """A file on its disk, while it is off."""
