@@ -7,8 +7,7 @@ differences of medians.
 
 BASE, SERIES, DROPPED = "stock", "patched", "one-event"
 KERNELS = (BASE, SERIES, DROPPED)
-# Hosts with 1, 2 and 3 PMUs; the one in the middle is what figures are of that name no number of
-# PMUs.
+# Hosts with 1, 2 and 3 PMUs; figures that name no number of PMUs are of the one in the middle.
 TOPOLOGIES = ("homogeneous", "biglittle", "tricluster")
 USUAL = "biglittle"
 VCPUS = (1, 2, 4)

@@ -29,8 +29,7 @@ RUNS = (
 
 
 def draw_runs(axes, figures):
-    """A group of bars for each move, a bar for each kernel; stock has none where its counter stands
-    still."""
+    """A group of bars for each move. Stock has no bar where its counter stands still."""
     width = 0.27
     for place, kernel in enumerate(COLOURS):
         heights = [figures.get(table.prefix_of(kernel) + name) for name, _ in RUNS]

@@ -135,8 +135,7 @@ def draw_choice():
 
 
 def read_layers():
-    """(layer, what, rows) from the table in docs/testing.md, which the test `docs` compares with
-    tests/table."""
+    """(layer, what, rows) from docs/testing.md; the test `docs` compares them with tests/table."""
     found = re.findall(r"^\| (\w+) \| ([^|`]+) \| (`[^|]*`) \|$",
                        (DOCS / "testing.md").read_text(encoding="utf-8"), re.M)
     return [(name, what, rows.replace("`", "").split()) for name, what, rows in found]

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table of SoCs on docs/hardware.md, of the SoCs that QEMU's unit test and the tests of
-pmu-hybrid-check have."""
+"""The table of SoCs on docs/hardware.md: those of QEMU's unit test and of the tool's tests."""
 import importlib.machinery
 import importlib.util
 import re

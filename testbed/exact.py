@@ -74,8 +74,7 @@ class Archive:
 
 
 def pack_initramfs(files, command):
-    """A nameless file with the initramfs: init, FILES in /root, and in /command the words of
-    COMMAND."""
+    """A nameless file with the initramfs: init, FILES in /root, words of COMMAND in /command."""
     names = name_files(files)
     archive = Archive()
     try:
@@ -104,8 +103,7 @@ class ExactHost(Machine):
                 "-chardev", f"socket,id=result,fd={result_fd}", "-serial", "chardev:result"]
 
     def run(self, command, timeout, boot_timeout=None):
-        """The exit status of COMMAND, what it wrote to stdout, and to stderr; HostError when host
-        or deadline ends first."""
+        """COMMAND's exit status, stdout and stderr; HostError when host or deadline ends first."""
         seconds = scale_timeout(boot_timeout or BOOT_TIMEOUT[True])
         source, child = socket.socketpair()
         with pack_initramfs(self.files, command) as initramfs, self.log.open("a") as log:
@@ -129,14 +127,12 @@ class ExactHost(Machine):
 
     def cpu_time(self):
         """Seconds that the emulator has used."""
-        # The name before the last bracket may hold anything; user and system time are the 14th and
-        # 15th field.
+        # The name before the last bracket may hold anything; fields 14 and 15: user and system time
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
     def receive(self, source, data, seconds, stop=None):
-        """Add to DATA what the host says, until STOP or its end; whether that was before the
-        deadline, SECONDS from now."""
+        """Add what the host says up to STOP, or its end, to DATA; whether SECONDS were enough."""
         cpu_end, end = self.cpu_time() + seconds, time.monotonic() + seconds * PATIENCE
         while not stop or stop not in data:
             while not wait_first([], min(time.monotonic() + 1, end), source):

@@ -63,8 +63,7 @@ class HostError(Exception):
 
 
 def scale_timeout(seconds):
-    """SECONDS, scaled for slow machines; what the factor may be, scripts/lib.sh has, too
-    (tests/deadlines.t)."""
+    """SECONDS, scaled for slow machines, by the rules of scripts/lib.sh (tests/deadlines.t)."""
     text = os.environ.get("VPMU_TIMEOUT_FACTOR") or "1"
     if not re.fullmatch(r"[0-9]*[.]?[0-9]+", text, re.A) or not 0 < float(text) <= 1000:
         raise HostError(STATUS_UNUSABLE,
@@ -90,8 +89,7 @@ def stop_child(process, patience=0):
 
 
 def wait_first(processes, deadline, sock=None):
-    """The processes that have ended (and SOCK when it can be read); empty when the deadline passed
-    first."""
+    """Processes that have ended, and SOCK if it can be read; empty after the deadline."""
     poller = select.poll()
     sources = {os.pidfd_open(process.pid): process for process in processes
                if process.returncode is None}
@@ -108,8 +106,7 @@ def wait_first(processes, deadline, sock=None):
 
 
 def ask_monitor(stream, command, arguments=None):
-    """What the emulator returns for COMMAND; KeyError when that is an error, ValueError when it is
-    gone."""
+    """What the emulator returns for COMMAND; KeyError for an error, ValueError when it is gone."""
     print(json.dumps({"execute": command, "arguments": arguments or {}}), file=stream, flush=True)
     while "event" in (reply := json.loads(stream.readline())):
         pass
@@ -251,8 +248,7 @@ class Machine:
                                    start_new_session=True, pass_fds=descriptors)
 
     def check_report(self, line):
-        """Fail unless LINE, the first that the host says, is that it has all that its device tree
-        names."""
+        """Fail unless LINE, the host's first, says that it has all that its device tree names."""
         report = line.decode(errors="replace").strip()
         if report != "ready":
             self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
@@ -267,8 +263,7 @@ class Machine:
         """Raise HostError with what the console says about it."""
         self.stop()
         lines, trouble = self.find_trouble()
-        # the first trouble is the cause; the panic itself may only say that it follows from a
-        # warning
+        # the first trouble is the cause; the panic itself may only follow from a warning
         reason = trouble[0] if trouble else lines[-1] if len(lines) > 1 else "no output"
         raise HostError(status, f"{message}\n  last words: {reason.strip()}\n  console log: "
                                 f"{self.log}")

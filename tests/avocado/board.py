@@ -22,8 +22,7 @@ NOBODY = "YOUR NAME <YOUR ADDRESS>"
 
 
 def look(address):
-    """What the board is, as lines of the report; ends this program when the tool finds a
-    problem."""
+    """The board in lines of the report; ends this program when the tool finds a problem."""
     with tempfile.TemporaryDirectory() as logs, Board(logs, [TOOL, QEMU], address) as board:
         status, found, errors = board.status(f"./{TOOL.name}", "--qemu", f"./{QEMU.name}")
         print(found or errors, end="", flush=True)

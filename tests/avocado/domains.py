@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt on the test host, its domains by virsh, and what docs/libvirt.md says of them: tests use
-the XML of that page."""
+"""libvirt on the test host, and its domains by virsh, with the XML of docs/libvirt.md."""
 import contextlib
 import os
 import re

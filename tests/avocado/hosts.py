@@ -82,8 +82,7 @@ class CommandFailed(AssertionError):
 
 
 class Host:
-    """What tests see of a host. Commands start in self.folder, where the test's files are, as
-    root."""
+    """What tests see of a host. Commands start as root in self.folder, beside the test's files."""
 
     def __init__(self, logs, files):
         self.logs, self.files = Path(logs), files
@@ -134,8 +133,7 @@ class Host:
     # ssh
 
     def _connect(self, *options):
-        """All go through the keeper's connection: making one takes an emulated CPU half a
-        second."""
+        """Uses the keeper's connection: a new one takes an emulated CPU half a second."""
         return self._ssh("-T", "-o", f"ControlPath={self._local}/ssh", *options)
 
     def _start_keeper(self):
@@ -202,8 +200,7 @@ class Host:
         return process
 
     def forward(self, target):
-        """Path of a socket here that leads to TARGET there: a socket's path, or
-        "127.0.0.1:PORT"."""
+        """Path of a socket here that leads to TARGET there: a socket or "127.0.0.1:PORT"."""
         self._sockets += 1
         local = f"{self._local}/{self._sockets}"
         subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True,

@@ -29,8 +29,7 @@ ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at a time: the screen, the length of the console, and of each vCPU its PC and
-    its thread's CPU time."""
+    """What was seen: the screen, the console's length, each vCPU's PC and its thread's CPU time."""
 
     screen: str
     console: int
@@ -80,8 +79,7 @@ def watch(vm):
 
 
 def start_trace(host):
-    """From now on KVM's accesses to the PMU for guests are recorded; returns whether the host's
-    kernel can."""
+    """Records guests' accesses to the PMU from now on; returns whether the kernel can."""
     script = (f"set -e; mkdir -p {INSTANCE}; cd {INSTANCE}; echo 0 >tracing_on; echo >trace; "
               f"echo 0 >options/overwrite; echo {BUFFER} >buffer_size_kb; "
               f"echo '{FILTER}' >events/{EVENT}/filter; echo 1 >events/{EVENT}/enable; "

@@ -158,8 +158,7 @@ class Linux(VmTest):
                        f"expected no trouble in the guest's log, got {log!r}")
 
     def check_counts(self, guest, when):
-        """Cycles on each CPU of the guest, on each cluster of the host; instructions are
-        refused."""
+        """Each CPU of the guest counts cycles on each cluster, and refuses instructions."""
         for cluster, cpu in itertools.product(guest.vm.host.clusters, guest.cpus):
             guest.vm.pin(cluster)
             cycles, instructions = guest.count(cpu)

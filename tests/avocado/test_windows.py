@@ -249,8 +249,7 @@ class Windows(VmTest):
         self.wait(vm, signal, "an answer after the moves", ANSWER)
 
     def check_lives(self, vm, allowed=()):
-        """Fails if not, with its last words if it has any: they may come after the news of its
-        end."""
+        """Fails if not, with its last words if there are any: they may come after the event."""
         try:
             vm.check_well(allowed)
         except AssertionError:

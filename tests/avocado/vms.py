@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A QEMU on the test host: its monitor (qemu.qmp, through ssh), its vCPU threads, its console. See
-hosts.py."""
+"""A QEMU on the test host: monitor (qemu.qmp through ssh), vCPU threads, console. See hosts.py."""
 import contextlib
 import logging
 import time
@@ -34,8 +33,7 @@ class VmTest(HostTest):
     """
 
     def vm(self, host, *options, name="vm", **kwargs):
-        """A Vm; see there. Its logs are NAME.out (console), NAME.err (QEMU's stderr) in the test's
-        folder."""
+        """A Vm; see there. Its logs: NAME.out is the console, NAME.err QEMU's stderr."""
         return Vm(host, self.qemu, *options, name=name, log=self.log, **kwargs)
 
     def check(self, condition, message):
@@ -168,8 +166,7 @@ class Vm:
         self.process.stdin.flush()
 
     def screenshot(self):
-        """Keeps what the screen shows as NAME.ppm in the test's logs, for who looks into a
-        failure."""
+        """Keeps what the screen shows as NAME.ppm in the test's logs, to look into a failure."""
         with contextlib.suppress(QMPError, OSError, TimeoutError, AssertionError):
             self.qmp.cmd("screendump", filename=f"{self.host.folder}/{self.name}.ppm")
             self.host.fetch(f"{self.name}.ppm")

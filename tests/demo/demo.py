@@ -59,8 +59,7 @@ class Outcome:
 
     @property
     def counted(self):
-        """The deltas; of a guest that did not get beyond its loader, what was counted in the
-        loader's stalls."""
+        """The deltas, or the counts of the loader's stalls if the guest did not get further."""
         return self.cycles or [int(self.loader[stall]) for stall in ("short", "long")
                                if stall in self.loader]
 
@@ -99,8 +98,7 @@ class Outcome:
 
     @property
     def backend(self):
-        """What QEMU says the vCPUs' counters are made of; "" when it chose nothing or did not get
-        that far."""
+        """What backs the vCPUs' counters; "" when QEMU chose nothing or did not get that far."""
         found = sorted({backend or "" for backend in self.run["backends"]})
         return "/".join(found)
 
@@ -221,8 +219,7 @@ def run_in_host(kernel, topology, scenarios, real_time):
 
 
 def run_scenarios(scenarios, real_time):
-    """Yields outcomes, host by host; hosts run side by side, as each keeps one or two CPUs of this
-    machine busy."""
+    """Yields outcomes, host by host; hosts run side by side, each keeps one or two CPUs busy."""
     hosts = {}
     for scenario in scenarios:
         hosts.setdefault((scenario.kernel, scenario.topology), []).append(scenario)
@@ -267,8 +264,7 @@ def format_table(outcomes):
 
 
 def write_results(outcomes):
-    """demo.json, the recording that the picture is made of, and the picture; returns whether it
-    could be drawn."""
+    """Leaves demo.json, the recording, and its picture; whether that could be drawn."""
     write_atomically(RESULTS / "demo.json",
                      json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
     recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups,

@@ -123,8 +123,7 @@ class Guest:
     def __init__(self, request, run, first_group):
         self.timeout = request["timeout"]
         self.deadline = time.monotonic() + self.timeout
-        # a file without a name; the tempfile module takes as long to import as all the others
-        # together
+        # a file without a name; to import tempfile takes as long as all other modules
         self.errors = os.fdopen(os.memfd_create("stderr"), "w+", encoding="utf-8", errors="replace")
         ours, theirs = socket.socketpair()
         self._typist, serial = socket.socketpair()
@@ -227,8 +226,7 @@ def parse_pairs(line):
 
 
 class Mover:
-    """Moves each vCPU thread to the next group after so many of its deltas were seen, and keeps a
-    log of it."""
+    """Moves each vCPU thread to the next group after so many of its deltas, and keeps a log."""
 
     def __init__(self, threads, groups, run):
         self._threads = threads

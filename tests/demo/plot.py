@@ -106,8 +106,7 @@ def draw_panel(axes, run, vcpu, title, colours):
 
 
 def draw_loader(axes, recording):
-    """What the loader counted in its two stalls when its vCPU had moved to the other cluster, and
-    what came of it."""
+    """What the loader counted in its two stalls on the other cluster, and what came of it."""
     for place, (scenario, _) in enumerate(LOADERS):
         loader = recording[scenario]["loaders"][-1]
         for offset, (stall, colour) in zip((-0.2, 0.2), STALL_COLOURS.items(), strict=True):

@@ -3,8 +3,7 @@
 
 from dataclasses import dataclass
 
-# Stands for the name of the PMU that covers the CPUs the vCPUs ran on: names come from the host's
-# sysfs.
+# Stands for the PMU that covers the CPUs of the vCPUs: its name comes from the host's sysfs.
 THE_PMU = object()
 
 FIXED_COUNTERS = "fixed-counters"

@@ -50,8 +50,7 @@ class Build:
 
     @staticmethod
     def read_log(path):
-        """Name of each test -> name of each subtest -> what it came to. The program as a whole is
-        the subtest "all"."""
+        """Test -> subtest -> what it came to; the subtest "all" is the program as a whole."""
         found = {}
         with open(path, encoding="utf-8") as file:
             for line in file:
@@ -73,8 +72,7 @@ class Build:
         return [self.describe(word) for word in words], sorted(self.describe(path) for path in made)
 
     def describe(self, word):
-        """A word without the place of the build, and the digest of the file that it names, if it
-        does."""
+        """A word without the place of the build, and the digest of the file that it may name."""
         path = self.root / word.rpartition("=")[2]
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         return word.replace(str(self.root), ""), digest

@@ -26,8 +26,7 @@ EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
 LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
 OTHERS = "  <feature name='of-others'/>\n</cpus>"
-# Whichever is tried is to run: libvirtd ends by itself when it has had nothing to do for two
-# minutes.
+# Whichever is tried is to run: libvirtd ends by itself after two minutes without work.
 SERVICES = """
 mkdir -p /etc/systemd/system/libvirtd.service.d
 printf '[Service]\\nEnvironment=LIBVIRTD_ARGS=\\n' >/etc/systemd/system/libvirtd.service.d/stay.conf

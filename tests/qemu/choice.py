@@ -34,8 +34,7 @@ class Row(NamedTuple):
     # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode
     # takes the fixed counters.
     pmu: str = ""
-    # The PMU that covers those of them that are online, for a kernel without the mode, and the
-    # others
+    # For a kernel without the mode: the PMU that covers those that are online, and the others
     online_pmu: str = ""
     uncovered: str = ""
     # Those of them that have no PMU, for which the start is refused

@@ -19,8 +19,7 @@ ENOUGH = 4
 
 
 def send(vm, uri, *, return_path=False):
-    """Migrates the VM; returns the status in which that ended, and the error. With return_path the
-    destination's word is waited for."""
+    """Migrates the VM; its last status and error. With return_path it waits for the destination."""
     vm.qmp.command("migrate-set-capabilities",
                    capabilities=[{"capability": "return-path", "state": return_path}])
     vm.qmp.command("migrate", uri=uri)
@@ -85,8 +84,7 @@ def load_passes(path, backend, *, pin):
 
 
 def find_deltas(text):
-    """vCPU, system counter at the end, cycles and ticks of each interval that the guest has
-    measured, of complete lines."""
+    """vCPU, CNTVCT_EL0 at the end, cycles and ticks of each interval on complete lines."""
     return [tuple(map(int, delta))
             for delta in re.findall(r"^delta vcpu=(\d+) cntvct=(\d+) cycles=(\d+) ticks=(\d+).*\n",
                                     text, re.M)]
@@ -342,8 +340,7 @@ def test_snapshot_unstarted(start):
         loads(path, BIG, pin=BIG_CPUS, start=start)
 
 
-# Affinity of the guest that is saved, that of the VM which has started when it is to load it, and
-# that one's backend
+# Affinity of the guest that is saved; affinity and backend of the started VM that loads it
 OTHERS = {"one PMU into fixed counters": (SMALL_CPUS, ALL_CPUS, FIXED),
           "fixed counters into one PMU": (ALL_CPUS, BIG_CPUS, BIG)}
 

@@ -38,8 +38,7 @@ LATER = Refused("The vCPU threads may run on the host's CPUs {}, which no single
 
 
 class Row(NamedTuple):
-    """A destination, and what comes of a guest that has this or that at the source: a backend or a
-    refusal."""
+    """A destination, and the backend or the refusal that a guest from each source gets there."""
 
     topology: str
     kernel: str
@@ -82,8 +81,7 @@ def union(threads):
 
 
 def ask_source(wanted):
-    """Has such a guest migrated to here; the status in which that ended at the source, where after
-    a failure the guest passes."""
+    """Has such a guest migrated here; the status at the source, where it passes after a failure."""
     with socket.socket(socket.AF_UNIX) as source, source.makefile("rw") as lines:
         source.settimeout(2 * TIMEOUT)
         source.connect(SOURCE)

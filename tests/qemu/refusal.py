@@ -32,8 +32,7 @@ def mounted(target, *arguments):
 
 @contextlib.contextmanager
 def event_sources(sources):
-    """Within the block the host has these and no others: name -> file -> contents. Yields the
-    folder."""
+    """Within the block the host has these alone: name -> file -> contents. Yields the folder."""
     with tempfile.TemporaryDirectory() as folder:
         for name, files in sources.items():
             os.mkdir(f"{folder}/{name}")
@@ -63,8 +62,7 @@ def starts(vm, name, cpus):
     equal(vm.cont().backends, name, "backend")
 
 
-# What lies in /sys/bus/event_source/devices, and the refusal of a VM whose threads may run
-# everywhere
+# Contents of DEVICES, and the refusal of a VM whose threads may run everywhere
 SYSFS = {
     "empty": ({}, "The host has no PMU whose CPUs are listed below "
                   f"{DEVICES.removeprefix('/sys/')} in sysfs"),

@@ -184,8 +184,7 @@ ALL_ENABLED = 0x8000003f
 
 
 def look(vm):
-    """What that guest has read last, and how often it has. QEMU fetches all registers from KVM for
-    it."""
+    """What that guest has read last, and how often. For it QEMU fetches all registers from KVM."""
     text = vm.human("info registers")
     return tuple(int(re.search(f"X{number}=([0-9a-f]+)", text)[1], 16) for number in (20, 21))
 

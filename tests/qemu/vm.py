@@ -32,8 +32,7 @@ ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
 # Before 10.2 the errors of a failed load are printed one by one, and none of them is handed on
 LOADS_PRINT = tuple(map(int, re.search(r"version (\d+)\.(\d+)", VERSION).groups())) < (10, 2)
-# A guest that measures until passes() tells it to end, and how many intervals each vCPU has
-# measured then
+# A guest that measures until passes() ends it, and how many intervals each vCPU has by then
 ENDLESS, MEASURED = "seconds=0", 20
 RAM_START, MEBIBYTE = 0x40000000, 1 << 20
 LIBVIRT_SANDBOX = ("-sandbox",
@@ -54,8 +53,7 @@ class Monitor(Qmp):
 
 
 class Vm:
-    """QEMU with two vCPUs, stopped before its start unless paused=False, and ended with the
-    block."""
+    """QEMU, ended with the block, and stopped before its start unless paused=False."""
 
     def __init__(self, cpu=HYBRID, *, guest=ENDLESS, accel="kvm", machine="virt,gic-version=3",
                  vcpus=2, paused=True, extra=(), affinity=None, wrapper=(), qemu=QEMU,

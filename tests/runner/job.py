@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the program of one row, in a process group of its own, so that it can be ended with all its
-children."""
+"""Runs the program of a row in a process group, so that it can be ended with all its children."""
 import contextlib
 import os
 import signal

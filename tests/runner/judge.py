@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Judges what a test program printed and how it ended. Whatever is not plainly a pass is a
-failure."""
+"""Judges a test program's output and end. What is not plainly a pass is a failure."""
 import collections
 import re
 import signal

@@ -116,8 +116,7 @@ class Contents:
 
 
 def digest_tree(tree):
-    """A git work tree as it is, committed or not: what git would call it. Nothing is left in its
-    repository."""
+    """What git would call a work tree as it is, committed or not; its repository stays as it is."""
     def locate(name):
         return tree / run("git", "rev-parse", "--git-path", name, cwd=tree).decode().strip()
 
