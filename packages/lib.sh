@@ -10,7 +10,8 @@ export DEBFULLNAME=${DEBFULLNAME:-pmu-hybrid} DEBEMAIL=${DEBEMAIL:-pmu-hybrid@pa
 # With each commit a higher version, so that apt upgrades.
 find_revision() {
 	git -C "$TOP" rev-list --count HEAD ||
-		die "a package's version counts the commits of $TOP, which is no git repository; clone it"
+		die "a package's version counts the commits of $TOP, which is no git repository;" \
+			"clone it"
 }
 
 # The same commit gives the same package, to the byte. Dates are those of the commit: after a rebase

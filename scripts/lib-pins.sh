@@ -55,11 +55,13 @@ served_digest() {
 warn_substitute() {
 	local name=$1 pinned=$2 taken=$3 suite=$4 digest=$5
 	shift 5
-	cat >&2 <<-EOF
-		${0##*/}: WARNING: $name $taken is taken in place of $pinned, which upstream.conf pins and $suite does not serve any more.
-		  sha256: $digest
-		  It is of the same upstream series, and nothing here was tested with it. To pin it, set in upstream.conf: $*
-	EOF
+	{
+		echo "${0##*/}: WARNING: $name $taken is taken in place of $pinned," \
+			"which upstream.conf pins and $suite does not serve any more."
+		echo "  sha256: $digest"
+		echo "  It is of the same upstream series, and nothing here was tested with it." \
+			"To pin it, set in upstream.conf: $*"
+	} >&2
 }
 
 # list_bases NAME KIND: those folders of NAME/bases whose pins can be had, with what they are
@@ -98,14 +100,19 @@ list_packages_served() {
 	done
 }
 
+# not_served CONF KIND PACKAGE VERSION SUITE: says so, and what the suite serves
+not_served() {
+	echo "$5 does not serve $3 $4, nor another release of $(upstream_series "$4"); it serves:"
+	list_packages_served "$1" "$2" "$3"
+}
+
 # take_served CONF PACKAGE VERSION SUITE VARIABLE: prints the version of a package file that takes
 # the place of VERSION, which VARIABLE of upstream.conf pins, if that is not served; dies when there
 # is none
 take_served() {
 	local conf=$1 package=$2 pinned=$3 suite=$4 variable=$5 taken
 	taken=$(list_candidates "$conf" deb "$package" "$pinned" | sed -n 1p)
-	[ -n "$taken" ] || die "$suite does not serve $package $pinned, nor another release of $(upstream_series "$pinned"); it serves:
-$(list_packages_served "$conf" deb "$package")
+	[ -n "$taken" ] || die "$(not_served "$conf" deb "$package" "$pinned" "$suite")
 Set $variable in upstream.conf, or name a mirror or an archive that has it: DEBIAN_MIRROR=URL"
 	[ "$taken" = "$pinned" ] ||
 		warn_substitute "$package" "$pinned" "$taken" "$suite" \

@@ -17,7 +17,8 @@ select_other() {
 	mkdir "$WORK/other"
 	[ ! -e "$WORK/stored/$OTHER_BASE/patches" ] ||
 		cp -aL "$WORK/stored/$OTHER_BASE/patches/." "$WORK/other" ||
-		die "$DIR/$OTHER_BASE/patches has links to patches that are not in $DIR/patches; see above"
+		die "$DIR/$OTHER_BASE/patches has links to patches that are not in $DIR/patches;" \
+			"see above"
 	mv "$WORK/stored/patches" "$WORK/main"
 	mv "$WORK/other" "$WORK/stored/patches"
 	while read -r path; do

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2153 # NAME, WORK and OTHER_BASE are those of scripts/series, PATCHES and OVERLAY those of split_series
+# NAME, WORK and OTHER_BASE are those of scripts/series, PATCHES and OVERLAY those of split_series.
+# shellcheck disable=SC2153
 # Part of scripts/series: the letters of NAME/mail, one for each series that the patches are posted
 # as. A letter names the first patch of its series, and goes on to the one of the next letter.
 # Without letters all patches are one series.
@@ -61,16 +62,19 @@ list_start_problems() {
 	local path=$NAME/mail/${LETTERS[$1]}.md first start=${STARTS[$1]}
 	first=$(first_patch "${LETTERS[$1]}")
 	if [ -z "$first" ]; then
-		echo "the first line of $path is '$(head -n 1 \
-			"$WORK/stored/mail/${LETTERS[$1]}.md")'; it has to be 'First-patch: ' and a patch's subject"
+		echo "the first line of $path is" \
+			"'$(head -n 1 "$WORK/stored/mail/${LETTERS[$1]}.md")';" \
+			"it has to be 'First-patch: ' and a patch's subject"
 	elif [ -z "$start" ]; then
-		echo "$path begins with '$first', which is the subject of no patch; name the first patch of its series"
+		echo "$path begins with '$first', which is the subject of no patch;" \
+			"name the first patch of its series"
 	elif [ "$1" -eq 0 ]; then
 		[ "$start" -eq 1 ] ||
-			echo "'$(head -n 1 \
-			"$WORK/subjects")' is in front of all series that $NAME/mail has; name it in $path"
+			echo "'$(head -n 1 "$WORK/subjects")' is in front of all series that" \
+				"$NAME/mail has; name it in $path"
 	elif [ "$start" -le "${STARTS[$1 - 1]:-0}" ]; then
-		echo "$path begins with '$first', which is not behind the first patch of ${LETTERS[$1 - 1]}; name letters in the order of patches"
+		echo "$path begins with '$first', which is not behind the first patch of" \
+			"${LETTERS[$1 - 1]}; name letters in the order of patches"
 	fi
 }
 
@@ -81,8 +85,10 @@ list_cover_problems() {
 	size=$(($(end_of "$1") - ${STARTS[$1]:-0} + 1))
 	if [ -z "$title" ]; then
 		[ "$size" -le 1 ] ||
-			echo "$path is of $size patches and has no cover letter; write one below its first line"
+			echo "$path is of $size patches and has no cover letter;" \
+				"write one below its first line"
 	elif [[ $title != '# '?* ]]; then
-		echo "the title of $path is '$title'; it has to be '# ' and the subject of the cover letter"
+		echo "the title of $path is '$title';" \
+			"it has to be '# ' and the subject of the cover letter"
 	fi
 }

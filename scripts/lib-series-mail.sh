@@ -34,7 +34,7 @@ fold_series() {
 		mapfile -t author < <(rgit log -1 --format=%an%n%ae%n@%ad --date=raw "$c")
 		parent=$(rgit log -1 --format=%B "$c" | sed '/^New-file: /d' | git stripspace |
 			GIT_AUTHOR_NAME=${author[0]} GIT_AUTHOR_EMAIL=${author[1]} \
-			GIT_AUTHOR_DATE=${author[2]} \
+				GIT_AUTHOR_DATE=${author[2]} \
 				rgit commit-tree "$tree" -p "$parent" -F -)
 		FOLDED+=("$parent")
 	done
@@ -72,7 +72,8 @@ write_mail() {
 	email=$(git -C "$TOP" config user.email) || email=
 	if [ -n "$3" ]; then
 		[ -n "${name:+$email}" ] ||
-			die "no name to sign off with; set it: git config --global user.name NAME, and user.email ADDRESS"
+			die "no name to sign off with; set it:" \
+				"git config --global user.name NAME, and user.email ADDRESS"
 		args+=(--signoff)
 	fi
 	find_starts "$1"
@@ -96,8 +97,8 @@ prove_mail() {
 	am_patches "$1"/*.patch ||
 		die "git am does not apply the series made for mailing: $(am_errors)"
 	[ "$(rgit rev-parse 'HEAD^{tree}')" = "$2" ] ||
-		die "the series made for mailing gives another tree: $(rgit diff --stat "$2" \
-		HEAD | tail -n 20)"
+		die "the series made for mailing gives another tree:" \
+			"$(rgit diff --stat "$2" HEAD | tail -n 20)"
 }
 
 # result DESCRIPTION PROBLEMS: one TAP line, and the problems as diagnostics

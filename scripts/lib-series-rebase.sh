@@ -21,12 +21,13 @@ list_missing() {
 
 # What has been ported already
 list_ports() {
-	local pins base
+	local pins base version
 	for pins in "$DIR"/bases/*/pins; do
 		[ -e "$pins" ] || continue
 		base=$(basename "${pins%/pins}")
-		printf '\n  %s' "${NAME^^}_BASE=$base in upstream.conf has patches for $NAME $(sed \
-			-n "s/^${NAME^^}_VERSION=//p" "$pins")"
+		version=$(sed -n "s/^${NAME^^}_VERSION=//p" "$pins")
+		printf '\n  %s in upstream.conf has patches for %s' "${NAME^^}_BASE=$base" \
+			"$NAME $version"
 	done
 }
 
@@ -40,33 +41,38 @@ fetch_base() {
 finish_rebase() {
 	tgit tag -f base "$NEW_BASE" >/dev/null
 	tgit config vpmu.source "$SOURCE"
-	step "$TREE: branch series is on $NAME $SOURCE; look at it (git range-diff $BASE..$1 base..series), build it, then scripts/series save $NAME"
+	step "$TREE: branch series is on $NAME $SOURCE; look at it" \
+		"(git range-diff $BASE..$1 base..series), build it, then scripts/series save $NAME"
 }
 
 rebase_series() {
 	local tip missing
 	[ -z "$OTHER_BASE" ] ||
-		die "upstream.conf selects $NAME/$OTHER_BASE, which has patches of its own; save what you need from $TREE with ${NAME^^}_BASE= empty," \
+		die "upstream.conf selects $NAME/$OTHER_BASE, which has patches of its own;" \
+			"save what you need from $TREE with ${NAME^^}_BASE= empty," \
 			"delete the tree, then scripts/series open $NAME"
 	tip=$(branch_tip)
 	require_clean
 	fetch_base
 	if [ "$(tgit rev-parse "$NEW_BASE^{tree}")" = "$(tgit rev-parse "$BASE^{tree}")" ]; then
-		die "$TREE is on $NAME $SOURCE already; change the pins in upstream.conf, or name a tree in ${NAME^^}_TREE="
+		die "$TREE is on $NAME $SOURCE already; change the pins in upstream.conf," \
+			"or name a tree in ${NAME^^}_TREE="
 	fi
 	if tgit merge-base --is-ancestor "$NEW_BASE" "$tip"; then
 		finish_rebase "$tip"
 		return
 	fi
-	is_stored "$tip" || die \
-		"branch series of $TREE has commits that are not in $DIR; save them first: scripts/series save $NAME"
+	is_stored "$tip" || die_unsaved
 	missing=$(list_missing "$NEW_BASE")
-	[ -z "$missing" ] || die \
-		"$NAME $SOURCE lacks what the series is made of, so it stays where it is:"$'\n'"$missing$(list_ports)"
+	[ -z "$missing" ] ||
+		die "$NAME $SOURCE lacks what the series is made of, so it stays where it is:
+$missing$(list_ports)"
 	tgit rebase -q --onto "$NEW_BASE" "$BASE" series >"$WORK/rebase.log" 2>&1 ||
-		die "a patch does not go to $NAME $SOURCE by itself: $(tgit log -1 --format=%s \
-		REBASE_HEAD)"$'\n'"$(tgit diff --name-only --diff-filter=U)"$'\n'"either" \
-			"resolve that in $TREE, git add, git rebase --continue, and scripts/series rebase $NAME again; or git rebase --abort, and" \
-			"all is as before"
+		die "a patch does not go to $NAME $SOURCE by itself:" \
+			"$(tgit log -1 --format=%s REBASE_HEAD)
+$(tgit diff --name-only --diff-filter=U)
+either resolve that in $TREE, git add, git rebase --continue, and" \
+			"scripts/series rebase $NAME again;" \
+			"or git rebase --abort, and all is as before"
 	finish_rebase "$tip"
 }

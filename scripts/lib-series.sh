@@ -19,9 +19,8 @@ TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
 plain_git() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_ATTR_NOSYSTEM=1 \
 		GIT_LITERAL_PATHSPECS=1 \
-		git -c core.attributesFile=/dev/null -c core.hooksPath=/dev/null -c gc.auto=0 -c \
-		maintenance.auto=false \
-		-c diff.renames=true "$@"
+		git -c core.attributesFile=/dev/null -c core.hooksPath=/dev/null -c gc.auto=0 \
+		-c maintenance.auto=false -c diff.renames=true "$@"
 }
 
 tgit() {
@@ -175,8 +174,7 @@ dump_series() {
 	mkdir -p "$out/patches"
 	split_series "$1"
 	rgit format-patch -q -N --zero-commit --no-signature --full-index --no-stat \
-		--diff-algorithm=myers \
-		-o "$out/patches" "$OVERLAY..$1"
+		--diff-algorithm=myers -o "$out/patches" "$OVERLAY..$1"
 	[ -z "$OTHER_BASE" ] || share_patches "$out"
 	list_new_files >"$WORK/list"
 	if [ -s "$WORK/list" ]; then
@@ -220,7 +218,8 @@ describe() {
 list_shape_problems() {
 	local c merges
 	if ! rgit merge-base --is-ancestor "$BASE" "$1"; then
-		echo "the branch is not on top of tag base; rebase it: git rebase --onto base OLD-BASE series"
+		echo "the branch is not on top of tag base;" \
+			"rebase it: git rebase --onto base OLD-BASE series"
 		return
 	fi
 	merges=$(rgit rev-list --merges "$BASE..$1")
@@ -229,11 +228,13 @@ list_shape_problems() {
 	for c in "${PATCHES[@]}"; do
 		case $(rgit log -1 --format=%s "$c") in
 		"$OVERLAY_SUBJECT")
-			echo "$(describe \
-				"$c") must be the first commit and the only one: git rebase -i base" ;;
+			echo "$(describe "$c") must be the first commit and the only one:" \
+				"git rebase -i base"
+			;;
 		fixup!* | squash!* | amend!*)
-			echo "$(describe \
-				"$c") is not folded in: GIT_SEQUENCE_EDITOR=: git rebase -i --autosquash base" ;;
+			echo "$(describe "$c") is not folded in:" \
+				"GIT_SEQUENCE_EDITOR=: git rebase -i --autosquash base"
+			;;
 		esac
 		[ "$(rgit rev-parse "$c^{tree}")" != "$(rgit rev-parse "$c^^{tree}")" ] ||
 			echo "$(describe "$c") changes nothing; drop it: git rebase -i base"
@@ -246,8 +247,8 @@ list_ownership_problems() {
 	local -A new=()
 	split_series "$1"
 	while IFS= read -r -d '' path; do
-		echo "$path is upstream's, but $(describe \
-			"$OVERLAY") changes it; make that change in a patch"
+		echo "$path is upstream's, but $(describe "$OVERLAY") changes it;" \
+			"make that change in a patch"
 	done < <(rgit diff-tree -r -z --no-renames --name-only --diff-filter=a "$BASE" "$OVERLAY")
 	while IFS= read -r -d '' path; do
 		new[$path]=1
@@ -255,12 +256,12 @@ list_ownership_problems() {
 	for c in "${PATCHES[@]}"; do
 		while IFS= read -r -d '' path; do
 			[ -z "${new[$path]-}" ] ||
-				echo "$path is a new file, but $(describe \
-				"$c") changes it; move the change into the overlay commit"
+				echo "$path is a new file, but $(describe "$c") changes it;" \
+					"move the change into the overlay commit"
 		done < <(rgit diff-tree -r -z --no-commit-id --no-renames --name-only "$c")
 		while IFS= read -r -d '' path; do
-			echo "$(describe \
-				"$c") creates $path; move it into the overlay commit and add 'New-file: $path' to the message"
+			echo "$(describe "$c") creates $path; move it into the overlay commit and" \
+				"add 'New-file: $path' to the message"
 		done < <(rgit diff-tree -r -z --no-commit-id -M --name-only --diff-filter=AC "$c")
 	done
 }
@@ -273,8 +274,8 @@ list_message_problems() {
 		rgit log -1 --format=%b "$c" | grep -Ev "$TRAILER" | grep -q '[^[:space:]]' ||
 			echo "$(describe "$c") does not say why it exists; give it a body"
 		! rgit log -1 --format=%B "$c" | grep -qi '^Signed-off-by:' ||
-			echo "$(describe \
-			"$c") holds a Signed-off-by; only the sender adds it: series mail --signoff"
+			echo "$(describe "$c") holds a Signed-off-by;" \
+				"only the sender adds it: series mail --signoff"
 	done
 }
 
@@ -296,13 +297,14 @@ list_claim_problems() {
 			if [ -n "${claims[$path]-}" ]; then
 				claims[$path]=$((claims[$path] + 1))
 			else
-				echo "$(describe \
-					"$c") claims '$path', which is no new file; correct its New-file line"
+				echo "$(describe "$c") claims '$path', which is no new file;" \
+					"correct its New-file line"
 			fi
 		done < <(list_claims "$c")
 	done
 	for path in "${!claims[@]}"; do
 		[ "${claims[$path]}" -eq 1 ] ||
-			echo "$path is claimed by ${claims[$path]} patches; put 'New-file: $path' into the message of exactly one"
+			echo "$path is claimed by ${claims[$path]} patches;" \
+				"put 'New-file: $path' into the message of exactly one"
 	done
 }

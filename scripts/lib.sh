@@ -60,14 +60,17 @@ scale_timeout() {
 		if (factor !~ /^[0-9]*[.]?[0-9]+$/ || factor + 0 <= 0 || factor + 0 > 1000) exit 1
 		scaled = int(ENVIRON["seconds"] * factor)
 		print scaled < 1 ? 1 : scaled
-	}' || die "VPMU_TIMEOUT_FACTOR is '$factor'; give a number above 0, at most 1000, such as 2 or 0.5"
+	}' || die "VPMU_TIMEOUT_FACTOR is '$factor'; give a number above 0, at most 1000," \
+		"such as 2 or 0.5"
 }
 
 # select_base NAME BASE: the pins of another base take the place of those in upstream.conf
 select_base() {
 	local pins=$TOP/$1/bases/$2/pins
 	[ -n "$2" ] || return 0
-	[ -r "$pins" ] || die "${1^^}_BASE of upstream.conf is '$2', but there is no $pins; name a folder of $TOP/$1/bases, or leave it empty"
+	[ -r "$pins" ] ||
+		die "${1^^}_BASE of upstream.conf is '$2', but there is no $pins;" \
+			"name a folder of $TOP/$1/bases, or leave it empty"
 	# shellcheck source=/dev/null
 	. "$pins"
 }
@@ -77,7 +80,8 @@ if [ -n "${VPMU_BASE-}" ]; then
 	[ ! -e "$TOP/linux/bases/$VPMU_BASE" ] || LINUX_BASE=$VPMU_BASE
 	[ ! -e "$TOP/qemu/bases/$VPMU_BASE" ] || QEMU_BASE=$VPMU_BASE
 	[[ $VPMU_BASE =~ ^($LINUX_BASE|$QEMU_BASE)$ ]] ||
-		die "VPMU_BASE=$VPMU_BASE: no folder of that name in $TOP/linux/bases or $TOP/qemu/bases"
+		die "VPMU_BASE=$VPMU_BASE: no folder of that name in $TOP/linux/bases or" \
+			"$TOP/qemu/bases"
 fi
 select_base linux "$LINUX_BASE"
 select_base qemu "$QEMU_BASE"

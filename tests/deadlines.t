@@ -60,8 +60,8 @@ understands() {
 			[ "$("$1")" = "$wanted" ] ||
 				{ echo "'$value': expected $wanted, got $("$1")"; return 1; }
 		else
-			fails_with \
-				"VPMU_TIMEOUT_FACTOR is '$value'; give a number above 0, at most 1000, such as 2 or 0.5" "$1"
+			fails_with "VPMU_TIMEOUT_FACTOR is '$value'; give a number above 0,\
+ at most 1000, such as 2 or 0.5" "$1"
 		fi
 	done < <(sed '1d;$d' <<<"$VALUES")
 }

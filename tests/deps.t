@@ -32,12 +32,9 @@ cumulative() {
 
 # What only some tests need is a large part of the download.
 demo_is_small() {
-	if grep -xE 'clang|lld|sparse|python3-sphinx|shellcheck|lintian|coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev' "$TMP/demo"; then
-		return 1
-	fi
-	if grep -xE 'coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev' "$TMP/check"; then
-		return 1
-	fi
+	local full='coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev'
+	! grep -xE "$full|clang|lld|sparse|python3-sphinx|shellcheck|lintian" "$TMP/demo" || return
+	! grep -xE "$full" "$TMP/check" || return
 	grep -qx coccinelle "$TMP/full"
 }
 

@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=tap.sh
+. "$TOP/tests/tap.sh"
 
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 # The slowest case takes 3 s alone on the machine.
@@ -16,16 +18,24 @@ SILENCE=10
 
 #name | guest | bootargs | verdict line, as a regular expression | machine and CPU
 CASES='
-winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt cpu=max smp=4
-winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
-winlike charges threads and stops before it divides|winlike|until=kernel|PASS: threads ran on 4 vCPUs|virt cpu=max smp=4
+winlike passes on 4 vCPUs|winlike|seconds=1 interval_us=50000|PASS: [0-9]+ deltas, none zero|
+	virt cpu=max smp=4
+winlike passes when entered at EL2|winlike|seconds=1 interval_us=50000|
+	PASS: [0-9]+ deltas, none zero|virt,virtualization=on cpu=max smp=2
+winlike charges threads and stops before it divides|winlike|until=kernel|
+	PASS: threads ran on 4 vCPUs|virt cpu=max smp=4
 winlike stops without a PMU|winlike||STOP: no PMU vcpu=0 pmuver=0x0|virt cpu=max,pmu=off smp=2
-winlike refuses an unknown parameter|winlike|second=1|FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of seconds,interval_us,until,switches,reboots,at,action,lc,user|virt cpu=max smp=1
-winlike refuses a number out of range|winlike|seconds=3601|FAIL: parameter seconds must be a number from 0 to 3600|virt cpu=max smp=1
-canary refuses an unknown choice|canary|verdict=maybe|FAIL: parameter verdict must be one of pass,fail,hang,trap,wait|virt cpu=max smp=1
+winlike refuses an unknown parameter|winlike|second=1|
+	FAIL: unknown parameter in "second=1"; write NAME=VALUE with a name of
+	 seconds,interval_us,until,switches,reboots,at,action,lc,user|virt cpu=max smp=1
+winlike refuses a number out of range|winlike|seconds=3601|
+	FAIL: parameter seconds must be a number from 0 to 3600|virt cpu=max smp=1
+canary refuses an unknown choice|canary|verdict=maybe|
+	FAIL: parameter verdict must be one of pass,fail,hang,trap,wait|virt cpu=max smp=1
 canary passes|canary|verdict=pass|PASS: as asked for|virt cpu=max smp=1
 canary fails|canary|verdict=fail|FAIL: as asked for|virt cpu=max smp=1
-canary reports an undefined PMU register|canary|verdict=trap|FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
+canary reports an undefined PMU register|canary|verdict=trap|
+	FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
 '
 
 # What follows from how the loader calibrates: 125 times the difference of what 9 ms and 1 ms count
@@ -41,21 +51,27 @@ a counter that always counts||short=$N long=$N .* rate=$N elapsed_ms=$N clock=ri
 the same, overflow of 32 bits|lc=off|short=$N long=$N .* clock=right|$RIGHT
 the same, PMUSERENR_EL0.{CR, ER}|user=cr_er|short=$N long=$N .* clock=right|$RIGHT
 stops before the stalls|at=setup action=stop||$ZERO
-stops in the short one: a huge frequency|at=short action=stop|short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
-stops between: a huge frequency|at=between action=stop|short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
-stops early in the long one: an eighth|at=early action=stop|short=$N long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
-stops late in the long one: seven eighths|at=late action=stop|short=$N long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-stops afterwards: time stands still|at=end action=stop|short=$N long=$N .* frequency=1[0-9]{9} rate=1[0-9]{9} elapsed_ms=0 clock=right|$RIGHT
+stops in the short one: a huge frequency|at=short action=stop|
+	short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
+stops between: a huge frequency|at=between action=stop|
+	short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
+stops early in the long one: an eighth|at=early action=stop|
+	short=$N long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
+stops late in the long one: seven eighths|at=late action=stop|
+	short=$N long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+stops afterwards: time stands still|at=end action=stop|
+	short=$N long=$N .* frequency=1[0-9]{9} rate=1[0-9]{9} elapsed_ms=0 clock=right|$RIGHT
 starts before the stalls|at=setup action=start|short=$N long=$N .* clock=right|$RIGHT
-starts in the short one: a sixteenth more|at=short action=start|short=$N long=$N .* frequency=10[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts between: an eighth more|at=between action=start|short=0 long=$N .* frequency=11[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts early in the long one: seven eighths|at=early action=start|short=0 long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts late in the long one: an eighth|at=late action=start|short=0 long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
+starts in the short one: a sixteenth more|at=short action=start|
+	short=$N long=$N .* frequency=10[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts between: an eighth more|at=between action=start|
+	short=0 long=$N .* frequency=11[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts early in the long one: seven eighths|at=early action=start|
+	short=0 long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
+starts late in the long one: an eighth|at=late action=start|
+	short=0 long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
 starts afterwards|at=end action=start||$ZERO
 "
-
-FAILED=0
-COUNT=0
 
 UART=(-serial stdio)
 VIRTIO=(-chardev "stdio,id=output,signal=off" -global virtio-mmio.force-legacy=false
@@ -67,188 +83,141 @@ start_guest() {
 	local guest=$1 bootargs=$2 machine cpu smp
 	read -r machine cpu smp <<<"$3"
 	shift 3
-	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu \
-		"${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults \
-		-display none "${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$guest.bin" -append \
-		"$bootargs" "$@" </dev/null 2>&1
+	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" \
+		-cpu "${cpu#cpu=}" -smp "${smp#smp=}" -m 256 -nodefaults -display none \
+		"${OUTPUT[@]}" -kernel "$ARTIFACTS/guests/$guest.bin" -append "$bootargs" "$@" 2>&1
 }
 
 # run_guest ARGUMENT OF start_guest...: the guest's output; status 124 when it did not end
 run_guest() {
-	(start_guest "$@") | tr -d '\r'
+	(start_guest "$@" </dev/null) | tr -d '\r'
 }
 
-# report OK NAME DIAGNOSIS
-report() {
-	COUNT=$((COUNT + 1))
-	if [ "$1" = yes ]; then
-		echo "ok $COUNT - $2"
-	else
-		echo "not ok $COUNT - $2"
-		printf '%s\n' "$3" | sed 's/^/# /'
-		FAILED=1
-	fi
+# ends_with EXPECTED ARGUMENT OF start_guest...
+ends_with() {
+	local status=0
+	run_guest "${@:2}" >"$TMP/console" || status=$?
+	echo "expected last line $1; got status $status and:"
+	tail -n 5 "$TMP/console"
+	[ "$status" = 0 ]
+	tail -n 1 "$TMP/console" | grep -qxE "$1"
 }
 
-check_verdict() {
-	local name=$1 guest=$2 bootargs=$3 expected=$4 machine=$5 output status=0
-	output=$(run_guest "$guest" "$bootargs" "$machine") || status=$?
-	if [ "$status" = 0 ] && tail -n 1 <<<"$output" | grep -qxE "$expected"; then
-		report yes "$name"
-	else
-		report no "$name" "expected last line $expected; got status $status and:
-$(tail -n 5 <<<"$output")"
-	fi
+# calibrates BOOTARGS LINE EXPECTED: by a clock of instructions, so that the counts are the same
+# each time
+calibrates() {
+	local output wanted=$3
+	[ -z "$2" ] || wanted="loader stall=cntvct $2"$'\n'$3
+	output=$(run_guest winlike "until=loader $1" "virt cpu=max smp=1" -icount shift=6) || true
+	printf 'expected %s; got:\n%s\n' "$wanted" "$output"
+	[[ $output =~ ^$wanted$ ]]
 }
 
-# The clock is the instructions, so that the counts are the same each time.
-check_calibration() {
-	local name=$1 bootargs=$2 line=$3 expected=$4 output wanted
-	wanted=$expected
-	[ -z "$line" ] || wanted="loader stall=cntvct $line"$'\n'$expected
-	output=$(run_guest winlike "until=loader $bootargs" "virt cpu=max smp=1" -icount \
-		shift=6) || true
-	if [[ $output =~ ^$wanted$ ]]; then
-		report yes "calibration: $name"
-	else
-		report no "calibration: $name" "expected $wanted; got:
-$output"
-	fi
-}
-
-# check_kernel NAME BOOTARGS EXPECTED: its lines without the numbers that differ from run to run
-check_kernel() {
-	local output
-	output=$(run_guest winlike "until=kernel $2" "virt cpu=max smp=2" -icount shift=6 |
+# prints_as_kernel BOOTARGS EXPECTED: its lines without the numbers that differ from run to run
+prints_as_kernel() {
+	run_guest winlike "until=kernel $1" "virt cpu=max smp=2" -icount shift=6 |
 		sed -E 's/ .* (clock|zero)=/ \1=/; s/^(winlike) .*/\1/' | sort | uniq -c |
-		sed 's/^ *//') || true
-	if [ "$output" = "$3" ]; then
-		report yes "$1"
-	else
-		report no "$1" "expected
-$3
-got
-$output"
-	fi
-}
-
-check_kernels() {
-	local pass="1 PASS: threads ran on 2 vCPUs"
-	check_kernel "winlike reboots as often as it is told to, and each time all is as at first" \
-		"reboots=3 switches=2" "$pass
-8 kernel zero=0 user_zero=0
-4 loader clock=right
-1 reboot 1 of 3
-1 reboot 2 of 3
-1 reboot 3 of 3
-4 winlike"
-	check_kernel "threads that are charged with no cycles are counted, and nothing stops" \
-		"at=kernel action=stop switches=10" "$pass
-1 kernel zero=0 user_zero=0
-1 kernel zero=5 user_zero=5
-1 loader clock=right
-1 winlike"
+		sed 's/^ *//' | diff <(echo "$2") -
 }
 
 # The loader's point where somebody moves its vCPU: it waits for a character, takes it, and goes on.
-check_hold() {
-	local name="winlike holds where it is told to until something is typed" line output='' \
-		wanted
+holds() {
+	local line output='' wanted
 	mkfifo "$TMP/typed"
 	exec 4<>"$TMP/typed"
-	exec 3< <(exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M virt,gic-version=3 -cpu max \
-		-smp 1 -m 256 -nodefaults -display none \
-		-serial stdio -kernel "$ARTIFACTS/guests/winlike.bin" -append \
-		"until=loader at=between" <&4)
+	exec 3< <(start_guest winlike "until=loader at=between" "virt cpu=max smp=1" <&4)
 	while read -r -u 3 line; do
 		line=${line%$'\r'}
 		output+=$line$'\n'
 		[ "$line" != "hold between" ] || echo x >&4
 	done
 	exec 3<&- 4<&-
-	wanted="hold between"$'\n'"loader stall=cntvct short=$N long=$N .*"$'\n'"PASS: calibrated, the clock is [a-z]+"$'\n'
-	if [[ $output =~ ^$wanted$ ]]; then
-		report yes "$name"
-	else
-		report no "$name" "$output"
-	fi
+	echo "$output"
+	wanted="hold between"$'\n'"loader stall=cntvct short=$N long=$N .*"$'\n'
+	wanted+="PASS: calibrated, the clock is [a-z]+"$'\n'
+	[[ $output =~ ^$wanted$ ]]
 }
 
 # Its first line, then silence: neither a verdict nor an end of the emulator
-check_hang() {
+hangs() {
 	local first='' more='' pid status=0
-	exec 3< <(start_guest canary verdict=hang "virt cpu=max smp=1")
+	exec 3< <(start_guest canary verdict=hang "virt cpu=max smp=1" </dev/null)
 	pid=$!
 	read -r -u 3 first || true
 	read -r -t "$SILENCE" -u 3 more || status=$?
-	kill "$pid" || status="$status, and the emulator ended"
-	exec 3<&-
+	kill "$pid" || { echo "the emulator ended"; return 1; }
+	echo "expected its first line and then nothing; got '$first', '$more', status $status"
 	# more than 128: the time is over
-	if [ "${first%$'\r'}" = "canary verdict=hang" ] && [[ $status =~ ^[0-9]+$ ]] &&
-		[ "$status" -gt 128 ]; then
-		report yes "canary hangs"
-	else
-		report no "canary hangs" \
-			"expected its first line and then nothing; got '$first', '$more', status $status"
-	fi
+	[ "${first%$'\r'}" = "canary verdict=hang" ]
+	[ "$status" -gt 128 ]
 }
 
 # The clock of this guest is its instructions, a microsecond each, so that ten seconds of it are
 # short.
-check_wait() {
-	local name="a guest that waits for its vCPUs says so, and waits on" line pid said=0
-	exec 3< <(start_guest canary verdict=wait "virt cpu=max smp=1" -icount shift=10)
+says_that_it_waits() {
+	local line pid said=0
+	exec 3< <(start_guest canary verdict=wait "virt cpu=max smp=1" -icount shift=10 </dev/null)
 	pid=$!
 	while [ "$said" -lt 3 ] && read -r -u 3 line; do
 		[ "${line%$'\r'}" != "waiting: 0 of 1 vCPUs did what none does" ] ||
 			said=$((said + 1))
 	done
 	kill "$pid" || true
-	exec 3<&-
-	if [ "$said" = 3 ]; then
-		report yes "$name"
-	else
-		report no "$name" "expected three lines, got $said; the last was '$line'"
-	fi
+	echo "expected three lines, got $said; the last was '$line'"
+	[ "$said" = 3 ]
 }
 
+# All that it prints; a busy machine may make its vCPUs wait.
+LINES='
+waiting: .*
+loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]*
+	 elapsed_ms=[0-9]+ clock=(right|wrong)
+kernel vcpu=[0-3] switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0
+winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000
+PASS: .*
+delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*
+'
+
 # Each line whole and well formed: vCPUs print at the same time.
-check_lines() {
-	local name="winlike's lines are whole, from each vCPU, on the $1" output bad
-	output=$(run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4") || true
-	# a busy machine may make them wait
-	bad=$(grep -vxE 'waiting: .*|loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=(right|wrong)|kernel vcpu=[0-3] switches=20 cycles=[1-9][0-9]* zero=0 user_zero=0|winlike vcpus=4 cntfrq=[0-9]+ seconds=1 interval_us=5000|PASS: .*|delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*' \
-		<<<"$output" || true)
-	[ "$(grep -o '^delta vcpu=.' <<<"$output" | sort -u | wc -l)" = 4 ] ||
-		bad+=" (not all 4 vCPUs printed)"
-	if [ -z "$bad" ]; then
-		report yes "$name"
-	else
-		report no "$name" "$bad"
-	fi
+prints_whole_lines() {
+	run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4" >"$TMP/console" || true
+	! grep -vxE -f <(rows "$LINES") "$TMP/console" || return
+	[ "$(grep -o '^delta vcpu=.' "$TMP/console" | sort -u | wc -l)" = 4 ]
 }
 
 main() {
-	local name guest bootargs line expected machine
+	local name guest bootargs line expected machine pass="1 PASS: threads ran on 2 vCPUs"
 	TMP=$(mktemp -d)
 	trap 'rm -rf "$TMP"' EXIT
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	make -s -C "$TOP/guests" >&2
-	echo "1..$(($(grep -c '|' <<<"$CASES$CALIBRATIONS") + 7))"
 	while IFS='|' read -r name guest bootargs expected machine; do
-		[ -z "$name" ] || check_verdict "$name" "$guest" "$bootargs" "$expected" "$machine"
-	done <<<"$CASES"
+		check "$name" ends_with "$expected" "$guest" "$bootargs" "$machine"
+	done < <(rows "$CASES")
 	while IFS='|' read -r name bootargs line expected; do
-		[ -z "$name" ] || check_calibration "$name" "$bootargs" "$line" "$expected"
-	done <<<"$CALIBRATIONS"
-	check_kernels
-	check_hold
-	check_hang
-	check_wait
-	check_lines UART
+		check "calibration: $name" calibrates "$bootargs" "$line" "$expected"
+	done < <(rows "$CALIBRATIONS")
+	check "winlike reboots as often as it is told to, and each time all is as at first" \
+		prints_as_kernel "reboots=3 switches=2" "$pass
+8 kernel zero=0 user_zero=0
+4 loader clock=right
+1 reboot 1 of 3
+1 reboot 2 of 3
+1 reboot 3 of 3
+4 winlike"
+	check "threads that are charged with no cycles are counted, and nothing stops" \
+		prints_as_kernel "at=kernel action=stop switches=10" "$pass
+1 kernel zero=0 user_zero=0
+1 kernel zero=5 user_zero=5
+1 loader clock=right
+1 winlike"
+	check "winlike holds where it is told to until something is typed" holds
+	check "canary hangs" hangs
+	check "a guest that waits for its vCPUs says so, and waits on" says_that_it_waits
+	check "winlike's lines are whole, from each vCPU, on the UART" prints_whole_lines
 	OUTPUT=("${VIRTIO[@]}")
-	check_lines "virtio console"
-	return "$FAILED"
+	check "winlike's lines are whole, from each vCPU, on the virtio console" prints_whole_lines
+	finish
 }
 
 main

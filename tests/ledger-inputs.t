@@ -82,7 +82,8 @@ without_strace() {
 	printf '#!/bin/sh\necho not permitted >&2\nexit 1\n' >"$TMP/bin/strace"
 	chmod +x "$TMP/bin/strace"
 	PATH=$TMP/bin:$PATH runs 0 '1 of 1 done: complete' one
-	says 'strace does not work here: not permitted; without it each row depends on all files but the pages'
+	says "strace does not work here: not permitted; without it each row depends on all files\
+ but the pages"
 	echo 2 >"$P/data"
 	PATH=$TMP/bin:$PATH runs 0 '1 of 1 done: complete' one
 }
@@ -211,7 +212,8 @@ check 'so does each row where strace does not work' without_strace
 check 'what is below build/ stands for what it is made of' below_build
 check 'pages are no sources of what is below build/' pages_below_build
 check 'a file that is missing below build/ stands for itself' missing_below_build
-check 'a row that lists the files depends on their names, one that reads the history on the commit' commits
+check 'a row that lists files depends on their names, one that reads the history on the commit' \
+	commits
 check 'in a work tree of git it depends on the commit' worktree
 check 'a tree stands for its contents, committed or not' trees
 check 'so it does when a change leaves sizes and times as they were' trees_in_a_moment

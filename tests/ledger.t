@@ -11,6 +11,8 @@ set -euo pipefail
 # shellcheck source=toy-ledger.sh
 . "$TOP/tests/toy-ledger.sh"
 
+ONE_TO_MEND='1 left: the same command again, after what failed is mended'
+
 kept() {
 	passes one
 	passes two
@@ -32,9 +34,9 @@ ledger_says() {
 failed() {
 	passes one
 	toy two "echo two >>$RAN" 'echo 1..1' 'echo not ok 1'
-	runs 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' one two
+	runs 1 "1 of 2 done, $ONE_TO_MEND" one two
 	says 'two: 1'
-	runs 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' two
+	runs 1 "1 of 2 done, $ONE_TO_MEND" two
 	ledger_says '^two +FAILED '
 	passes two
 	runs 0 '2 of 2 done: complete' two
@@ -47,7 +49,7 @@ skips() {
 	echo 'one | * | there is none' >"$P/tests/allowed-skips"
 	run_ends 0 '1 of 1 done: complete' --full
 	rm "$P/tests/allowed-skips"
-	run_ends 1 '0 of 1 done, 1 left: the same command again, after what failed is mended' --full
+	run_ends 1 "0 of 1 done, $ONE_TO_MEND" --full
 }
 
 killed() {
@@ -94,7 +96,8 @@ budget() {
 	# It goes by the time that it took.
 	echo '# more' >>"$P/tests/long.t"
 	BUDGET=50 runs 0 '3 of 3 done: complete' long
-	BUDGET=soon run_ends 2 'run: error: BUDGET=soon; give a number of seconds, or one of minutes as 25m, or of hours as 2h' --full
+	BUDGET=soon run_ends 2 "run: error: BUDGET=soon; give a number of seconds,\
+ or one of minutes as 25m, or of hours as 2h" --full
 }
 
 force() {
@@ -103,21 +106,26 @@ force() {
 	runs 0 '2 of 2 done: complete' one two
 	FORCE=1 runs 0 '2 of 2 done: complete' one two
 	FORCE=1 ONLY=one runs 0 '2 of 2 done: complete' one
-	FORCE=1 BUDGET=9m run_ends 2 \
-		'run: error: FORCE=1 with BUDGET= would run the same rows each time; give ONLY= or name rows' --full
+	FORCE=1 BUDGET=9m run_ends 2 "run: error: FORCE=1 with BUDGET= would run the same rows each\
+ time; give ONLY= or name rows" --full
 	# One that was good is not any more: the old verdict must not outlive it.
 	touch "$TMP/broken"
 	toy one "[ ! -e $TMP/broken ] || printf 'not '" 'echo ok 1' 'echo 1..1'
 	rm "$TMP/broken"
 	run_ends 0 '2 of 2 done: complete' --full
 	touch "$TMP/broken"
-	FORCE=1 run_ends 1 '1 of 2 done, 1 left: the same command again, after what failed is mended' --full
+	FORCE=1 run_ends 1 "1 of 2 done, $ONE_TO_MEND" --full
 }
 
 needs() {
 	echo 'make image = sources/*' >"$P/tests/table"
-	# shellcheck disable=SC2016 # make's
-	printf 'image:\n\tmkdir -p build/artifacts\n\tcat sources/a >build/artifacts/image\n\techo made >>%s\n' "$TMP/made" >"$P/Makefile"
+	cat >"$P/Makefile" <<-END
+		image:
+			mkdir -p build/artifacts
+			cat sources/a >build/artifacts/image
+			echo made >>$TMP/made
+	END
+	sed -i '2,$s/^/\t/' "$P/Makefile"
 	mkdir "$P/sources"
 	echo 1 >"$P/sources/a"
 	row one tests/one.t core image

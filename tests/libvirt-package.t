@@ -126,7 +126,8 @@ unreadable() {
 	toy_dpkg --install "$DEB"
 	toy_dpkg --install "$TMP/libvirt-4.deb" >"$TMP/said"
 	cat "$TMP/said"
-	grep -q '^libvirt-pmu-hybrid: warning: .* does not end with one </cpus>, .* by <qemu:commandline>$' "$TMP/said"
+	grep -q "^$NAME: warning: .* does not end with one </cpus>, .* by <qemu:commandline>\$" \
+		"$TMP/said"
 	cmp "$TMP/root/$LIST" "$TMP/unreadable"
 	toy_dpkg --install "$TMP/libvirt-1.deb"
 	expect_list "$TMP/list"
@@ -184,12 +185,14 @@ patch_applies() {
 }
 
 make_lists() {
+	local others
 	debugfs -R "dump /$LIST $TMP/list" "$ARTIFACTS/rootfs.img" 2>/dev/null
 	[ -s "$TMP/list" ] || die "the emulated host's system has no /$LIST; run 'make host'"
 	# others' names: after the last one, before the first one
 	sed "s|^</cpus>|  <!-- Memory tagging -->\n  <feature name='mte'/>\n\n&|" \
 		"$TMP/list" >"$TMP/grown-end"
-	sed "s|^<cpus>|&\n\n  <!-- Debug -->\n  <feature name='pmu'/>\n  <feature name='kvm-steal-time'/>|" "$TMP/list" >"$TMP/grown-start"
+	others="<feature name='pmu'/>\n  <feature name='kvm-steal-time'/>"
+	sed "s|^<cpus>|&\n\n  <!-- Debug -->\n  $others|" "$TMP/list" >"$TMP/grown-start"
 	sed "s|^</cpus>|  <feature name='pmu-hybrid'/>\n&|" "$TMP/list" >"$TMP/has-it"
 	sed "/^<\/cpus>/d" "$TMP/list" >"$TMP/unreadable"
 	make_libvirt 1 "$TMP/list"

@@ -93,7 +93,8 @@ main() {
 	if git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null; then
 		check "$name" check_subjects
 	else
-		skip "$name" "the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
+		skip "$name" \
+			"the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
 	fi
 	check "bad commit subjects are found" bad_subjects_are_found
 	check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check

@@ -123,7 +123,8 @@ skips_all() {
 bad_list() {
 	tap good 1..1 'ok 1'
 	echo 'good | *' >"$P/tests/allowed-skips"
-	run_ends 2 "run: error: tests/allowed-skips:1: 'good | *' is not ROW | TEST | REASON; give all three"
+	run_ends 2 "run: error: tests/allowed-skips:1: 'good | *' is not ROW | TEST | REASON;\
+ give all three"
 	echo 'gone | * | no board' >"$P/tests/allowed-skips"
 	run_ends 2 'run: error: tests/allowed-skips:1: there is no row gone; delete the line'
 }
@@ -131,8 +132,8 @@ bad_list() {
 # meets NAME OTHER: a test that passes when the other one runs at the same time
 meets() {
 	toy "$1" "touch $TMP/$1" 'echo 1..1' \
-		"timeout ${3:-$WAIT} sh -c 'until test -e $TMP/$2; do sleep 0.1; done' || printf 'not '" \
-		'echo ok 1'
+		"wait='until test -e $TMP/$2; do sleep 0.1; done'" \
+		"timeout ${3:-$WAIT} sh -c \"\$wait\" || printf 'not '" 'echo ok 1'
 }
 
 together() {

@@ -23,7 +23,8 @@ before_each() {
 	commit 'core: more' 'Needed for the test, too.'
 	series save linux
 	letter 1-fix 'core: add the hook'
-	letter 2-mode 'odd: chänge ä' '# Keep cöunting' '' 'First paragraph.' '' 'Second paragraph.'
+	letter 2-mode 'odd: chänge ä' '# Keep cöunting' '' 'First paragraph.' '' \
+		'Second paragraph.'
 }
 
 names() {
@@ -121,7 +122,8 @@ wrong_letters() {
 	letter 2-mode 'odd: change a' '# Title' '' Text.
 	refused "linux/mail/2-mode.md begins with 'odd: change a', which is the subject of no patch"
 	letter 2-mode 'core: add the hook' '# Title' '' Text.
-	refused "linux/mail/2-mode.md begins with 'core: add the hook', which is not behind the first patch of 1-fix"
+	refused "linux/mail/2-mode.md begins with 'core: add the hook', which is not behind the\
+ first patch of 1-fix"
 	letter 1-fix 'odd: chänge ä'
 	letter 2-mode 'core: more' '# Title' '' Text.
 	refused "'core: add the hook' is in front of all series that linux/mail has"

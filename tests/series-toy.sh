@@ -31,7 +31,8 @@ make_home() {
 	echo '*.tbl' >"$HOME/.config/git/ignore"
 	# $0 is the hook's
 	# shellcheck disable=SC2016
-	printf '#!/bin/sh\necho "the hook $0 must not run" >&2\nexit 1\n' >"$HOME/hooks/applypatch-msg"
+	printf '#!/bin/sh\necho "the hook $0 must not run" >&2\nexit 1\n' \
+		>"$HOME/hooks/applypatch-msg"
 	cp "$HOME/hooks/applypatch-msg" "$HOME/hooks/post-checkout"
 	chmod +x "$HOME/hooks/"*
 }
@@ -46,7 +47,8 @@ make_toy() {
 		seven eight nine >"$LINUX_TREE/hook.c"
 	printf '%s\n' a b c d e f g h i j k l m n >"$LINUX_TREE/$ODD"
 	cat >"$LINUX_TREE/scripts/checkpatch.pl" <<-'EOF'
-		die "not told to leave the sender's line alone\n" unless grep { $_ eq '--no-signoff' } @ARGV;
+		die "not told to leave the sender's line alone\n"
+			unless grep { $_ eq '--no-signoff' } @ARGV;
 		open(my $patch, '<', $ARGV[-1]) or die;
 		while (<$patch>) { if (/^\+.*UGLY/) { print "ERROR: ugly\n"; exit 1; } }
 	EOF
@@ -101,8 +103,9 @@ before_each() {
 
 nothing_left() {
 	local left
-	left=$(find "$TMPDIR" -mindepth 1; find "$P" -maxdepth 1 -name '.linux.*'; find "$P/build" \
-		-name '*.new')
+	left=$(find "$TMPDIR" -mindepth 1
+		find "$P" -maxdepth 1 -name '.linux.*'
+		find "$P/build" -name '*.new')
 	echo "left behind: ${left:-nothing}"
 	[ -z "$left" ]
 }

@@ -15,11 +15,13 @@ selection() {
 	tap sub/two 1..1 'not ok 1'
 	ONLY=one run_ends 0 '1 passed, 0 failed, 0 skipped'
 	ONLY=none run_ends 2 'run: error: ONLY=none matches no row; there are: one sub/two'
-	ONLY='(' run_ends 2 'run: error: ONLY=( is no regular expression (missing ), unterminated subpattern at position 0); use a part of a row'"'s name"
+	ONLY='(' run_ends 2 "run: error: ONLY=( is no regular expression (missing ), unterminated\
+ subpattern at position 0); use a part of a row's name"
 	run_ends 0 '1 passed, 0 failed, 0 skipped' one
 	run_ends 0 '1 passed, 0 failed, 0 skipped' "$P/tests/one.t"
 	run_ends 1 '0 passed, 1 failed, 0 skipped' sub/two
-	run_ends 2 "run: error: no row 'three' in tests/table; name rows like one, or their programs" three
+	run_ends 2 "run: error: no row 'three' in tests/table; name rows like one,\
+ or their programs" three
 	run_ends 2 'tests/run: error: unrecognized arguments: --fast' --fast
 }
 
@@ -34,7 +36,8 @@ full() {
 arguments() {
 	row args "TOY=1 tests/args.t \"two words\" 'a|b'"
 	# shellcheck disable=SC2016 # the toy's own variables
-	toy args 'echo 1..1' '[ "$#-$1-$2-$TOY" = "2-two words-a|b-${WANTED:-1}" ] || printf "not "' 'echo ok 1'
+	toy args 'echo 1..1' \
+		'[ "$#-$1-$2-$TOY" = "2-two words-a|b-${WANTED:-1}" ] || printf "not "' 'echo ok 1'
 	run_ends 0 '1 passed, 0 failed, 0 skipped'
 	TOY=2 WANTED=2 run_ends 0 '1 passed, 0 failed, 0 skipped'
 }
@@ -50,20 +53,23 @@ table_error() {
 wrong_table() {
 	tap one 1..1 'ok 1'
 	table_error 'no row of tests/table names tests/one.t; add one, or delete the program'
-	table_error "tests/table:1: two: there is no program 'tests/two.t'; mend the path or delete the row" 'two | core | 1 | | tests/two.t'
+	table_error "tests/table:1: two: there is no program 'tests/two.t'; mend the path or delete\
+ the row" 'two | core | 1 | | tests/two.t'
 	table_error "tests/table:3: there are two rows 'one'; rename one" \
 		'one | core | 1 | | tests/one.t' $'\tclaim' 'one | core | 1 | | tests/one.t' \
 		$'\tclaim'
-	table_error "tests/table:1: 'one | core' has 2 columns; a row is NAME | SET | SECONDS | NEEDS | COMMAND" 'one | core'
+	table_error "tests/table:1: 'one | core' has 2 columns;\
+ a row is NAME | SET | SECONDS | NEEDS | COMMAND" 'one | core'
 	table_error "tests/table:1: 'One' is no name; use lower case, digits, '-' and '/'" \
 		'One | core | 1 | | tests/one.t'
-	table_error "tests/table:1: one: 'slow' is no set; give core or full, then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
-	table_error "tests/table:1: one: 'long' is no number of seconds; give about how long it takes on two idle cores" \
-		'one | core | long | | tests/one.t'
-	table_error "tests/table:1: one needs 'moon', of which no line 'make moon = ...' says what it is made of" \
-		'one | core | 1 | moon | tests/one.t'
-	table_error "tests/table:1: one claims nothing; say what passing proves in an indented line below the row, or as 'Claim: ...' in the head of tests/one.t" \
-		'one | core | 1 | | tests/one.t'
+	table_error "tests/table:1: one: 'slow' is no set; give core or full,\
+ then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
+	table_error "tests/table:1: one: 'long' is no number of seconds;\
+ give about how long it takes on two idle cores" 'one | core | long | | tests/one.t'
+	table_error "tests/table:1: one needs 'moon', of which no line 'make moon = ...'\
+ says what it is made of" 'one | core | 1 | moon | tests/one.t'
+	table_error "tests/table:1: one claims nothing; say what passing proves in an indented line\
+ below the row, or as 'Claim: ...' in the head of tests/one.t" 'one | core | 1 | | tests/one.t'
 	table_error "tests/table:1: this indented line follows no row; it is to be a row's claim" \
 		$'\tclaim'
 }
@@ -106,9 +112,10 @@ traced_by_themselves() {
 	grep -lE 'build-tool["] --native|fsanitize[=]|toy-ledger[.]sh"' tests/*.t >"$TMP/programs"
 	[ "$(wc -l <"$TMP/programs")" -gt 5 ]
 	while read -r program; do
-		awk -F ' *[|] *' -v program="$program" \
-			'!/^[#\t]/ && index($5 " ", program " ") && $2 !~ /untraced/ { print $1 ": " program " cannot be traced" }' \
-			tests/table
+		awk -F ' *[|] *' -v program="$program" '
+			!/^[#\t]/ && index($5 " ", program " ") && $2 !~ /untraced/ {
+				print $1 ": " program " cannot be traced"
+			}' tests/table
 	done <"$TMP/programs" | tee "$TMP/traced"
 	[ ! -s "$TMP/traced" ]
 }

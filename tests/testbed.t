@@ -49,7 +49,8 @@ copies_files() {
 	chmod 640 "$TMP/folder/deep/data"
 	ln -sf program "$TMP/link"
 	run --file "$TMP/program" --file "$TMP/folder" --file "$TMP/link" -- \
-		sh -c './program && ./link && stat -c "%a %U %F %n" program link folder/deep/data && cat folder/deep/data' >"$TMP/stdout"
+		sh -c './program && ./link && stat -c "%a %U %F %n" program link folder/deep/data &&
+			cat folder/deep/data' >"$TMP/stdout"
 	diff - "$TMP/stdout" <<-EOF
 		ran
 		ran
@@ -66,7 +67,8 @@ has_pmus() {
 	local topology=$1 wanted=$2
 	shift 2
 	run --topology "$topology" --file "$TMP/testbed-kvm" "$@" -- \
-		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"; taskset -c 0 ~/testbed-kvm' >"$TMP/stdout"
+		sh -c 'cd /sys/bus/event_source/devices && grep -H . */cpus | sed "s,/cpus:, ,"
+			taskset -c 0 ~/testbed-kvm' >"$TMP/stdout"
 	expect "$wanted, kvm api=12 pmu=yes" "$(paste -sd, "$TMP/stdout" | sed 's/,/, /g')" \
 		"PMUs and KVM"
 }
@@ -89,7 +91,8 @@ hosts_are_fresh() {
 # listed there.
 holds_hooks() {
 	# shellcheck disable=SC2016 # the host's variables
-	run -- sh -c 'cd /sys/kernel/debug/kvm && for vm in *-*; do ls -l /proc/"${vm%-*}"/fd; done' >"$TMP/stdout" || return
+	run -- sh -c 'cd /sys/kernel/debug/kvm
+		for vm in *-*; do ls -l /proc/"${vm%-*}"/fd; done' >"$TMP/stdout" || return
 	expect 1 "$(grep -c 'anon_inode:kvm-vm' "$TMP/stdout")" VMs &&
 		expect 1 "$(grep -c 'anon_inode:\[perf_event\]' "$TMP/stdout")" events
 }
@@ -98,8 +101,10 @@ holds_hooks() {
 parallel_runs() {
 	local name status=0
 	mkfifo "$TMP/a" "$TMP/b"
-	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/a" >"$TMP/boot-id-a" &
-	run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' <"$TMP/b" >"$TMP/boot-id-b" &
+	for name in a b; do
+		run -- sh -c 'echo; cat >/dev/null; cat /proc/sys/kernel/random/boot_id' \
+			<"$TMP/$name" >"$TMP/boot-id-$name" &
+	done
 	exec 7>"$TMP/a" 8>"$TMP/b"
 	for name in a b; do
 		wait_for test -s "$TMP/boot-id-$name" || status=1
@@ -193,7 +198,8 @@ check "a panic while the command runs" refused 123 "sysrq triggered crash" run -
 # shellcheck disable=SC2016
 check "a report of the kernel that is no panic" refused 123 \
 	"the kernel reported a bug; 'sh' ended with status 0" \
-	run -- sh -c 'for i in $(seq 300); do echo "not yet: $i" >/dev/kmsg; done; echo "BUG: not one" >/dev/kmsg'
+	run -- sh -c 'for i in $(seq 300); do echo "not yet: $i" >/dev/kmsg; done
+		echo "BUG: not one" >/dev/kmsg'
 check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append \
 	init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \

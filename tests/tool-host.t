@@ -16,11 +16,12 @@ HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock hom
 # Versions of Linux and of Debian's QEMU change by themselves.
 transcript() {
 	echo "=== $1"
-	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" --file \
-		"$ARTIFACTS/pmu-hybrid-check" \
-		--file "$ARTIFACTS/qemu-system-aarch64" --file "$TOP/tests/tool/host" --file \
-		"$TOP/docs/check.md" -- ./host |
-		sed -E "s/^(ok +host +Linux) [^ ]+/\1 VERSION/; s,(/usr/bin/qemu-system-aarch64) [0-9.]+,\1 VERSION,; s/ $QEMU_VERSION\b/ OURS/"
+	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" \
+		--file "$ARTIFACTS/pmu-hybrid-check" --file "$ARTIFACTS/qemu-system-aarch64" \
+		--file "$TOP/tests/tool/host" --file "$TOP/docs/check.md" -- ./host |
+		sed -E "s/^(ok +host +Linux) [^ ]+/\1 VERSION/
+			s,(/usr/bin/qemu-system-aarch64) [0-9.]+,\1 VERSION,
+			s/ $QEMU_VERSION\b/ OURS/"
 }
 
 says() {

@@ -17,8 +17,8 @@ QEMU=/usr/bin/qemu-system-aarch64
 on_host() {
 	local topology=$1
 	shift
-	"$TOP/testbed/run" --kernel stock --topology "$topology" --file "$TOOL" --file \
-		"$TMP/shim-counters.so" --file "$TOP/tests/tool/moves" \
+	"$TOP/testbed/run" --kernel stock --topology "$topology" --file "$TOOL" \
+		--file "$TMP/shim-counters.so" --file "$TOP/tests/tool/moves" \
 		--file "$ARTIFACTS/guests/winlike.bin" -- "$@"
 }
 
@@ -73,7 +73,7 @@ refuses_a_second() {
 }
 
 refuses_different_numbers() {
-	fails_with "different numbers of event counters, which one PMU cannot have: /pmu-little has " \
+	fails_with "different numbers of event counters, which one PMU cannot have: /pmu-little" \
 		on_host biglittle env LD_PRELOAD=./shim-counters.so ./pmu-hybrid-check --overlay
 	awk '/event counters/ { exit $(NF - 3) + 0 != $NF + 1 }' "$TMP/err"
 }
@@ -86,14 +86,15 @@ refuses_unlike() {
 }
 
 says_what_it_could_not_ask() {
-	local status=0
-	on_host biglittle sh -c \
-		'cp pmu-hybrid-check /tmp && setpriv --reuid=1000 --clear-groups /tmp/pmu-hybrid-check --overlay' >said 2>err ||
+	local status=0 unknown='the numbers of event counters are unknown'
+	on_host biglittle sh -c 'cp pmu-hybrid-check /tmp &&
+		setpriv --reuid=1000 --clear-groups /tmp/pmu-hybrid-check --overlay' >said 2>err ||
 		status=$?
 	cat said err
 	[ "$status" = 2 ]
-	grep -qF 'CHECK FIRST: the numbers of event counters are unknown (/dev/kvm: Permission denied)' said
-	grep -qxF 'pmu-hybrid-check: the numbers of event counters are unknown: /dev/kvm: Permission denied; the overlay says what to check' err
+	grep -qF "CHECK FIRST: $unknown (/dev/kvm: Permission denied)" said
+	grep -qxF "pmu-hybrid-check: $unknown: /dev/kvm: Permission denied;\
+ the overlay says what to check" err
 }
 
 main() {
@@ -116,7 +117,8 @@ main() {
 		tricluster 6
 	check "different numbers of event counters" refuses_different_numbers
 	check "PMUs with different numbers of event counters" refuses_unlike unlike-counters \
-		"the kinds of core have different numbers of event counters, which one PMU cannot have: /pmu-little has 4, /pmu-big has 6"
+		"the kinds of core have different numbers of event counters, which one PMU cannot\
+ have: /pmu-little has 4, /pmu-big has 6"
 	check "PMUs that are not PMUv3" refuses_unlike unlike-alien \
 		"Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
 	check "a user who may not use KVM" says_what_it_could_not_ask

@@ -17,18 +17,33 @@ SHOWN="rockchip,rk3588:-@ nvidia,tegra186:-@ nvidia,tegra186: qcom,sm8350: media
 
 # name | board | changes of its tree | what the error says
 REFUSALS='
-Apple|rockchip,rk3588|&pmu0 { compatible = "apple,icestorm-pmu"; };|apple,icestorm-pmu is Apple'"'"'s own and no PMUv3
-one PMU|rockchip,rk3588|/delete-node/ &pmu1; &pmu0 { interrupts = <1 7 4 0>; };|there is one PMU node already, /pmu-0
-an overlay that is there|rockchip,rk3588|&pmu0 { status = "disabled"; }; &pmu1 { compatible = "arm,armv8-pmuv3"; };|there is one PMU node already, /pmu-1
-different PPIs|rockchip,rk3588|&pmu1 { interrupts = <1 8 4 &part1>; };|/pmu-0 and /pmu-1 have different PPIs
-a PPI and SPIs|nvidia,tegra186|&pmu0 { interrupts = <1 7 4>; /delete-property/ interrupt-affinity; };|/pmu-0 and /pmu-1 have interrupts of different kinds
-different controllers|nvidia,tegra186|&pmu1 { interrupt-parent = <&before>; };|/pmu-0 and /pmu-1 have different interrupt controllers
-two controllers in one node|nvidia,tegra186|&pmu0 { /delete-property/ interrupts; interrupts-extended = <&gic 0 320 4>, <&before 0 321 4>; };|the interrupts of /pmu-0 are those of several controllers
+Apple|rockchip,rk3588|&pmu0 { compatible = "apple,icestorm-pmu"; };|
+	apple,icestorm-pmu is Apple'"'"'s own and no PMUv3
+one PMU|rockchip,rk3588|/delete-node/ &pmu1; &pmu0 { interrupts = <1 7 4 0>; };|
+	there is one PMU node already, /pmu-0
+an overlay that is there|rockchip,rk3588|
+	&pmu0 { status = "disabled"; }; &pmu1 { compatible = "arm,armv8-pmuv3"; };|
+	there is one PMU node already, /pmu-1
+different PPIs|rockchip,rk3588|&pmu1 { interrupts = <1 8 4 &part1>; };|
+	/pmu-0 and /pmu-1 have different PPIs
+a PPI and SPIs|nvidia,tegra186|
+	&pmu0 { interrupts = <1 7 4>; /delete-property/ interrupt-affinity; };|
+	/pmu-0 and /pmu-1 have interrupts of different kinds
+different controllers|nvidia,tegra186|&pmu1 { interrupt-parent = <&before>; };|
+	/pmu-0 and /pmu-1 have different interrupt controllers
+two controllers in one node|nvidia,tegra186|
+	&pmu0 { /delete-property/ interrupts;
+	 interrupts-extended = <&gic 0 320 4>, <&before 0 321 4>; };|
+	the interrupts of /pmu-0 are those of several controllers
 no interrupts|rockchip,rk3588|&pmu1 { /delete-property/ interrupts; };|/pmu-1 has no interrupts
-no GIC|nvidia,tegra186|&gic { #interrupt-cells = <2>; };|the interrupts of /pmu-0 are not in the form of a GIC'"'"'s
-SPIs of unknown CPUs|nvidia,tegra186|&pmu0 { /delete-property/ interrupt-affinity; };|/pmu-0 has 2 interrupts for 0 CPUs
-CPUs without a PMU|rockchip,rk3588|&part1 { affinity = <&cpu4 &cpu5>; };|no PMU node is for /cpus/cpu@6 /cpus/cpu@7
-a partition that is not there|rockchip,rk3588|&pmu1 { interrupts = <1 7 4 0x7777>; };|the interrupt of /pmu-1 is of a partition that is not there
+no GIC|nvidia,tegra186|&gic { #interrupt-cells = <2>; };|
+	the interrupts of /pmu-0 are not in the form of a GIC'"'"'s
+SPIs of unknown CPUs|nvidia,tegra186|&pmu0 { /delete-property/ interrupt-affinity; };|
+	/pmu-0 has 2 interrupts for 0 CPUs
+CPUs without a PMU|rockchip,rk3588|&part1 { affinity = <&cpu4 &cpu5>; };|
+	no PMU node is for /cpus/cpu@6 /cpus/cpu@7
+a partition that is not there|rockchip,rk3588|&pmu1 { interrupts = <1 7 4 0x7777>; };|
+	the interrupt of /pmu-1 is of a partition that is not there
 no PMU and no timer|qcom,eliza|/delete-node/ &timer;|no node of the architecture'"'"'s timer
 '
 
@@ -50,7 +65,8 @@ write_overlay() {
 	"$TOOL" --overlay --root root >one-pmu.dts 2>stderr || status=$?
 	cat stderr
 	[ "$status" = 2 ]
-	[ "$(cat stderr)" = "pmu-hybrid-check: the numbers of event counters are unknown: $reason; the overlay says what to check" ]
+	[ "$(cat stderr)" = "pmu-hybrid-check: the numbers of event counters are unknown: $reason;\
+ the overlay says what to check" ]
 }
 
 # By the command that the overlay itself names
@@ -97,8 +113,8 @@ texts_agree() {
 
 refuses() {
 	make_board "$1" -@ "$2"
-	fails_with "pmu-hybrid-check: error: no overlay for this host: " "$TOOL" --overlay --root \
-		root
+	fails_with "pmu-hybrid-check: error: no overlay for this host: " \
+		"$TOOL" --overlay --root root
 	grep -qF -- "$3" "$TMP/err"
 }
 
@@ -116,13 +132,17 @@ refuses_unknown_pmus() {
 	mkdir -p root/sys/bus/event_source/devices/vendor_pmu
 	echo 0-7 >root/sys/bus/event_source/devices/vendor_pmu/cpus
 	echo 8 >root/sys/bus/event_source/devices/vendor_pmu/type
-	fails_with "Linux has the PMUs vendor_pmu on CPUs 0-7, which are not all from nodes that are known here" "$TOOL" --overlay --root root
+	fails_with "Linux has the PMUs vendor_pmu on CPUs 0-7, which are not all from nodes that\
+ are known here" "$TOOL" --overlay --root root
 }
 
 # interrupts-extended names the controller itself, as Renesas' trees do.
 takes_extended_interrupts() {
 	make_board renesas,r8a774a1 -@ '/ { /delete-property/ interrupt-parent; };
-		&pmu0 { /delete-property/ interrupts; interrupts-extended = <&gic 0 72 4>, <&gic 0 73 4>; };
+		&pmu0 {
+			/delete-property/ interrupts;
+			interrupts-extended = <&gic 0 72 4>, <&gic 0 73 4>;
+		};
 		&pmu1 { interrupt-parent = <&gic>; };'
 	write_overlay
 	apply_overlay
@@ -162,8 +182,8 @@ main() {
 	check "interrupts-extended" takes_extended_interrupts
 	check "a CPU that is switched off needs no PMU" leaves_out_absent_cpus
 	while IFS='|' read -r name board changes text; do
-		[ -z "$name" ] || check "refuses: $name" refuses "$board" "$changes" "$text"
-	done <<<"$REFUSALS"
+		check "refuses: $name" refuses "$board" "$changes" "$text"
+	done < <(rows "$REFUSALS")
 	check "refuses: ACPI" refuses_acpi
 	check "refuses: PMUs that no node is known of" refuses_unknown_pmus
 	check "refuses: other questions" refuses_other_questions

@@ -44,11 +44,13 @@ look_at_live() {
 namespace_below() {
 	LOOK=()
 	look_at_live 0 new_namespace
-	python3 -c '
-import json
-vm = json.load(open("json"))["vm"]
-assert vm["pid"] > 2 and len({vcpu["thread"] for vcpu in vm["vcpus"]}) == 2 and vm["vcpus"][0]["cpu"] is not None, vm
-'
+	python3 - <<-'END'
+		import json
+		vm = json.load(open("json"))["vm"]
+		assert vm["pid"] > 2, vm
+		assert len({vcpu["thread"] for vcpu in vm["vcpus"]}) == 2, vm
+		assert vm["vcpus"][0]["cpu"] is not None, vm
+	END
 }
 
 namespace_above() {

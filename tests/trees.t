@@ -80,7 +80,8 @@ check "an override that does not exist is one error" \
 	fails_with "neither a folder nor a file" env LINUX_TREE="$TMP/none" \
 	"$TMP/project/scripts/trees" linux
 check "a source that cannot be had is one error naming what was tried" \
-	fails_with "tried the cache ($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" trees_without_network
+	fails_with "($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" \
+	trees_without_network
 check "a cached file with another digest is not used" \
 	fails_with "cannot get the source of linux" trees_with_bad_cache
 check "wrong usage is one error" fails_with "usage: trees" "$TMP/project/scripts/trees" minix

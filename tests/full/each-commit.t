@@ -53,7 +53,10 @@ main() {
 		done
 		;;
 	qemu-0) ;;
-	*) die "which series, and which kernels of Linux? usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu" ;;
+	*)
+		die "which series, and which kernels of Linux?" \
+			"usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu"
+		;;
 	esac
 	prepare_clone "$name"
 	for patch in "${PATCHES[@]}"; do

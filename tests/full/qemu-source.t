@@ -36,10 +36,12 @@ rebuilds() {
 	cp "${1%.dsc}".* "${1%-*}".orig.tar.xz "$TMP/package"
 	cat >"$TMP/package/build" <<-'END'
 		#!/bin/sh -ex
-		apt-get build-dep -q -y --host-architecture arm64 --no-install-recommends /package/*.dsc
+		apt-get build-dep -q -y --host-architecture arm64 --no-install-recommends \
+			/package/*.dsc
 		dpkg-source --extract /package/*.dsc /source
 		cd /source
-		DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage --build=any --host-arch=arm64 --unsigned-changes
+		export DEB_BUILD_OPTIONS=noautodbgsym
+		dpkg-buildpackage --build=any --host-arch=arm64 --unsigned-changes
 		mv /"$1"_*.deb /package.deb
 	END
 	# shellcheck disable=SC2016 # mmdebstrap's $1 is the root

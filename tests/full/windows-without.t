@@ -17,7 +17,8 @@ trap 'rm -rf "$TMP"' EXIT
 check "stock kernel" on_ours "$STOPPED" -p cpu=host -p kernel=stock
 check "patched kernel" on_ours "$STOPPED" -p cpu=host -p kernel=patched
 make_image fault=hang
-check "a hang" on_ours "not ok 1 .* in vain for an answer after the moves. It hangs: .* vCPU 0 spins at 0x[0-9a-f]+; vCPU 1 spins" -p moves=20
+check "a hang" on_ours "not ok 1 .* in vain for an answer after the moves. It hangs: .*\
+ vCPU 0 spins at 0x[0-9a-f]+; vCPU 1 spins" -p moves=20
 make_image listen=3389
 check "Remote Desktop answers" on_network "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" \
 	-p ready=tcp:3389 -p moves=20
