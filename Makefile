@@ -15,7 +15,8 @@ export VPMU_RUN := $(shell echo "$$(date +%s)-$$PPID")
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -E ':join; /\\$$/ { N; s/ *\\\n\t*/ /; b join }' $(MAKEFILE_LIST) | \
+		awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: all ## before and after on the emulated host, as a table, build/results/demo.json and demo.svg
@@ -23,7 +24,8 @@ demo: all ## before and after on the emulated host, as a table, build/results/de
 	@scripts/step --table
 
 .PHONY: bench
-bench: all one-event ## what the series costs: a table, build/results/bench.json and bench.svg; fails when a figure is above its bar
+bench: all one-event ## what the series costs: a table, build/results/bench.json and bench.svg; \
+		fails when a figure is above its bar
 	build/venv/bin/python bench/bench.py $(if $(DOCS),--docs)
 
 .PHONY: check
@@ -32,7 +34,8 @@ check: deps-check all ## the tests that each change must pass; ONLY=PATTERN pick
 	tests/run --build
 
 .PHONY: check-full
-check-full: deps-full all ## all tests, but for those that passed with the same contents; BUDGET=25m some of them, FORCE=1 those too
+check-full: deps-full all ## all tests, but for those that passed with the same contents; \
+		BUDGET=25m some of them, FORCE=1 those too
 	@scripts/step --table
 	tests/run --full --build
 
@@ -41,35 +44,43 @@ ledger: venv ## what check-full found: each test, its verdict for the contents o
 	@tests/run --ledger
 
 .PHONY: check-host
-check-host: deps-check all linux-guest linux-guest-newer uefi ## the Avocado tests on a real board: HOST=user@board make check-host
-	@test -n '$(HOST)' || { echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
+check-host: deps-check all linux-guest linux-guest-newer uefi ## the Avocado tests on a real \
+		board: HOST=user@board make check-host
+	@test -n '$(HOST)' || { \
+		echo "check-host: error: which host? HOST=user@board make check-host" >&2; exit 1; }
 	build/venv/bin/python tests/avocado/board.py '$(HOST)'
 
 .PHONY: shell
-shell: all ## a shell in the emulated host; KERNEL=stock|patched TOPOLOGY=biglittle|tricluster|homogeneous
+shell: all ## a shell in the emulated host; KERNEL=stock|patched \
+		TOPOLOGY=biglittle|tricluster|homogeneous
 	testbed/run --kernel $(or $(KERNEL),patched) --topology $(or $(TOPOLOGY),biglittle) \
 		--file build/artifacts/qemu-system-aarch64 --file build/artifacts/guests
 
 .PHONY: series
-series: trees ## mailable series for pristine trees, in build/series/linux and build/series/qemu; SIGNOFF=1 signs them off as you
+series: trees ## mailable series for pristine trees, in build/series/linux and build/series/qemu; \
+		SIGNOFF=1 signs them off as you
 	scripts/series mail $(if $(SIGNOFF),--signoff) linux
 	scripts/series mail $(if $(SIGNOFF),--signoff) qemu
 
 .PHONY: deb
-deb: deps-check trees venv ## Debian packages for a board, in build/packages; LINUX_CONFIG=boards or =FILE for a kernel that takes no hours, BASE=debian-stable
+deb: deps-check trees venv ## Debian packages for a board, in build/packages; \
+		LINUX_CONFIG=boards or =FILE for a kernel that takes no hours, BASE=debian-stable
 	packages/all $(BASE)
 
 .PHONY: deb-src
-deb-src: deps-check trees ## Debian source packages of QEMU, pmu-hybrid-check and libvirt-pmu-hybrid, in build/packages
+deb-src: deps-check trees ## Debian source packages of QEMU, pmu-hybrid-check and \
+		libvirt-pmu-hybrid, in build/packages
 	packages/libvirt
 	packages/source
 	packages/qemu-source
 
 .PHONY: all
-all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what the tests do
+all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what \
+		the tests do
 
 .PHONY: deps
-deps: ## install the Debian packages of the build machine, for all that is here (as root; otherwise name them)
+deps: ## install the Debian packages of the build machine, for all that is here (as root; \
+		otherwise name them)
 	@scripts/deps full
 
 # What a goal needs of them; scripts/deps says what that is.
@@ -79,7 +90,8 @@ $(DEPS): deps-%:
 	$(STEP) 'packages of this machine, for $*' scripts/deps $*
 
 .PHONY: trees
-trees: $(STAMPS)/series-linux $(STAMPS)/series-qemu ## build/linux and build/qemu with our series on top
+trees: $(STAMPS)/series-linux $(STAMPS)/series-qemu ## build/linux and build/qemu with our series \
+		on top
 
 # Opened again only when the stored series changes: in between, the trees are for editing.
 .SECONDEXPANSION:
@@ -110,7 +122,8 @@ debug: kernels deps-check ## the patched kernel with debugging options, for the 
 	$(STEP) 'kernel: debug' testbed/build-kernel debug
 
 .PHONY: apparmor
-apparmor: kernels ## the patched kernel as distributions have it, with AppArmor, for the tests of libvirt
+apparmor: kernels ## the patched kernel as distributions have it, with AppArmor, for the tests of \
+		libvirt
 	$(STEP) 'kernel: apparmor' testbed/build-kernel apparmor
 
 .PHONY: linux-bases
@@ -130,7 +143,8 @@ unit: deps-check $(STAMPS)/series-qemu venv ## QEMU's unit tests of our code, fo
 	$(STEP) 'unit tests of QEMU' scripts/build-qemu --unit-tests
 
 .PHONY: suites
-suites: deps-check $(STAMPS)/series-qemu venv ## QEMU for this machine with all its own tests, without and with the series, for their comparison
+suites: deps-check $(STAMPS)/series-qemu venv ## QEMU for this machine with all its own tests, \
+		without and with the series, for their comparison
 	$(STEP) 'tests of QEMU, base' scripts/build-qemu --base --suites
 	$(STEP) 'tests of QEMU' scripts/build-qemu --suites
 
@@ -162,6 +176,9 @@ uefi: deps-check guests ## UEFI firmware, and the disk of the UEFI guest
 	$(STEP) 'UEFI guest' guests/uefi/build
 
 .PHONY: clean
-clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below ~/.cache/vpmu
-	@for tree in linux qemu; do test ! -e build/$$tree || scripts/series save $$tree || exit; done
+clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below \
+		~/.cache/vpmu
+	@for tree in linux qemu; do \
+		test ! -e build/$$tree || scripts/series save $$tree || exit; \
+	done
 	rm -rf build

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: every tracked program of ours passes its linter, carries an SPDX line, and shell stays
-# below 300 lines a file. Subjects of commits are `area: imperative`, in at most 72 columns, and
-# pages have one width.
+# Claim: every tracked program of ours passes its linter, carries an SPDX line, and has lines of at
+# most 100 columns; shell stays below 300 lines a file. Subjects of commits are `area: imperative`,
+# in at most 72 columns, and pages have one width.
 set -euo pipefail
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -33,6 +33,20 @@ find_without_spdx() {
 		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
 	echo "$found"
 	[ -z "$found" ]
+}
+
+# Texts, pictures, tables, patches, device trees, fuzzers' inputs and what Debian's formats give a
+# form are data. What lies in linux/ and qemu/ keeps to upstream's width, by upstream's checkpatch.
+DATA=('*.expected' '*.patch' '*.md' '*.svg' '*.tsv' '*.dts' '*.1' tests/table tests/allowed-skips
+	tests/conformance-known 'tests/fuzz/*corpus/*' COPYING 'packages/*copyright'
+	'packages/*control' linux qemu)
+
+find_wide_lines() {
+	local file
+	git ls-files -z -- "${DATA[@]/#/:!}" | while IFS= read -r -d '' file; do
+		expand -t 8 "$file" | LC_ALL=C.UTF-8 grep -nE '.{101}' | sed "s|^|$file:|" || true
+	done | tee "$TMP/wide"
+	[ ! -s "$TMP/wide" ]
 }
 
 find_long_shell() {
@@ -89,6 +103,7 @@ main() {
 	check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
 	check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
 	check "each file has its SPDX line" find_without_spdx
+	check "lines of code have at most 100 columns" find_wide_lines
 	name="commit subjects are 'area: imperative', at most 72 columns"
 	if git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null; then
 		check "$name" check_subjects
