@@ -4,10 +4,8 @@
 # folders, its exit status, one error for wrong use, and that its manual page and completion agree
 # with it. On real KVM: tool-host.t, avocado/test_tool.py.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 SOURCES=$TOP/tools/pmu-hybrid-check
 
@@ -299,8 +297,6 @@ completion_completes() {
 
 main() {
 	local name arguments status line qemu error
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
 	make_root
 	cd "$TMP"

@@ -4,10 +4,8 @@
 # what is known of them. They have event counters, with and without later features; KVM's PMUs are
 # the subject of tests/avocado/test_conformance.py.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 KNOWN=$TOP/tests/conformance-known
@@ -55,8 +53,6 @@ finds() {
 	! judge "$TMP/made-up" "$implementation"
 }
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 [ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 make -s -C "$TOP/guests" >&2
 check "PMUv3p5 at EL1" conforms virt max tcg tcg-fgt

@@ -3,10 +3,8 @@
 # Claim: VPMU_TIMEOUT_FACTOR is understood alike by all who read it, a value that is no factor is
 # refused with one error, and nobody reads it by a parser of his own.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 # what is set | 100 seconds by it, or nothing where it is refused
 VALUES='
@@ -84,8 +82,6 @@ refuses() {
 	grep -qxE "[a-z./]+: error: VPMU_TIMEOUT_FACTOR is 'many'; give .*" <<<"$said"
 }
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 PYTHON=$("$TOP/scripts/venv")/bin/python
 check "scripts/lib.sh" understands by_shell
 check "testbed/host.py" understands by_python

@@ -3,13 +3,8 @@
 # Claim: each purpose names the packages that its programs ask for, those of the purposes before it
 # among them, and no other's.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
+. "$(dirname "$0")/tap.sh"
 
 # A user who is not root, on a machine with nothing installed.
 missing() {

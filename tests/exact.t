@@ -6,10 +6,8 @@
 #
 #   tests/exact.t [GROUP]     the programs of a group below; core, if none is given
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 # GROUP and arguments of tests/kernel/run; the bench has such a test of its own
 PROGRAMS='
@@ -59,8 +57,6 @@ same_in_each_run() {
 main() {
 	local group=${1-core} of words
 	local -a arguments
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	while read -r of words; do
 		[ "$of" = "$group" ] || continue
 		read -ra arguments <<<"$words"

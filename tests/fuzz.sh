@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by the tests with a fuzzer, which is built as FUZZER. TMP is the test's folder.
+# Sourced by the tests with a fuzzer, which is built as FUZZER.
+
+# shellcheck source=tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
 # fuzz CORPUS LENGTH OPTION...: inputs of at most LENGTH bytes; one that fails is left in
 # build/results/

@@ -5,10 +5,8 @@
 # would die. Under the emulator itself, without KVM: its emulated PMU always counts, so that a
 # counter at fault is the guest's own doing.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 GUEST=$ARTIFACTS/guests-uefi
@@ -152,8 +150,6 @@ check_reproducible() {
 main() {
 	local name parameters expected before machine cpu vcpus option
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	"$TOP/guests/uefi/build"
 	IMAGE=$GUEST/winlike.img
 	while IFS='|' read -r name parameters expected before machine; do

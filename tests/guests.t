@@ -4,10 +4,8 @@
 # and hang apart. Under the emulator itself, without KVM: its emulated PMU always counts, so that
 # winlike must pass.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 # The slowest case takes 3 s alone on the machine.
@@ -187,8 +185,6 @@ prints_whole_lines() {
 
 main() {
 	local name guest bootargs line expected machine pass="1 PASS: threads ran on 2 vCPUs"
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
 	make -s -C "$TOP/guests" >&2
 	while IFS='|' read -r name guest bootargs expected machine; do

@@ -3,12 +3,8 @@
 # Claim: tests/run --full finds out by itself what a row depends on, so that no row keeps a verdict
 # when something of that changed, and none loses it by anything else. On toy tests.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=toy-ledger.sh
-. "$TOP/tests/toy-ledger.sh"
+. "$(dirname "$0")/toy-ledger.sh"
 
 # Nothing says that it reads them.
 opened_files() {

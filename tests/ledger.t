@@ -4,12 +4,8 @@
 # way to run it leaves one that does not hold. On toy tests; what a row depends on is
 # ledger-inputs.t.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=toy-ledger.sh
-. "$TOP/tests/toy-ledger.sh"
+. "$(dirname "$0")/toy-ledger.sh"
 
 ONE_TO_MEND='1 left: the same command again, after what failed is mended'
 

@@ -7,10 +7,8 @@
 # The libvirt there is a package of one file. Its list is that of the emulated host's Debian, or one
 # that others have added names to.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 NAME=libvirt-pmu-hybrid
 LIST=usr/share/libvirt/cpu_map/arm_features.xml
@@ -203,8 +201,6 @@ make_lists() {
 }
 
 main() {
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need debugfs e2fsprogs
 	need fakeroot fakeroot
 	need patch patch

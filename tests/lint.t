@@ -4,10 +4,8 @@
 # most 100 columns; shell stays below 300 lines a file. Subjects of commits are `area: imperative`,
 # in at most 72 columns, and pages have one width.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 cd "$TOP"
 
 # Commits after this one have such a subject; older ones have what they have.
@@ -92,8 +90,6 @@ bad_subjects_are_found() {
 main() {
 	local -a shell python
 	local name
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
 	mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
 	if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then

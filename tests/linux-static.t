@@ -9,10 +9,8 @@
 # What upstream's own lines are warned of is left out by comparing with the pristine tree.
 # checkpatch is in the row series/linux.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 STOCK=$BUILD/linux-stock
 SERIES=$BUILD/linux
@@ -149,8 +147,6 @@ slow_checks() {
 }
 
 main() {
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	mapfile -t OBJECTS < <(changed '*.c' | sed 's/\.c$/.o/')
 	[ ${#OBJECTS[@]} -gt 0 ] || die "the series in $SERIES changes no source; run 'make trees'"
 	case ${1-} in

@@ -3,13 +3,9 @@
 # Claim: the kernel package builds, from a small configuration, and is well-formed.
 # tests/full/packages.t builds the others, and installs all of them.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 RELEASE=$LINUX_VERSION-pmu-hybrid
 
 builds() {

@@ -4,13 +4,9 @@
 # upstream series takes its place and that is told; when there is none, one error lists what is
 # served and what to set. Toy packages, from a mirror that is a folder.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 MIRROR=$TMP/mirror
 POOL=$MIRROR/pool
 PROJECT=$TMP/project

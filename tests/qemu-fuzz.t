@@ -8,12 +8,8 @@
 #
 # An input that fails is left in build/results/, and named; give it to build/tests/fuzz-host-pmu.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=fuzz.sh
-. "$TOP/tests/fuzz.sh"
+. "$(dirname "$0")/fuzz.sh"
 
 SOURCE=$BUILD/qemu
 # QEMU's base library and generated headers are those of its unit tests; what of it gets our sets
@@ -53,8 +49,6 @@ build_fuzzer() {
 
 main() {
 	local inputs=${1-20000} seed=${2-1}
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need clang clang
 	"$TOP/scripts/build-qemu" --unit-tests >/dev/null
 	check "unit test under ASan and UBSan" unit_test

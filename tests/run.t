@@ -3,12 +3,8 @@
 # Claim: tests/run counts what tests print, lets nothing that went wrong pass as green, and names
 # the way to each failure. On toy tests.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=toy-table.sh
-. "$TOP/tests/toy-table.sh"
+. "$(dirname "$0")/toy-table.sh"
 
 WAIT=$(scale_timeout 60)
 

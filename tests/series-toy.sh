@@ -3,13 +3,9 @@
 # A toy project to try scripts/series on: a copy of the scripts and a tree of a few files. Sourced
 # by tests/series*.t.
 
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 export TMPDIR=$TMP/tmp HOME=$TMP/home LINUX_TREE=$TMP/toy GIT_CONFIG_NOSYSTEM=1
 unset XDG_CONFIG_HOME GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
 P=$TMP/project

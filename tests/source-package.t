@@ -6,10 +6,8 @@
 #
 # It is built for this machine, whatever that is.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 NAME=pmu-hybrid-check
 
@@ -65,8 +63,6 @@ same_files() {
 }
 
 main() {
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	check 'the source package is made' builds
 	check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
 	check 'dpkg-source unpacks it' unpacks

@@ -3,13 +3,9 @@
 # Claim: each step of a make run says how far the run is, and what the steps took is told at its
 # end. A toy Makefile.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 PROJECT=$TMP/project
 
 # The heads of the two Makefiles are the same.

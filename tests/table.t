@@ -3,12 +3,8 @@
 # Claim: tests/run runs the rows of tests/table that it is to run, as the table has them, and
 # refuses a table that is wrong or incomplete.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=toy-table.sh
-. "$TOP/tests/toy-table.sh"
+. "$(dirname "$0")/toy-table.sh"
 
 selection() {
 	tap one 1..1 'ok 1'

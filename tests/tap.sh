@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# TAP from tests written in shell. Whoever sources this sets TMP, a folder of its own, and may
-# define before_each and nothing_left.
+# TAP from tests written in shell. TMP is the test's own folder. Whoever sources this may define
+# before_each and nothing_left.
 
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
 COUNT=0
 FAILED=0
 

@@ -4,12 +4,8 @@
 # its topology's PMUs, and whatever goes wrong ends with one error, the console log's path, a status
 # of its own, and no process or file left behind.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=testbed.sh
-. "$TOP/tests/testbed.sh"
+. "$(dirname "$0")/testbed.sh"
 
 # exact [OPTION]... WORD...: the exact host runs testbed-exact with WORDs
 exact() {

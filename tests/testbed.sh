@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by the tests of testbed/run, after tap.sh: a host for each, and how to look at what went
-# wrong.
+# Sourced by the tests of testbed/run: a host for each, and how to look at what went wrong.
+
+# shellcheck source=tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
 RUN=$TOP/testbed/run
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 # All that a run leaves would be found here, and by this word on the command line of its processes.
 export TMPDIR=$TMP/tmpdir
 MARK=vpmu.test=$$

@@ -5,12 +5,8 @@
 # a status of its own, and no process or file left behind. Boots about thirty hosts; where the
 # kernel does not matter, the stock one.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=testbed.sh
-. "$TOP/tests/testbed.sh"
+. "$(dirname "$0")/testbed.sh"
 
 WAIT=$(scale_timeout 120)
 

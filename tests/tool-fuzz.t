@@ -8,12 +8,8 @@
 #
 # An input that fails is left in build/results/, and named; give it to build/tests/fuzz-tool.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=fuzz.sh
-. "$TOP/tests/fuzz.sh"
+. "$(dirname "$0")/fuzz.sh"
 
 SOURCES=$TOP/tools/pmu-hybrid-check
 CORPUS=$TOP/tests/fuzz/tool-corpus
@@ -38,8 +34,6 @@ build_fuzzer() {
 
 main() {
 	local inputs=${1-3000} seed=${2-1}
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need clang clang
 	build_fuzzer
 	check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" \

@@ -4,10 +4,8 @@
 # users, is what tests/tool/hosts.expected has. After a change of a text: tests/tool-host.t
 # --update, and read the difference.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 EXPECTED=$TOP/tests/tool/hosts.expected
 HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched \
@@ -36,8 +34,6 @@ none_is_left_over() {
 
 main() {
 	local host
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	if [ "${1-}" = --update ]; then
 		{
 			head -n 1 "$EXPECTED"

@@ -5,10 +5,8 @@
 # of Debian's, where they stand still without; and the numbers of event counters are asked of KVM on
 # the right CPUs.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 TOOL=$ARTIFACTS/pmu-hybrid-check
 QEMU=/usr/bin/qemu-system-aarch64
@@ -98,8 +96,6 @@ says_what_it_could_not_ask() {
 }
 
 main() {
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need dtc device-tree-compiler
 	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	cd "$TMP"

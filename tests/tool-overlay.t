@@ -5,10 +5,8 @@
 # and without labels in the board's tree; or one reason why one PMU is wrong. After a change of a
 # text: tests/tool-overlay.t --update, and read the difference.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 BOARDS=$TOP/tests/tool/boards.py
 TEXTS=$TOP/tests/tool/overlays.expected
@@ -163,8 +161,6 @@ refuses_other_questions() {
 
 main() {
 	local soc option name board changes text
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need dtc device-tree-compiler
 	TOOL=$("$TOP/scripts/build-tool" --native)/pmu-hybrid-check
 	cd "$TMP"

@@ -4,10 +4,8 @@
 # it knows what a VM is before it judges it, does not claim to know more, and chooses as QEMU. What
 # is said: tests/tool/situations, tests/tool/boards and boards.expected.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 # The machine's own processes below a host of ours
 make_live_root() {
@@ -68,8 +66,6 @@ transcripts_agree() {
 
 main() {
 	local name
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
 	mkdir "$TMP/bin"
 	for name in hybrid live stock; do

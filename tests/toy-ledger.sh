@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by tests of verdicts, after tap.sh: toy-table.sh's project as a git repository, with a
-# cache of its own.
+# Sourced by tests of verdicts: toy-table.sh's project as a git repository, with a cache of its own.
 
 # shellcheck source=toy-table.sh
-. "$TOP/tests/toy-table.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/toy-table.sh"
 
 export VPMU_CACHE=$TMP/cache
 # Python is to write and read bytecode, as it does by default.

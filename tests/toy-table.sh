@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by tests of tests/run, after tap.sh: a project with nothing but tests/run and a table of
-# toys, in TMP/project.
+# Sourced by tests of tests/run: a project with nothing but tests/run and a table of toys, in
+# TMP/project.
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
+# shellcheck source=tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
+
 P=$TMP/project
 unset ONLY JOBS
 

@@ -4,14 +4,8 @@
 # file, and ends each failure with one error and nothing left behind. Toy trees and a copy of the
 # scripts in a temporary folder; no download.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
+. "$(dirname "$0")/tap.sh"
 
 nothing_left() {
 	[ -z "$(find "$TMP/project/build" -maxdepth 1 -name '*.new.*')" ]

@@ -3,15 +3,11 @@
 # Claim: the Windows test passes with the pair on an image that behaves as Windows does, and fails
 # without it; docs/windows.md.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
 # shellcheck source=tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/tap.sh"
 # shellcheck source=avocado/windows.sh
 . "$TOP/tests/avocado/windows.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 check "without an image it is cancelled and says how to give one" windows \
 	"ok 1 .* # SKIP .* -p windows_image=PATH;"
 check "with the pair it passes" on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$"

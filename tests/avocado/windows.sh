@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Runs the Windows test on our image. Whoever sources this has sourced tap.sh and made TMP.
+# Runs the Windows test on our image. Whoever sources this has sourced tap.sh.
 
 # windows EXPECTED ARGUMENT...: test_windows.py with such parameters ends so: a regular expression
 # for its TAP in one line

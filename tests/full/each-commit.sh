@@ -4,6 +4,9 @@
 # Sourced by tests that build each commit of a mailed series: clones lie in a folder of their own,
 # and the compiler cache makes all but the changed files cheap.
 
+# shellcheck source=../tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../tap.sh"
+
 SCRATCH=$BUILD/$(basename "$0" .t)
 
 # in_scratch PROGRAM ARG...: one of the project's; what it builds is there
@@ -14,6 +17,7 @@ in_scratch() {
 # prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets
 # PATCHES
 prepare_clone() {
+	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	"$TOP/scripts/series" mail "$1" >&2
 	PATCHES=("$BUILD/series/$1"/*.patch)
 	rm -rf "$SCRATCH"

@@ -8,12 +8,8 @@
 #   tests/full/each-commit.t linux kvm|no-kvm|no-pmu...
 #   tests/full/each-commit.t qemu
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=each-commit.sh
-. "$TOP/tests/full/each-commit.sh"
+. "$(dirname "$0")/each-commit.sh"
 
 # has_objects KERNEL: the kernel with KVM is made of each file that the commit changes
 has_objects() {
@@ -42,8 +38,6 @@ apply_and_build() {
 
 main() {
 	local name=${1-} patch kernel
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	KERNELS=("${@:2}")
 	case $name-${#KERNELS[@]} in
 	linux-[1-3])

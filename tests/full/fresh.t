@@ -5,13 +5,12 @@
 #
 #   tests/full/fresh.t demo|series     the commands about the demo, or those about the series
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
+# A clone with all that is built in it needs more room than /tmp may have.
+rmdir "$TMP"
 TMP=$(mktemp -d "$BUILD/fresh.XXXXXX")
-trap 'rm -rf "$TMP"' EXIT
 CLONE=$TMP/clone
 git clone -q "$TOP" "$CLONE"
 

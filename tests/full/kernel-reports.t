@@ -4,13 +4,8 @@
 # storm would prove nothing. How: lkdtm does what is forbidden, one thing for each part of the
 # kernel that looks for such.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 
 # reported TEXT PROVOCATION: testbed/run fails, and with TEXT on the console
 reported() {

@@ -8,10 +8,8 @@
 #   tests/full/linux-bases.t programs [[!]PATTERN]    those of core rows of tests/table that match,
 #                                                     or do not
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 # Without the series
 STOCK_PROGRAMS=('attributes missing' 'counting default_pmu')
@@ -116,8 +114,6 @@ main() {
 		die "usage: linux-bases.t commits, or linux-bases.t programs [PATTERN]"
 	# shellcheck source=../../scripts/lib-linux.sh
 	. "$TOP/scripts/lib-linux.sh"
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	for BASE in "$TOP"/linux/bases/*/; do
 		BASE=$(basename "$BASE")
 		FOLDER=$BUILD/bases/$BASE

@@ -6,10 +6,8 @@
 #   qemu-bases.t patched    on a host with our kernel
 #   qemu-bases.t stock      on one without the mode; here the build comes from the compiler cache
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 # Bases older than the series' own lack its newest machine.
 PROPERTY='property:^(?!.*virt-10\.2)'
@@ -48,7 +46,6 @@ on_stock() {
 main() {
 	local kernel=${1-}
 	[[ $kernel =~ ^(patched|stock)$ ]] || die "usage: qemu-bases.t patched|stock"
-	TMP=$(mktemp -d)
 	FOLDER=$BUILD/qemu-bases
 	trap 'rm -rf "$TMP" "$FOLDER"' EXIT
 	for BASE in "$TOP"/qemu/bases/*/; do

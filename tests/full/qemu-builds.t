@@ -9,12 +9,8 @@
 #
 #   tests/full/qemu-builds.t FLAVOUR...     see scripts/build-qemu
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
 # shellcheck source=each-commit.sh
-. "$TOP/tests/full/each-commit.sh"
+. "$(dirname "$0")/each-commit.sh"
 
 [ $# -gt 0 ] || die "which flavour? usage: qemu-builds.t FLAVOUR..."
 FLAVOURS=("$@")
@@ -25,8 +21,6 @@ build() {
 
 main() {
 	local patch flavour
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	prepare_clone qemu
 	for flavour in "${FLAVOURS[@]}"; do
 		check "$flavour: upstream" build "$flavour"

@@ -3,10 +3,8 @@
 # Claim: QEMU's own test of CPU features, as the series extends it, passes with KVM, on the stock
 # and on the patched kernel.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 # The test starts the machine with its default network card, and our build of QEMU has no firmware:
 # an option ROM that nothing runs will do.
@@ -31,8 +29,6 @@ passes_on() {
 
 main() {
 	local kernel
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	QTEST=$("$TOP/scripts/build-qemu" --qtest)
 	write_wrapper
 	for kernel in stock patched; do

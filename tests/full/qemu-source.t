@@ -3,10 +3,8 @@
 # Claim: the source package of our QEMU is all that its package is built of: unpacked it is the tree
 # of the series, and in a Debian with nothing but its build dependencies it builds for arm64.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 NAME=qemu-system-arm-pmu-hybrid
 
@@ -68,8 +66,9 @@ same_files() {
 }
 
 main() {
+	# A Debian needs more room than /tmp may have.
+	rmdir "$TMP"
 	TMP=$(mktemp -d "$BUILD/tmp.XXXXXX")
-	trap 'rm -rf "$TMP"' EXIT
 	need mmdebstrap mmdebstrap
 	check 'the source package is made' builds
 	check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"

@@ -3,14 +3,10 @@
 # Claim: a QEMU that has TCG beside KVM chooses the same, also on the machine that needs such a
 # build; TCG itself refuses pmu-hybrid.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 main() {
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	VPMU_QEMU=$("$TOP/scripts/build-qemu" --flavour arm64-tcg-gcc)/qemu-system-aarch64
 	export VPMU_QEMU
 	check 'machines, stock kernel' "$TOP/tests/qemu/boot" stock biglittle machines

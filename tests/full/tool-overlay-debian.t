@@ -10,10 +10,8 @@
 #
 # Debian's kernels have the drivers of our disk as modules, so all is in an initramfs.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 ROOTFS=$ARTIFACTS/rootfs.img
 LIBRARIES=/usr/lib/aarch64-linux-gnu
@@ -93,8 +91,6 @@ try_kernel() {
 
 main() {
 	local suite kernel
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	need debugfs e2fsprogs
 	need cpio cpio
 	cd "$TMP"

@@ -4,10 +4,8 @@
 # of the loader; docs/windows.md. The kernel is one as distributions have it, with trace events;
 # KERNEL= takes another.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 # shellcheck source=../avocado/windows.sh
 . "$TOP/tests/avocado/windows.sh"
 
@@ -39,8 +37,6 @@ traces() {
 	grep -q '^vcpu=3 .* read PMCCNTR_EL0$' "$file"
 }
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 check "the accesses are recorded" traces
 check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" -p \
 	kernel=patched -p trace=on

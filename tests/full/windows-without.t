@@ -4,16 +4,12 @@
 # counter stands still. And of a guest that hangs it says so, and where. The test tells a guest that
 # answers on a port from one that does not.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 # shellcheck source=../avocado/windows.sh
 . "$TOP/tests/avocado/windows.sh"
 
 STOPPED="not ok 1 .* expected a Windows that lives, got 'STOP: divide by zero"
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 check "stock kernel" on_ours "$STOPPED" -p cpu=host -p kernel=stock
 check "patched kernel" on_ours "$STOPPED" -p cpu=host -p kernel=patched
 make_image fault=hang

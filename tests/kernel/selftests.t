@@ -4,10 +4,8 @@
 # a host without a PMU; the selftests that were there before pass on both kernels with the same
 # results.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 # run_tests KERNEL TOPOLOGY PATH...: what each test printed, and its status, in order
 run_tests() {
@@ -54,8 +52,6 @@ others_agree() {
 
 main() {
 	local kernel topology paths
-	TMP=$(mktemp -d)
-	trap 'rm -rf "$TMP"' EXIT
 	paths=$("$TOP/scripts/build-selftests")
 	mapfile -t OTHERS <<<"$paths"
 	OURS=${OTHERS[0]}

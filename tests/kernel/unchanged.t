@@ -3,10 +3,8 @@
 # Claim: VMs without fixed counters only are what they are without our series: the same registers
 # with the same values, the same results of each call. What differs is listed here.
 set -euo pipefail
-# shellcheck source=../../scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=../tap.sh
-. "$TOP/tests/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 EL2=(--append kvm-arm.mode=nested)
 INTENDED='^# (mode|fix):'
@@ -40,8 +38,6 @@ same_results() {
 	diff -U 0 "$TMP/stock" "$TMP/patched"
 }
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 check "the same registers, for userspace and guests" same_view
 check "the differences are those that are meant" intended_differences
 check "random sequences of calls have the same results" same_results
