@@ -4,11 +4,8 @@
 # architecture. No caller drops the reason why the VM does not start: the sources are searched for
 # that, as nothing here compiles Cocoa. MAINTAINERS has us for each new file.
 set -euo pipefail
-# shellcheck source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-
-COUNT=0
-FAILED=0
+# shellcheck source=tap.sh
+. "$(dirname "$0")/tap.sh"
 
 # Numbers the tests of all programs in one row. A program that dies is a failed test, whatever it
 # has printed.
@@ -19,29 +16,21 @@ run_program() {
 		case $line in
 		"ok "[0-9]*|"not ok "[0-9]*)
 			numbered=${line#*ok }
-			report "${line%%ok *}ok" "${numbered#* }"
+			result "${line%%ok *}ok" "${numbered#* }"
 			;;
 		1..*) ;;
 		*) echo "# $line" ;;
 		esac
 	done <"$TMP/out"
-	[ "$status" = 0 ] || report "not ok" "${program##*/}: exit status 0, it was $status"
+	[ "$status" = 0 ] || result "not ok" "${program##*/}: exit status 0, it was $status"
 }
 
 # All that start the VM and have somebody to tell
 STARTERS='qmp_cont|vm_try_start|vm_prepare_start|vm_check_start|load_snapshot_resume'
 
-# report_nothing NAME CMD...: a test, passed when CMD prints nothing
-report_nothing() {
-	local name=$1
-	shift
-	"$@" >"$TMP/found"
-	sed 's/^/# /' "$TMP/found"
-	if [ -s "$TMP/found" ]; then
-		report "not ok" "$name"
-	else
-		report ok "$name"
-	fi
+prints_nothing() {
+	"$@" | tee "$TMP/found"
+	[ ! -s "$TMP/found" ]
 }
 
 find_dropped_errors() {
@@ -60,19 +49,10 @@ find_unmaintained() {
 	done
 }
 
-report() {
-	COUNT=$((COUNT + 1))
-	echo "$1 $COUNT - $2"
-	[ "$1" = ok ] || FAILED=1
-}
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
 PROGRAMS=$("$TOP/scripts/build-qemu" --unit-tests)
 for PROGRAM in $PROGRAMS; do
 	run_program "$PROGRAM"
 done
-report_nothing "no caller drops the error of a start" find_dropped_errors
-report_nothing "each new file has us in MAINTAINERS" find_unmaintained
-echo "1..$COUNT"
-exit "$FAILED"
+check "no caller drops the error of a start" prints_nothing find_dropped_errors
+check "each new file has us in MAINTAINERS" prints_nothing find_unmaintained
+finish

@@ -34,12 +34,18 @@ fails_with() {
 	nothing_left
 }
 
+# result ok|"not ok" NAME
+result() {
+	COUNT=$((COUNT + 1))
+	echo "$1 $COUNT - $2"
+	[ "$1" = ok ] || FAILED=1
+}
+
 # check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose
 # lines has to succeed
 check() {
 	local name=$1 status
 	shift
-	COUNT=$((COUNT + 1))
 	# Not as a condition: that would switch set -e off.
 	set +e
 	(
@@ -50,11 +56,10 @@ check() {
 	status=$?
 	set -e
 	if [ "$status" -eq 0 ]; then
-		echo "ok $COUNT - $name"
+		result ok "$name"
 	else
-		echo "not ok $COUNT - $name"
+		result "not ok" "$name"
 		sed 's/^/# /' "$TMP/out"
-		FAILED=1
 	fi
 }
 
@@ -65,8 +70,7 @@ rows() {
 
 # skip NAME REASON: a test that cannot run here; tests/allowed-skips has to name it
 skip() {
-	COUNT=$((COUNT + 1))
-	echo "ok $COUNT - $1 # SKIP $2"
+	result ok "$1 # SKIP $2"
 }
 
 # The plan, and the exit status.
