@@ -30,25 +30,12 @@ one_failed() {
 	grep -qx why "$P/build/logs/bad.log"
 }
 
-# fails_as TEXT COUNTS: the one test program named bad fails the run, and the report says TEXT
+# fails_as TEXT COUNTS [LINE...]: the one test program named bad, which prints these lines, fails the
+# run, and the report says TEXT
 fails_as() {
+	[ $# = 2 ] || tap bad "${@:3}"
 	run_ends 1 "$2"
 	says "$1"
-}
-
-no_plan() {
-	tap bad 'ok 1'
-	fails_as 'printed no plan' '1 passed, 1 failed, 0 skipped'
-}
-
-short_plan() {
-	tap bad 1..3 'ok 1' 'ok 2'
-	fails_as 'Too few tests run (expected 3, got 2)' '2 passed, 1 failed, 0 skipped'
-}
-
-same_number() {
-	tap bad 1..2 'ok 1' 'ok 1'
-	fails_as 'Duplicate test numbers' '2 passed, 1 failed, 0 skipped'
 }
 
 no_test() {
@@ -71,11 +58,6 @@ bailed_out() {
 	tap bad 1..2 'ok 1' 'Bail out! no disk'
 	tap later 1..1 'ok 1'
 	fails_as 'bailed out: no disk' '2 passed, 1 failed, 0 skipped'
-}
-
-todo() {
-	tap bad 1..2 'not ok 1 - a # TODO some day' 'ok 2 - b # TODO works already'
-	fails_as 'TODO is not allowed' '0 passed, 2 failed, 0 skipped'
 }
 
 not_executable() {
@@ -174,13 +156,17 @@ interrupted() {
 check 'passed tests are counted, their TAP is kept' all_passed
 check 'a failed test is shown with its diagnostics, its logs and the command that reruns it' \
 	one_failed
-check 'a program without a plan fails' no_plan
-check 'a program that ends before its plan fails' short_plan
-check 'a program that prints a number twice fails' same_number
+check 'a program without a plan fails' fails_as 'printed no plan' \
+	'1 passed, 1 failed, 0 skipped' 'ok 1'
+check 'a program that ends before its plan fails' fails_as \
+	'Too few tests run (expected 3, got 2)' '2 passed, 1 failed, 0 skipped' 1..3 'ok 1' 'ok 2'
+check 'a program that prints a number twice fails' fails_as 'Duplicate test numbers' \
+	'2 passed, 1 failed, 0 skipped' 1..2 'ok 1' 'ok 1'
 check 'a program that runs no test fails' no_test
 check 'a program that dies fails, and its last words are shown' died
 check 'a bail-out fails, and the other programs run' bailed_out
-check 'TODO fails' todo
+check 'TODO fails' fails_as 'TODO is not allowed' '0 passed, 2 failed, 0 skipped' \
+	1..2 'not ok 1 - a # TODO some day' 'ok 2 - b # TODO works already'
 check 'a program that cannot be run fails' not_executable
 check 'a program that hangs is ended and fails' ran_too_long
 check 'a skip needs a reason and a line in allowed-skips' skips

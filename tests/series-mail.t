@@ -25,88 +25,25 @@ checks_good_series() {
 	[ "$(grep -c '^ok .*checkpatch of' "$TMP/tap")" = 2 ]
 }
 
-# finds TEST DIAGNOSTIC: check fails with exactly that test's line, and says so
+# finds TEST DIAGNOSTIC CMD...: after CMD, check fails with exactly that test's line, and says so
 finds() {
+	"${@:3}"
 	tap_of series check linux
 	[ "$STATUS" != 0 ]
 	grep -q "^not ok [0-9]* - linux: $1" "$TMP/tap"
 	grep '^#' "$TMP/tap" | grep -qF -- "$2"
 }
 
-finds_no_patch() {
-	rm -r "$P/linux"
-	finds 'can be mailed' 'no patch'
-}
-
-finds_broken_patch() {
-	sed -i 's/ one/ other/' "$P"/linux/patches/0001-*
-	finds 'patches apply' 'hook.c: patch does not apply'
-}
-
-finds_other_format() {
-	mv "$P"/linux/patches/0002-*.patch "$P/linux/patches/0002-renamed.patch"
-	finds 'round trip' 'renamed.patch'
-}
-
-finds_stray_file() {
-	echo >"$P/linux/patches/notes"
-	finds 'round trip' notes
-}
-
-finds_empty_body() {
-	sed -i '/^Needed for the test/d' "$P"/linux/patches/0001-*
-	finds 'each patch says why' 'core: add the hook'
-}
-
-finds_sign_off() {
-	sed -i 's/^Needed for the test.*/&\n\nSigned-off-by: A B <a@b>/' "$P"/linux/patches/0001-*
-	finds 'each patch says why' 'only the sender adds it'
-}
-
-finds_unclaimed() {
-	echo >"$P/linux/new/more.c"
-	finds 'each new file is claimed' 'new/more.c is claimed by 0 patches'
-}
-
-finds_double_claim() {
-	sed -i 's/^New-file: .*/New-file: new\/plain.c/' "$P"/linux/patches/0002-*
-	finds 'each new file is claimed' 'new/plain.c is claimed by 2 patches'
-}
-
-finds_false_claim() {
-	sed -i 's/^Needed.*/&\nNew-file: new\/none.c/' "$P"/linux/patches/0001-*
-	finds 'each new file is claimed' "claims 'new/none.c', which is no new file"
-}
-
-finds_upstream_among_new_files() {
+change_upstream_file() {
 	cp "$T/.gitignore" "$P/linux"
 	echo '*.a' >>"$P/linux/.gitignore"
-	finds 'new files and patches share no path' ".gitignore is upstream's"
 }
 
-# As a contributor's own git would store it.
+# add_patch FILE SUBJECT: a third one, as a contributor's own git would store it
 add_patch() {
-	commit "$@"
+	change "$1" "$2" why
 	GIT_CONFIG_GLOBAL=/dev/null tree_git format-patch -q -N --zero-commit --no-signature \
 		--full-index --no-stat --start-number 3 -o "$P/linux/patches" HEAD^
-}
-
-finds_patched_new_file() {
-	echo >>"$T/new/plain.c"
-	add_patch 'new: change' why
-	finds 'new files and patches share no path' 'new/plain.c is a new file, but'
-}
-
-finds_created_file() {
-	echo >"$T/d/created.c"
-	add_patch 'd: create' why
-	finds 'new files and patches share no path' 'creates d/created.c'
-}
-
-finds_fixup() {
-	echo >>"$T/hook.c"
-	add_patch 'fixup! core: add the hook' why
-	finds 'one commit a patch' 'is not folded in'
 }
 
 finds_checkpatch_error() {
@@ -192,19 +129,32 @@ usage() {
 }
 
 check 'check passes a good series' checks_good_series
-check 'check finds that there is no patch' finds_no_patch
-check 'check finds a patch that does not apply' finds_broken_patch
-check 'check finds a patch that save would write differently' finds_other_format
-check 'check finds a stray file' finds_stray_file
-check 'check finds a message without a reason' finds_empty_body
-check 'check finds a stored Signed-off-by' finds_sign_off
-check 'check finds a new file that no patch claims' finds_unclaimed
-check 'check finds a new file claimed twice' finds_double_claim
-check 'check finds a claim of a file that is not there' finds_false_claim
-check "check finds upstream's files among the new ones" finds_upstream_among_new_files
-check 'check finds a patch to a new file' finds_patched_new_file
-check 'check finds a patch that creates a file' finds_created_file
-check 'check finds a fixup that was not folded in' finds_fixup
+check 'check finds that there is no patch' finds 'can be mailed' 'no patch' rm -r "$P/linux"
+check 'check finds a patch that does not apply' finds 'patches apply' \
+	'hook.c: patch does not apply' sed -i 's/ one/ other/' "$FIRST"
+check 'check finds a patch that save would write differently' finds 'round trip' renamed.patch \
+	mv "$SECOND" "$P/linux/patches/0002-renamed.patch"
+check 'check finds a stray file' finds 'round trip' notes touch "$P/linux/patches/notes"
+check 'check finds a message without a reason' finds 'each patch says why' \
+	'core: add the hook' sed -i '/^Needed for the test/d' "$FIRST"
+check 'check finds a stored Signed-off-by' finds 'each patch says why' 'only the sender adds it' \
+	sed -i 's/^Needed for the test.*/&\n\nSigned-off-by: A B <a@b>/' "$FIRST"
+check 'check finds a new file that no patch claims' finds 'each new file is claimed' \
+	'new/more.c is claimed by 0 patches' touch "$P/linux/new/more.c"
+check 'check finds a new file claimed twice' finds 'each new file is claimed' \
+	'new/plain.c is claimed by 2 patches' \
+	sed -i 's/^New-file: .*/New-file: new\/plain.c/' "$SECOND"
+check 'check finds a claim of a file that is not there' finds 'each new file is claimed' \
+	"claims 'new/none.c', which is no new file" \
+	sed -i 's/^Needed.*/&\nNew-file: new\/none.c/' "$FIRST"
+check "check finds upstream's files among the new ones" finds \
+	'new files and patches share no path' ".gitignore is upstream's" change_upstream_file
+check 'check finds a patch to a new file' finds 'new files and patches share no path' \
+	'new/plain.c is a new file, but' add_patch new/plain.c 'new: change'
+check 'check finds a patch that creates a file' finds 'new files and patches share no path' \
+	'creates d/created.c' add_patch d/created.c 'd: create'
+check 'check finds a fixup that was not folded in' finds 'one commit a patch' \
+	'is not folded in' add_patch hook.c 'fixup! core: add the hook'
 check 'check finds what checkpatch dislikes, new files included' finds_checkpatch_error
 check 'mail applies to a pristine base and gives the same tree' mails
 check 'mail --signoff signs for the sender and keeps the author' mails_sign_off

@@ -6,9 +6,10 @@ set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
 
-# Two conditions: the branch stays, and so does the folder.
+# refused_open TEXT CMD...: after CMD, by that error; the branch stays, and so does the folder
 refused_open() {
 	local text=$1 tip
+	"${@:2}"
 	tip=$(tree_git rev-parse series)
 	snapshot "$P/linux" >"$TMP/before"
 	snapshot "$T" >"$TMP/tree"
@@ -16,11 +17,6 @@ refused_open() {
 	[ "$tip" = "$(tree_git rev-parse series)" ]
 	snapshot "$P/linux" | diff "$TMP/before" -
 	snapshot "$T" | diff "$TMP/tree" -
-}
-
-open_refuses_unsaved() {
-	tree_git commit -q --amend -m 'odd: only the message differs' -m why
-	refused_open 'scripts/series save linux'
 }
 
 open_refuses_edits() {
@@ -35,13 +31,10 @@ open_refuses_untracked() {
 	refused_open 'untracked.c'
 }
 
-open_refuses_broken_patch() {
-	sed -i 's/ one/ other/' "$P"/linux/patches/0001-*
-	refused_open '0001 core: add the hook'
-}
-
+# refused_save TEXT CMD...: after CMD, by that error; the folder stays
 refused_save() {
 	local text=$1
+	"${@:2}"
 	snapshot "$P/linux" >"$TMP/before"
 	fails_with "$text" series save linux
 	snapshot "$P/linux" | diff "$TMP/before" -
@@ -74,38 +67,10 @@ save_refuses_merge() {
 	refused_save 'merge commits'
 }
 
-save_refuses_detached() {
-	tree_git checkout -q --detach
-	refused_save 'not on branch series'
-}
-
 save_refuses_rebase() {
 	GIT_SEQUENCE_EDITOR='sed -i 1s/pick/break\\npick/' tree_git rebase -q -i base
 	refused_save 'a rebase'
 	refused_open 'a rebase'
-}
-
-save_refuses_late_overlay() {
-	echo >"$T/new/late.c"
-	commit 'overlay: new files'
-	refused_save 'must be the first commit'
-}
-
-save_refuses_empty_commit() {
-	tree_git commit -q --allow-empty -m empty -m why
-	refused_save 'changes nothing'
-}
-
-save_refuses_created_file() {
-	echo >"$T/d/created.c"
-	commit 'd: create a file' why
-	refused_save 'creates d/created.c'
-}
-
-save_refuses_patched_new_file() {
-	echo >>"$T/new/plain.c"
-	commit 'new: change a new file' why
-	refused_save 'new/plain.c is a new file'
 }
 
 save_refuses_upstream_in_overlay() {
@@ -115,17 +80,9 @@ save_refuses_upstream_in_overlay() {
 	refused_save "hook.c is upstream's"
 }
 
-# git am would drop what follows the line.
-save_refuses_unmailable_message() {
-	echo >>"$T/hook.c"
-	commit 'core: more' 'First.' '---' 'Lost.'
-	refused_save 'git am does not give back'
-}
-
 save_refuses_changed_folder() {
 	change_folder
-	echo >>"$T/hook.c"
-	commit 'core: mine' why
+	change hook.c 'core: mine' why
 	refused_save 'changed since it was opened'
 }
 
@@ -133,8 +90,7 @@ save_refuses_fresh_tree() {
 	rm -rf "$T"
 	"$P/scripts/trees" linux
 	refused_save 'has no commit'
-	echo >>"$T/hook.c"
-	commit 'core: mine' why
+	change hook.c 'core: mine' why
 	refused_save 'changed since it was opened'
 }
 
@@ -196,21 +152,29 @@ interrupted_open() {
 	series open linux
 }
 
-check 'open refuses to lose commits that are not saved' open_refuses_unsaved
+check 'open refuses to lose commits that are not saved' refused_open 'scripts/series save linux' \
+	tree_git commit -q --amend -m 'odd: only the message differs' -m why
 check 'open refuses to lose uncommitted edits' open_refuses_edits
 check 'open refuses to lose untracked files' open_refuses_untracked
-check 'open refuses a patch that does not apply' open_refuses_broken_patch
+check 'open refuses a patch that does not apply' refused_open '0001 core: add the hook' \
+	sed -i 's/ one/ other/' "$FIRST"
 check 'save refuses uncommitted edits and untracked files, not ignored ones' save_refuses_edits
 check 'save refuses a branch that is not on top of the base' save_refuses_other_base
 check 'save refuses merges' save_refuses_merge
-check 'save refuses another branch' save_refuses_detached
+check 'save refuses another branch' refused_save 'not on branch series' \
+	tree_git checkout -q --detach
 check 'save and open refuse to work during a rebase' save_refuses_rebase
-check 'save refuses a second overlay commit' save_refuses_late_overlay
-check 'save refuses an empty commit' save_refuses_empty_commit
-check 'save refuses a patch that creates a file' save_refuses_created_file
-check 'save refuses a patch that changes a new file' save_refuses_patched_new_file
+check 'save refuses a second overlay commit' refused_save 'must be the first commit' \
+	change new/late.c 'overlay: new files'
+check 'save refuses an empty commit' refused_save 'changes nothing' \
+	tree_git commit -q --allow-empty -m empty -m why
+check 'save refuses a patch that creates a file' refused_save 'creates d/created.c' \
+	change d/created.c 'd: create a file' why
+check 'save refuses a patch that changes a new file' refused_save 'new/plain.c is a new file' \
+	change new/plain.c 'new: change a new file' why
 check "save refuses upstream's files in the overlay" save_refuses_upstream_in_overlay
-check 'save refuses a message that git am would cut' save_refuses_unmailable_message
+check 'save refuses a message that git am would cut' refused_save 'git am does not give back' \
+	change hook.c 'core: more' 'First.' '---' 'Lost.'
 check "save refuses to undo others' changes of the folder" save_refuses_changed_folder
 check 'save refuses to empty the folder from a fresh tree' save_refuses_fresh_tree
 check 'an interrupted save loses nothing' interrupted_save

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # FIRST and SECOND are for those who source it
 # A toy project to try scripts/series on: a copy of the scripts and a tree of a few files. Sourced
 # by tests/series*.t.
 
@@ -11,6 +12,9 @@ unset XDG_CONFIG_HOME GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
 P=$TMP/project
 T=$P/build/linux
 ODD='d/odd näme "quoted".c'
+# The stored patches
+FIRST=$P/linux/patches/0001-core-add-the-hook.patch
+SECOND=$P/linux/patches/0002-odd-ch-nge.patch
 
 # Settings that people have, and that must not reach what is stored.
 make_home() {
@@ -61,6 +65,12 @@ commit() {
 	for text in "$@"; do args+=(-m "$text"); done
 	tree_git add -A
 	tree_git commit -q "${args[@]}"
+}
+
+# change FILE SUBJECT-AND-BODY...: a commit that adds a line to FILE
+change() {
+	echo >>"$T/$1"
+	commit "${@:2}"
 }
 
 series() {
