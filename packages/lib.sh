@@ -39,18 +39,16 @@ write_control() {
 	awk -v RS= -v name="$2" '$0 ~ "^Package: " name "\n"' "$TOP/packages/debian/control"
 }
 
+# run_buildpackage FOLDER ARG...: in a shell of its own
+run_buildpackage() {
+	cd "$1" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage --no-check-builddeps \
+		--unsigned-source --unsigned-changes --no-pre-clean "${@:2}"
+}
+
 # build_package FOLDER LOG ARG...: by dpkg-buildpackage
 build_package() {
-	local folder=$1 log=$2
-	shift 2
 	need dh debhelper
-	mkdir -p "$BUILD/logs"
-	(cd "$folder" && SOURCE_DATE_EPOCH=$(find_date %ct) pp dpkg-buildpackage \
-		--no-check-builddeps --unsigned-source --unsigned-changes \
-		--no-pre-clean "$@") >"$log" 2>&1 || {
-		tail -n 15 "$log" >&2
-		die "dpkg-buildpackage failed; the whole output is in $log"
-	}
+	logged "$2" "dpkg-buildpackage failed" run_buildpackage "$1" "${@:3}"
 }
 
 # publish FOLDER: its packages take the place of older ones of these names

@@ -50,6 +50,43 @@ lock() {
 	flock "$LOCK"
 }
 
+# make_work NAME: sets WORK, a folder below build/ that goes when this shell ends
+make_work() {
+	mkdir -p "$BUILD"
+	WORK=$(mktemp -d "$BUILD/$1.XXXXXX")
+	trap 'rm -rf "$WORK"' EXIT
+}
+
+# logged LOG WHAT CMD...: what CMD prints goes to LOG; when it fails, its errors or its end are
+# shown, and WHAT is the error. Emulated hosts of tests may run beside it, and have deadlines: give
+# it `nice` where it takes long.
+logged() {
+	local log=$1 what=$2
+	mkdir -p "${log%/*}"
+	("${@:3}") >"$log" 2>&1 && return
+	grep -m 5 -A 5 -E 'error:|ERROR:|FAILED:' "$log" >&2 || tail -n 15 "$log" >&2
+	die "$what; the whole output is in $log"
+}
+
+# download_debs SUITE FOLDER PACKAGE...: arm64 packages and all that they depend on, as if nothing
+# were installed
+download_debs() {
+	local conf
+	conf=$("$TOP/scripts/apt-root" conf arm64 "$1") || return
+	mkdir -p "$2/partial"
+	APT_CONFIG=$conf pp apt-get --quiet --yes --download-only --no-install-recommends \
+		-o "Dir::Cache::archives=$2" install "${@:3}"
+}
+
+# strip_artifact PROGRAM ARTIFACT: unless that is newer. Renamed into place: a host that starts now
+# copies the old one or the new one.
+strip_artifact() {
+	[ "$1" -nt "$2" ] || return 0
+	mkdir -p "$ARTIFACTS"
+	aarch64-linux-gnu-strip -o "$2.new" "$1"
+	mv "$2.new" "$2"
+}
+
 # scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds,
 # from 1
 scale_timeout() {
