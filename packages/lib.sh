@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the variables are for those who source it
-# Sourced by the programs here, after scripts/lib.sh.
+# Sourced by the programs here.
+
+# shellcheck source=../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 
 PACKAGES=$BUILD/packages
 # Of whoever builds; Debian's own variables.
