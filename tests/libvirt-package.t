@@ -200,34 +200,30 @@ make_lists() {
 	make_libvirt 5 "$TMP/grown-start"
 }
 
-main() {
-	need debugfs e2fsprogs
-	need fakeroot fakeroot
-	need patch patch
-	make_lists
-	make_stand_ins
-	check 'the package builds' builds
-	DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
-	check 'its source package builds the same, to the byte' rebuilds
-	check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" \
-		"$BUILD/packages/$NAME"_*.dsc
-	check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' \
-		installs
-	check 'the list is as the patch for libvirt makes it' as_the_patch
-	check 'an upgrade of libvirt whose list has grown at its end' upgraded 2 grown-end
-	check 'an upgrade of libvirt whose list has grown at its start' upgraded 5 grown-start
-	check 'an upgrade to a libvirt that knows pmu-hybrid' upgraded 3 has-it
-	check 'an upgrade to a list that is none is told of, and mended by the next one' unreadable
-	check 'the daemon that runs is restarted when the list has changed, and only then' \
-		no_need_to_restart
-	check 'with SELinux it says which boolean is off' hints
-	check 'removed and purged, it leaves nothing' goes --remove 1
-	check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2
-	check 'a removal that fails, or is done twice, keeps a list' removal_fails
-	check 'libvirt removed by force takes the list along' without_libvirt
-	check 'the patch applies to a list that has grown at its end' patch_applies grown-end
-	check 'the patch applies to a list that has grown at its start' patch_applies grown-start
-	finish
-}
-
-main
+need debugfs e2fsprogs
+need fakeroot fakeroot
+need patch patch
+make_lists
+make_stand_ins
+check 'the package builds' builds
+DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
+check 'its source package builds the same, to the byte' rebuilds
+check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" \
+	"$BUILD/packages/$NAME"_*.dsc
+check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' \
+	installs
+check 'the list is as the patch for libvirt makes it' as_the_patch
+check 'an upgrade of libvirt whose list has grown at its end' upgraded 2 grown-end
+check 'an upgrade of libvirt whose list has grown at its start' upgraded 5 grown-start
+check 'an upgrade to a libvirt that knows pmu-hybrid' upgraded 3 has-it
+check 'an upgrade to a list that is none is told of, and mended by the next one' unreadable
+check 'the daemon that runs is restarted when the list has changed, and only then' \
+	no_need_to_restart
+check 'with SELinux it says which boolean is off' hints
+check 'removed and purged, it leaves nothing' goes --remove 1
+check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2
+check 'a removal that fails, or is done twice, keeps a list' removal_fails
+check 'libvirt removed by force takes the list along' without_libvirt
+check 'the patch applies to a list that has grown at its end' patch_applies grown-end
+check 'the patch applies to a list that has grown at its start' patch_applies grown-start
+finish

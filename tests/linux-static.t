@@ -146,15 +146,11 @@ slow_checks() {
 	check "coccicheck: ${OBJECTS[*]}" adds_nothing coccicheck
 }
 
-main() {
-	mapfile -t OBJECTS < <(changed '*.c' | sed 's/\.c$/.o/')
-	[ ${#OBJECTS[@]} -gt 0 ] || die "the series in $SERIES changes no source; run 'make trees'"
-	case ${1-} in
-	"") quick_checks ;;
-	coccicheck) slow_checks ;;
-	*) die "usage: linux-static.t [coccicheck]" ;;
-	esac
-	finish
-}
-
-main "$@"
+mapfile -t OBJECTS < <(changed '*.c' | sed 's/\.c$/.o/')
+[ ${#OBJECTS[@]} -gt 0 ] || die "the series in $SERIES changes no source; run 'make trees'"
+case ${1-} in
+"") quick_checks ;;
+coccicheck) slow_checks ;;
+*) die "usage: linux-static.t [coccicheck]" ;;
+esac
+finish

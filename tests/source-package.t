@@ -62,14 +62,10 @@ same_files() {
 	"$TMP/root/usr/bin/$NAME" --version
 }
 
-main() {
-	check 'the source package is made' builds
-	check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
-	check 'dpkg-source unpacks it' unpacks
-	check 'it names the packages of all libraries' names_libraries
-	check 'it builds, and its unit tests pass' rebuilds
-	check 'its package has the files of ours' same_files
-	finish
-}
-
-main
+check 'the source package is made' builds
+check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
+check 'dpkg-source unpacks it' unpacks
+check 'it names the packages of all libraries' names_libraries
+check 'it builds, and its unit tests pass' rebuilds
+check 'its package has the files of ours' same_files
+finish

@@ -95,30 +95,26 @@ says_what_it_could_not_ask() {
  the overlay says what to check" err
 }
 
-main() {
-	need dtc device-tree-compiler
-	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
-	cd "$TMP"
-	aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o shim-counters.so \
-		"$TOP/tests/tool/shim-counters.c"
-	check "two PMU nodes: a guest's counter stands still on some CPUs" stands_still
-	check "an overlay for two PMU nodes" writes_overlay biglittle 2
-	check "it leaves one" apply_overlay biglittle
-	check "Linux then has one PMU" has_one_pmu biglittle 0-3
-	check "a guest's counter then counts on all CPUs" counts_everywhere biglittle 4
-	check "there is no overlay for a host that has it" refuses_a_second
-	check "an overlay for three PMU nodes" writes_overlay tricluster 3
-	check "it leaves one of three" apply_overlay tricluster
-	check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere \
-		tricluster 6
-	check "different numbers of event counters" refuses_different_numbers
-	check "PMUs with different numbers of event counters" refuses_unlike unlike-counters \
-		"the kinds of core have different numbers of event counters, which one PMU cannot\
+need dtc device-tree-compiler
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+cd "$TMP"
+aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o shim-counters.so \
+	"$TOP/tests/tool/shim-counters.c"
+check "two PMU nodes: a guest's counter stands still on some CPUs" stands_still
+check "an overlay for two PMU nodes" writes_overlay biglittle 2
+check "it leaves one" apply_overlay biglittle
+check "Linux then has one PMU" has_one_pmu biglittle 0-3
+check "a guest's counter then counts on all CPUs" counts_everywhere biglittle 4
+check "there is no overlay for a host that has it" refuses_a_second
+check "an overlay for three PMU nodes" writes_overlay tricluster 3
+check "it leaves one of three" apply_overlay tricluster
+check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere \
+	tricluster 6
+check "different numbers of event counters" refuses_different_numbers
+check "PMUs with different numbers of event counters" refuses_unlike unlike-counters \
+	"the kinds of core have different numbers of event counters, which one PMU cannot\
  have: /pmu-little has 4, /pmu-big has 6"
-	check "PMUs that are not PMUv3" refuses_unlike unlike-alien \
-		"Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
-	check "a user who may not use KVM" says_what_it_could_not_ask
-	finish
-}
-
-main
+check "PMUs that are not PMUv3" refuses_unlike unlike-alien \
+	"Linux has the PMUs vpmu_alien_little on CPUs 0-1, vpmu_alien_big on CPUs 2-3"
+check "a user who may not use KVM" says_what_it_could_not_ask
+finish

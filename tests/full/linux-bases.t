@@ -108,27 +108,23 @@ check_programs() {
 	done < <(list_programs)
 }
 
-main() {
-	PATTERN=${2-}
-	[[ ${1-} =~ ^(commits|programs)$ ]] ||
-		die "usage: linux-bases.t commits, or linux-bases.t programs [PATTERN]"
-	# shellcheck source=../../scripts/lib-linux.sh
-	. "$TOP/scripts/lib-linux.sh"
-	for BASE in "$TOP"/linux/bases/*/; do
-		BASE=$(basename "$BASE")
-		FOLDER=$BUILD/bases/$BASE
-		if grep -qx 'LINUX_PACKAGE=' "$TOP/linux/bases/$BASE/pins" &&
-			[ ! -e "$FOLDER" ]; then
-			skip "$BASE: $*" 'Debian has no package of it'
-			continue
-		fi
-		[ -e "$FOLDER/artifacts/Image-patched" ] ||
-			die "no kernel of the base $BASE; run 'make linux-bases'"
-		"check_$1"
-	done
-	[ "$COUNT" -gt 0 ] || die \
-		"'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
-	finish
-}
-
-main "$@"
+PATTERN=${2-}
+[[ ${1-} =~ ^(commits|programs)$ ]] ||
+	die "usage: linux-bases.t commits, or linux-bases.t programs [PATTERN]"
+# shellcheck source=../../scripts/lib-linux.sh
+. "$TOP/scripts/lib-linux.sh"
+for BASE in "$TOP"/linux/bases/*/; do
+	BASE=$(basename "$BASE")
+	FOLDER=$BUILD/bases/$BASE
+	if grep -qx 'LINUX_PACKAGE=' "$TOP/linux/bases/$BASE/pins" &&
+		[ ! -e "$FOLDER" ]; then
+		skip "$BASE: $*" 'Debian has no package of it'
+		continue
+	fi
+	[ -e "$FOLDER/artifacts/Image-patched" ] ||
+		die "no kernel of the base $BASE; run 'make linux-bases'"
+	"check_$1"
+done
+[ "$COUNT" -gt 0 ] || die \
+	"'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
+finish

@@ -65,17 +65,13 @@ same_files() {
 		grep -q AArch64
 }
 
-main() {
-	# A Debian needs more room than /tmp may have.
-	rmdir "$TMP"
-	TMP=$(mktemp -d "$BUILD/tmp.XXXXXX")
-	need mmdebstrap mmdebstrap
-	check 'the source package is made' builds
-	check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
-	check 'dpkg-source unpacks the tree of the series' unpacks
-	check 'it builds for arm64 in a Debian with what it names' rebuilds "$(find_dsc)"
-	check 'its package has the files of ours' same_files
-	finish
-}
-
-main
+# A Debian needs more room than /tmp may have.
+rmdir "$TMP"
+TMP=$(mktemp -d "$BUILD/tmp.XXXXXX")
+need mmdebstrap mmdebstrap
+check 'the source package is made' builds
+check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
+check 'dpkg-source unpacks the tree of the series' unpacks
+check 'it builds for arm64 in a Debian with what it names' rebuilds "$(find_dsc)"
+check 'its package has the files of ours' same_files
+finish
