@@ -9,93 +9,6 @@ set -euo pipefail
 
 SOURCES=$TOP/tools/pmu-hybrid-check
 
-# name | arguments | exit status | a line of the output, or of the error
-CASES="
-help|--help|0|  -p, --pid=PID         a running VM: QEMU's process
-version|--version|0|pmu-hybrid-check 1.0
-a host without KVM|--qemu fake-qemu-hybrid|2|unknown  kernel   %root has no KVM to ask
-its PMUs|--qemu fake-qemu-hybrid|2|ok       pmu      armv8_cortex_a76 on CPUs 4-7
-a QEMU with pmu-hybrid|--qemu fake-qemu-hybrid|2|
-	ok       qemu     %bin/fake-qemu-hybrid 10.2.2: use -cpu host,pmu-hybrid=on
-a QEMU without|--qemu fake-qemu-stock|2|
-	warning  qemu     %bin/fake-qemu-stock 10.2.2 has no pmu-hybrid
-advice names the strongest PMU|--qemu fake-qemu-stock|2|
-	                  -> install a QEMU that has it, or keep QEMU on one PMU from
-	 its start: taskset -c 4-7
-a QEMU that ends|--qemu fake-qemu-broken|2|unknown  qemu     qemu: -accel kvm: Could not access KVM
-a program that is no QEMU|--qemu fake-qemu-garbage|2|unknown  qemu     'no QMP' is no message of QMP
-a script around QEMU|--qemu fake-qemu-wrapper|2|
-	ok       qemu     %bin/fake-qemu-wrapper 10.2.2: use -cpu host,pmu-hybrid=on
-a program that never answers|--qemu fake-qemu-silent|2|unknown  qemu     no answer in 30 s
-CPUs of one PMU|--cpus 4-5 --kvm pmu,set-pmu|0|
-	ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of
-	 its counters
-CPUs of two|--cpus 3,4|2|
-	unknown  choice   with pmu-hybrid=on, vCPUs on CPUs 3-4 get fixed-counters if the kernel
-	 has them; otherwise QEMU refuses
-a VM by its process|--pid 100|3|
-	problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3:
-	 KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76
-its vCPUs|--pid 100|3|ok       vcpu 1   thread 102 on CPU 5, may run on CPUs 4-7
-a VM by a monitor|--qmp hybrid.sock|0|ok       backend  armv8_cortex_a76 (VM is running)
-a VM by both|--qmp hybrid.sock --pid 100|0|ok       backend  armv8_cortex_a76 (VM is running)
-the monitor of a stock QEMU|--qmp stock.sock|3|
-	problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3:
-	 KVM picked armv8_cortex_a55, .*
-a word too many|--json 0-3|4|what is '0-3'? See --help
-an unknown option|--no-such-option|4|Unknown option --no-such-option
-two questions|--cpus 0 --pid 1|4|--cpus, --domain and --pid are different questions
-no list of CPUs|--cpus 1-x|4|--cpus: '1-x' is not a list of CPUs below 8192
-a number beyond 32 bits|--cpus 4294967296|4|--cpus: '4294967296' is not a list of CPUs below 8192
-CPUs that are not there|--cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7
-no CPUs|--cpus=|3|
-	problem  choice   with pmu-hybrid=on, QEMU refuses: The vCPU threads may run on none of .*
-no number|--pid vm|4|.*vm.* --pid
-a negative process|--pid -5|4|--pid -5: it is above 0
-no such process|--pid 4000000|4|--pid: there is no process or thread 4000000
-a process that is no VM|--pid 300|4|process 300 has no thread called .*
-the monitor of another process|--qmp hybrid.sock --pid 300|4|
-	the monitor is that of process 100, not 300
-no such socket|--qmp none|4|no QMP monitor at none: .*No such file or directory
-a file that is no socket|--qmp cpus|4|no QMP monitor at cpus: .*
-no such QEMU|--qemu ./none|4|./none: no such program
-a QEMU and another question|--qemu fake-qemu-stock --cpus 0|4|
-	--qemu is for the question without --cpus, --domain and --pid
-a domain without libvirt|--domain vm|4|
-	libvirt is needed for --domain: .*/libvirt.so.0: file too short
-a URI alone|--connect qemu:///system|4|--connect needs --domain
-no such folder|--root none --cpus 0|4|
-	Cannot read the host's PMUs: .*none/sys/bus/event_source/devices.*
-a feature that KVM does not have|--kvm pmu,x --cpus 0|4|
-	--kvm 'pmu,x': it takes 'none', or some of pmu, set-pmu and fixed-counters
-advice about a VM|--advise --pid 100|4|--advise goes with --cpus, --qemu and --root alone
-advice as JSON|--advise --json|4|--advise goes with --cpus, --qemu and --root alone
-advice for CPUs that are not there|--advise --cpus 6-9|4|--cpus 6-9: this host has CPUs 0-7
-advice for no such QEMU|--advise --kvm pmu --qemu ./none|4|./none: no such program
-"
-
-# What --advise says: name | QEMU | arguments | exit status | standard output, all of it | standard
-# error
-ADVICE='
-all CPUs, with the mode|hybrid|--kvm pmu,set-pmu,fixed-counters|0|-cpu host,pmu-hybrid=on|
-all CPUs, without it|hybrid|--kvm pmu,set-pmu|1|taskset -c 4-7|.*cover.*
-CPUs of one PMU, without it|hybrid|--kvm pmu,set-pmu --cpus 0-3|0|-cpu host,pmu-hybrid=on|
-CPUs of one PMU, before Linux 5.18|hybrid|--kvm pmu --cpus 4-7|1|taskset -c 4-7|
-	armv8_cortex_a76 covers these CPUs, but .*5.18 or newer
-a QEMU without pmu-hybrid|stock|--kvm pmu,set-pmu,fixed-counters|1|taskset -c 4-7|
-	.*fake-qemu-stock has no pmu-hybrid
-CPUs of the weaker PMU, no pmu-hybrid|stock|--kvm pmu,set-pmu --cpus 0-3|1|taskset -c 0-3|
-	.*fake-qemu-stock has no pmu-hybrid
-some CPUs of each, no pmu-hybrid|stock|--kvm pmu,set-pmu --cpus 2-5|1|taskset -c 4-5|
-	.*fake-qemu-stock has no pmu-hybrid
-no CPUs|hybrid|--kvm pmu,set-pmu --cpus=|3||The vCPU threads may run on none of .*
-a KVM without a PMU for guests|hybrid|--kvm none|3||KVM has no PMU for guests.*
-a KVM that nobody knows|hybrid||2||.*root has no KVM to ask
-a QEMU whose word would drive a terminal|rude|--kvm pmu,set-pmu,fixed-counters|2||qemu: [?].2Jno
-a QEMU that does not start|broken|--kvm pmu,set-pmu,fixed-counters|2||
-	qemu: -accel kvm: Could not access KVM
-'
-
 # put FILE TEXT: "\n" and "\t" in the text are what they are in printf
 put() {
 	mkdir -p "${1%/*}"
@@ -208,7 +121,7 @@ gives_advice() {
 	fi
 }
 
-# Of what regular expressions know, the table's texts use ".*" alone.
+# Of what regular expressions know, the tables' texts use ".*" alone.
 escape() {
 	printf '%s' "$1" | sed 's/[][()?+|\\]/\\&/g'
 }
@@ -306,10 +219,10 @@ main() {
 	check "unit tests, and QEMU's of the code that they share" unit_tests 21
 	while IFS='|' read -r name arguments status line; do
 		check "$name" check_case "$arguments" "$status" "$line"
-	done < <(rows "$CASES")
+	done < <(rows "$(cat "$TOP/tests/tool/check.cases")")
 	while IFS='|' read -r name qemu arguments status line error; do
 		check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
-	done < <(rows "$ADVICE")
+	done < <(rows "$(cat "$TOP/tests/tool/advice.cases")")
 	check "which QEMU it looks at" finds_qemu
 	check "JSON" json_agrees
 	check "manual page" manual_page_agrees

@@ -63,9 +63,10 @@ check() {
 	fi
 }
 
-# rows TABLE: its rows, one a line; a line that begins with a tab goes on with the row before it
+# rows TABLE: its rows without comments, one a line; a line that begins with a tab goes on with the
+# row before it
 rows() {
-	printf %s "$1" | sed -z 's/\n\t//g; s/^\n//'
+	sed '/^#/d' <<<"$1" | sed -z 's/\n\t//g; s/^\n*//; s/\n*$/\n/'
 }
 
 # skip NAME REASON: a test that cannot run here; tests/allowed-skips has to name it
