@@ -48,6 +48,10 @@ toy_dpkg() {
 		--force-script-chrootless,not-root,unsafe-io "$@" 2>&1
 }
 
+list_files() {
+	(cd "$TMP/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+}
+
 before_each() {
 	rm -rf "$TMP/root" "$TMP/asked"
 	mkdir -p "$TMP/root/var/lib/dpkg/info" "$TMP/root/var/lib/dpkg/updates" \
@@ -75,8 +79,7 @@ restarts() {
 
 builds() {
 	"$TOP/packages/libvirt"
-	DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
-	[ -s "$DEB" ]
+	[ -s "$(echo "$BUILD/packages/$NAME"_*_all.deb)" ]
 }
 
 rebuilds() {
@@ -143,27 +146,29 @@ hints() {
 goes() {
 	local before
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
-	before=$(cd "$TMP/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+	before=$(list_files)
 	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
 	toy_dpkg "$1" "$NAME"
 	[ "$1" != --remove ] || toy_dpkg --purge "$NAME"
-	diff <(echo "$before") <(cd "$TMP/root" &&
-		find . -path ./var -prune -o -type f -exec sha256sum {} + | sort)
+	diff <(echo "$before") <(list_files)
 	[ -z "$(dpkg-divert --root "$TMP/root" --list)" ]
 	[ -z "$(find "$TMP/root" -name '*pmu-hybrid*')" ]
 }
 
+# as_dpkg PROGRAM ARG...: one of the root's
+as_dpkg() {
+	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$TMP/root/$1" "${@:2}"
+}
+
 # What dpkg asks for when a removal fails, and after one was cut off
 removal_fails() {
-	local list=$TMP/root/usr/share/$NAME/list
 	toy_dpkg --install "$DEB"
-	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$list" remove
-	cmp "$TMP/root/$LIST" "$TMP/list"
-	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$list" remove
-	cmp "$TMP/root/$LIST" "$TMP/list"
-	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot \
-		"$TMP/root/var/lib/dpkg/info/$NAME.postinst" abort-remove
+	for _ in once twice; do
+		as_dpkg "usr/share/$NAME/list" remove
+		cmp "$TMP/root/$LIST" "$TMP/list"
+	done
+	as_dpkg "var/lib/dpkg/info/$NAME.postinst" abort-remove
 	expect_list "$TMP/list"
 }
 

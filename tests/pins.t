@@ -74,9 +74,12 @@ nothing_left() {
 
 # The mirror's lists have no signature, and the project's apt is to take them here; all else is
 # apt's own.
+with_mirror() {
+	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/$1" "${@:2}"
+}
+
 trees() {
-	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR VPMU_CACHE=$TMP/cache \
-		"$PROJECT/scripts/trees" "$@"
+	VPMU_CACHE=$TMP/cache with_mirror trees "$@"
 }
 
 # pin VARIABLE=VALUE...
@@ -151,8 +154,7 @@ next_linux() {
 stale_lists() {
 	put_linux linux-source-7.3 7.3.4-1~bpo13+1
 	publish trixie-backports
-	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf "$ARCH" \
-		trixie-backports
+	with_mirror apt-root conf "$ARCH" trixie-backports
 	rm -r "$POOL"
 	put_linux linux-source-7.3 7.3.6-1~bpo13+1
 	publish trixie-backports
@@ -193,15 +195,17 @@ other_linux() {
 	expect_without LINUX_BASE
 }
 
+# make_base NAME VERSION PACKAGE-VERSION
+make_base() {
+	mkdir -p "$PROJECT/qemu/bases/$1"
+	printf '%s\n' "QEMU_VERSION=$2" QEMU_PACKAGE=qemu "QEMU_PACKAGE_VERSION=$3" \
+		QEMU_SUITE=trixie QEMU_SHA256=0 >"$PROJECT/qemu/bases/$1/pins"
+}
+
 # A base is named when its suite has it, and not otherwise.
 other_qemu() {
-	mkdir -p "$PROJECT/qemu/bases/stable" "$PROJECT/qemu/bases/gone"
-	printf '%s\n' QEMU_VERSION=10.0.13 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:10.0.13+ds-0 \
-		QEMU_SUITE=trixie QEMU_SHA256=0 \
-		>"$PROJECT/qemu/bases/stable/pins"
-	printf '%s\n' QEMU_VERSION=9.1.0 QEMU_PACKAGE=qemu QEMU_PACKAGE_VERSION=1:9.1.0-1 \
-		QEMU_SUITE=trixie QEMU_SHA256=0 \
-		>"$PROJECT/qemu/bases/gone/pins"
+	make_base stable 10.0.13 1:10.0.13+ds-0
+	make_base gone 9.1.0 1:9.1.0-1
 	put_qemu 1:10.0.14+ds-0
 	publish trixie
 	put_qemu 1:11.1.3+ds-1
@@ -216,8 +220,7 @@ other_qemu() {
 # What the emulator and the firmware are taken by.
 take_served() {
 	local conf
-	conf=$(PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/apt-root" conf \
-		"$ARCH" trixie)
+	conf=$(with_mirror apt-root conf "$ARCH" trixie)
 	# shellcheck disable=SC2016 # the other shell's
 	bash -euo pipefail -c '. "$1/scripts/lib.sh"; . "$1/scripts/lib-pins.sh"
 		take_served "${@:2}"' take-served "$PROJECT" "$conf" "$@"

@@ -24,13 +24,6 @@ passes_streams() {
 	perl -e 'print pack("C*", map { $_ & 255 } 0 .. 199999)' | cmp - "$TMP/stdout"
 }
 
-passes_arguments() {
-	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" \
-		";reboot")
-	exact arguments "${words[@]}" >"$TMP/stdout"
-	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
-}
-
 # exits STATUS CMD...
 exits() {
 	local wanted=$1 status=0
@@ -73,7 +66,7 @@ misused() {
 aarch64-linux-gnu-gcc -O2 -Wall -Werror -static -o "$TMP/testbed-exact" "$TOP/tests/testbed-exact.c"
 
 check "stdin is empty, stdout, stderr and exit status pass" passes_streams
-check "arguments pass unchanged" passes_arguments
+check "arguments pass unchanged" passes_arguments exact arguments
 check "files, folders and modes are copied" copies_files
 check "a command that a signal ends" exits 143 exact signal
 check "a command that is missing" exits 127 run --exact -- none

@@ -18,6 +18,14 @@ run() {
 	"$RUN" --kernel stock --append "$MARK" "$@"
 }
 
+# passes_arguments CMD...: CMD prints its arguments, each with a NUL behind it
+passes_arguments() {
+	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" \
+		";reboot")
+	"$@" "${words[@]}" >"$TMP/stdout"
+	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
+}
+
 # expect WANTED GOT WHAT
 expect() {
 	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }

@@ -11,10 +11,15 @@ nothing_left() {
 	[ -z "$(find "$TMP/project/build" -maxdepth 1 -name '*.new.*')" ]
 }
 
+# trees VARIABLE=VALUE...: with that environment
+trees() {
+	env "$@" "$TMP/project/scripts/trees" linux
+}
+
 # base_of VARIABLE=VALUE...: makes build/linux anew with that environment, prints its base commit
 base_of() {
 	rm -rf "$TMP/project/build/linux"
-	env "$@" "$TMP/project/scripts/trees" linux 2>/dev/null
+	trees "$@" 2>/dev/null
 	git -C "$TMP/project/build/linux" rev-parse base
 }
 
@@ -36,17 +41,13 @@ keeps_ignored_files() {
 	EOF
 }
 
-trees() {
-	"$TMP/project/scripts/trees" linux
-}
-
 # Only apt-get is missing from what the script finds: the download's own way to fail, without a
 # network.
 trees_without_network() {
 	mkdir -p "$TMP/bin"
 	printf '#!/bin/sh\nexit 100\n' >"$TMP/bin/apt-get"
 	chmod +x "$TMP/bin/apt-get"
-	PATH=$TMP/bin:$PATH VPMU_CACHE=$TMP/cache "$TMP/project/scripts/trees" linux
+	trees PATH="$TMP/bin:$PATH" VPMU_CACHE="$TMP/cache"
 }
 
 # A cached file that is not what upstream.conf pins must not be used.
@@ -67,12 +68,10 @@ tar -C "$TMP" -cJf "$TMP/toy.tar.xz" toy
 check "folder and tarball give the same base commit" same_base
 check "files that .gitignore names are part of the base" keeps_ignored_files
 check "a tree made from another source is not replaced" \
-	fails_with "is there, made from" env LINUX_TREE="$TMP/toy" "$TMP/project/scripts/trees" \
-	linux
+	fails_with "is there, made from" trees LINUX_TREE="$TMP/toy"
 rm -rf "$TMP/project/build/linux"
 check "an override that does not exist is one error" \
-	fails_with "neither a folder nor a file" env LINUX_TREE="$TMP/none" \
-	"$TMP/project/scripts/trees" linux
+	fails_with "neither a folder nor a file" trees LINUX_TREE="$TMP/none"
 check "a source that cannot be had is one error naming what was tried" \
 	fails_with "($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" \
 	trees_without_network
