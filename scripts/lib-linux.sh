@@ -51,6 +51,7 @@ check_config() {
 		CONFIG_*) grep -qxF -- "$line" "$config" || missing+=("$line") ;;
 		esac
 	done < <(list_wishes "$@")
-	[ ${#missing[@]} = 0 ] || die \
-		"not granted by Kconfig: ${missing[*]}; see the symbols' dependencies, correct $*"
+	[ ${#missing[@]} = 0 ] ||
+		die "not granted by Kconfig: ${missing[*]};" \
+			"see the symbols' dependencies, correct $*"
 }

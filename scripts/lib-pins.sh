@@ -79,8 +79,9 @@ list_bases() {
 				"${!suite}" 2>/dev/null) || exit
 			found=$(list_candidates "$conf" "$kind" "${!package}" "${!version}" |
 				sed -n 1p)
-			[ -z "$found" ] || echo \
-				"  ${prefix}_BASE=$base in upstream.conf, for $found of ${!suite}"
+			[ -z "$found" ] ||
+				printf '  %s in upstream.conf, for %s\n' \
+					"${prefix}_BASE=$base" "$found of ${!suite}"
 		)
 	done
 }

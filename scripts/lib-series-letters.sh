@@ -49,8 +49,8 @@ list_letter_problems() {
 	local i
 	find_starts "$1"
 	[ ${#LETTERS[@]} -gt 0 ] || return 0
-	find "$WORK/stored/mail" -mindepth 1 ! -name '*.md' -printf \
-		"$NAME/mail/%P is no letter (NUMBER-NAME.md); remove it\n"
+	find "$WORK/stored/mail" -mindepth 1 ! -name '*.md' \
+		-printf "$NAME/mail/%P is no letter (NUMBER-NAME.md); remove it\n"
 	for i in "${!LETTERS[@]}"; do
 		list_start_problems "$i"
 		list_cover_problems "$i"

@@ -45,8 +45,8 @@ start_work() {
 	trap 'exit 143' TERM
 	REPO=$WORK/repo
 	plain_git init -q "$REPO"
-	tgit rev-parse --path-format=absolute --git-path \
-		objects >"$REPO/.git/objects/info/alternates"
+	tgit rev-parse --path-format=absolute \
+		--git-path objects >"$REPO/.git/objects/info/alternates"
 	export GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series@localhost GIT_COMMITTER_DATE
 	GIT_COMMITTER_DATE=$(tgit log -1 --format=@%ct\ +0000 "$BASE")
 	reset_repo
@@ -126,8 +126,8 @@ commit_overlay() {
 	for file in "${BESIDE[@]}"; do
 		prune+=(-o -path "./$file")
 	done
-	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d -printf \
-		'%P\0') >"$list"
+	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d \
+		-printf '%P\0') >"$list"
 	[ -s "$list" ] || return 0
 	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new
 	# file here.
@@ -135,8 +135,8 @@ commit_overlay() {
 	tree=$(rgit write-tree)
 	rgit update-ref --no-deref HEAD \
 		"$(GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL \
-		GIT_AUTHOR_DATE=$GIT_COMMITTER_DATE rgit commit-tree "$tree" -p "$BASE" -m \
-		"$OVERLAY_SUBJECT")"
+		GIT_AUTHOR_DATE=$GIT_COMMITTER_DATE rgit commit-tree "$tree" -p "$BASE" \
+		-m "$OVERLAY_SUBJECT")"
 }
 
 # am_patches FILE...: plain git am in the scratch repository; git's words in $WORK/am.log

@@ -33,8 +33,8 @@ conforms() {
 	local machine=$1 cpu=$2
 	shift 2
 	timeout --foreground "$TIMEOUT" "$EMULATOR" -M "$machine,gic-version=3" -cpu "$cpu" \
-		-icount shift=10 -m 256 -nodefaults -display none \
-		-serial stdio -kernel "$ARTIFACTS/guests/conform.bin" "${OPTIONS[@]}" </dev/null |
+		-icount shift=10 -m 256 -nodefaults -display none -serial stdio \
+		-kernel "$ARTIFACTS/guests/conform.bin" "${OPTIONS[@]}" </dev/null |
 		tr -d '\r' >"$TMP/console"
 	judge "$TMP/console" "$@"
 }

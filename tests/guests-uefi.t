@@ -58,8 +58,8 @@ fails by an unknown parameter|second=1|
 
 # boot CPU VCPUS [OPTION]: what the guest prints; nothing is written to image or variables
 boot() {
-	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" -cpu \
-		"$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
+	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" \
+		-cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
 		-drive "if=pflash,format=raw,readonly=on,file=$GUEST/AAVMF_CODE.fd" \
 		-drive "if=pflash,format=raw,snapshot=on,file=$GUEST/AAVMF_VARS.fd" \
 		-drive "if=none,id=disk,format=raw,snapshot=on,file=$IMAGE" \

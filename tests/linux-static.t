@@ -59,8 +59,8 @@ coccicheck() {
 	mkdir "$TMP/coccicheck"
 	printf '%s\n' "${OBJECTS[@]%.o}" | C=2 MODE=report srctree=. objtree=. \
 		LINUXINCLUDE='-I./arch/arm64/include -I./include' \
-		xargs -P "$(nproc)" -I @ sh -c \
-		"scripts/coccicheck @.c >'$TMP/coccicheck/'\$(basename @) 2>&1" || return
+		xargs -P "$(nproc)" -I @ \
+		sh -c "scripts/coccicheck @.c >'$TMP/coccicheck/'\$(basename @) 2>&1" || return
 	cat "$TMP/coccicheck"/*
 }
 

@@ -24,8 +24,8 @@ sanitized() {
 	read -ra flags < <(pkg-config --cflags --libs glib-2.0 gmodule-2.0)
 	mkdir -p "${output%/*}"
 	clang -g -O1 -std=gnu11 -fwrapv -fno-strict-aliasing -Wall -Werror -Wno-unused-function \
-		"-fsanitize=$sanitizers" -fno-sanitize-recover=all \
-		-D_GNU_SOURCE -iquote "$OBJECTS" -iquote "$SOURCE" -iquote "$SOURCE/include" \
+		"-fsanitize=$sanitizers" -fno-sanitize-recover=all -D_GNU_SOURCE \
+		-iquote "$OBJECTS" -iquote "$SOURCE" -iquote "$SOURCE/include" \
 		-iquote "$SOURCE/host/include/generic" -I"$OBJECTS" \
 		-o "$output" "$@" "$SOURCE"/{target/arm/host-pmu,util/bitmap,util/cutils}.c \
 		"$OBJECTS/libqemuutil.a" "${flags[@]}" -lm

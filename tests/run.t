@@ -30,7 +30,7 @@ one_failed() {
 	grep -qx why "$P/build/logs/bad.log"
 }
 
-# fails_as TEXT COUNTS [LINE...]: the one test program named bad, which prints these lines, fails the
+# fails_as TEXT COUNTS [LINE...]: the test program named bad, which prints these lines, fails the
 # run, and the report says TEXT
 fails_as() {
 	[ $# = 2 ] || tap bad "${@:3}"

@@ -28,9 +28,8 @@ round_trip() {
 same_as_format_patch() {
 	mkdir "$P/expected"
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$T" -c diff.renames=true \
-		format-patch -N --zero-commit \
-		--no-signature --full-index --no-stat --diff-algorithm=myers -o "$P/expected" \
-		':/^overlay: new files..series'
+		format-patch -N --zero-commit --no-signature --full-index --no-stat \
+		--diff-algorithm=myers -o "$P/expected" ':/^overlay: new files..series'
 	[ "$(find "$P/expected" -type f | wc -l)" = 2 ]
 	diff -r "$P/expected" "$P/linux/patches"
 	grep -q '^@@ .* int main(void)$' "$P"/linux/patches/0001-*

@@ -81,14 +81,14 @@ check "a host without KVM" refused 122 "the host lacks: /dev/kvm" exact --append
 	streams
 check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" \
 	exact --append initcall_blacklist=armv8_pmu_driver_init streams
-check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" exact --append \
-	maxcpus=3 streams
+check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" exact \
+	--append maxcpus=3 streams
 check "a command that does not end" refused 124 "'testbed-exact' did not end within its deadline" \
 	exact --timeout 3 loop
 check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" \
 	run --exact --file "$TMP/none" -- none
-check "a device as a file" refused 125 "/dev/null is not to be copied" run --exact --file \
-	/dev/null -- none
+check "a device as a file" refused 125 "/dev/null is not to be copied" run --exact \
+	--file /dev/null -- none
 check "without a command" misused "has no login shell" --exact
 check "with a disk" misused "runs without a disk" --exact --disk "$TMP/none" -- none
 check "no process and no file is left behind" nothing_left

@@ -127,8 +127,8 @@ ended_by() {
 	local signal=$1 wanted=$2 when=$3 status=0 pid
 	: >"$TMP/stdout"
 	# not the function: the signal is for the program itself
-	"$RUN" --kernel stock --append "$MARK" -- sh -c \
-		'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
+	"$RUN" --kernel stock --append "$MARK" -- \
+		sh -c 'echo started; sleep 1000' >"$TMP/stdout" 2>"$TMP/stderr" </dev/null &
 	pid=$!
 	if [ "$when" = boot ]; then
 		# Not earlier: a QEMU that is ended while it opens its disks leaves a temporary
@@ -180,8 +180,8 @@ check "KVM's and perf's hooks in the scheduler stay as they are" holds_hooks
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
 # By the emulator's end: a deadline has another status.
-check "a panic while the command runs" refused 123 "sysrq triggered crash" run -- sh -c \
-	'echo c >/proc/sysrq-trigger; sleep 1000'
+check "a panic while the command runs" refused 123 "sysrq triggered crash" run -- \
+	sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
 # Printed by a thread of the kernel, after all that is before it: long after the command has ended.
 # The variable is the host's.
 # shellcheck disable=SC2016
@@ -189,8 +189,8 @@ check "a report of the kernel that is no panic" refused 123 \
 	"the kernel reported a bug; 'sh' ended with status 0" \
 	run -- sh -c 'for i in $(seq 300); do echo "not yet: $i" >/dev/kmsg; done
 		echo "BUG: not one" >/dev/kmsg'
-check "a panic at boot" refused 122 "Requested init /nonexistent failed" run --append \
-	init=/nonexistent -- true
+check "a panic at boot" refused 122 "Requested init /nonexistent failed" run \
+	--append init=/nonexistent -- true
 check "a host that never boots" refused 122 "did not boot within its deadline of" \
 	env VPMU_IMAGE="$TMP/bogus-image" "$RUN" --append "$MARK" --boot-timeout 3 -- true
 check "a device tree that does not exist" refused 125 \
@@ -200,10 +200,10 @@ check "a host without KVM" refused 122 "the host lacks: /dev/kvm" run --append k
 	-- true
 check "a host on which nothing holds the hooks" refused 122 \
 	"the host lacks: hooks that stay, see the messages above" \
-	run --append init=/usr/bin/bash --append \
-	'-- -c "rm /usr/sbin/vpmu-keep-hooks; exec /usr/sbin/vpmu-init"' -- true
-check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run --append \
-	initcall_blacklist=armv8_pmu_driver_init -- true
+	run --append init=/usr/bin/bash \
+	--append '-- -c "rm /usr/sbin/vpmu-keep-hooks; exec /usr/sbin/vpmu-init"' -- true
+check "a host without PMUs" refused 122 "the host lacks: PMUs (0 of 2)" run \
+	--append initcall_blacklist=armv8_pmu_driver_init -- true
 check "a host that lacks CPUs" refused 122 "the host lacks: CPUs (3 of 4)" run --append maxcpus=3 \
 	-- true
 check "a command that does not end" refused 124 "'sleep' did not end within its deadline" run \

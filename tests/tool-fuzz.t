@@ -25,10 +25,9 @@ build_fuzzer() {
 	mkdir -p "${FUZZER%/*}"
 	# Under a name of its own first: the program that fuzzes for longer may be running it.
 	clang -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-function \
-		-Werror \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE \
-		-I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" -o "$FUZZER.$$" "${sources[@]}" \
-		"${flags[@]}"
+		-Werror -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-D_GNU_SOURCE -I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" \
+		-o "$FUZZER.$$" "${sources[@]}" "${flags[@]}"
 	mv "$FUZZER.$$" "$FUZZER"
 }
 

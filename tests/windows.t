@@ -12,8 +12,8 @@ check "without an image it is cancelled and says how to give one" windows \
 	"ok 1 .* # SKIP .* -p windows_image=PATH;"
 check "with the pair it passes" on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$"
 check "on the stock kernel it fails: the start is refused" on_ours \
-	"not ok 1 .* FAIL: expected the VM to start, got: .* which no single PMU covers" -p \
-	kernel=stock
+	"not ok 1 .* FAIL: expected the VM to start, got: .* which no single PMU covers" \
+	-p kernel=stock
 make_image listen=22
 check "by default it waits until port 22 of the guest answers" on_network \
 	"ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p moves=20

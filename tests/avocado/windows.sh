@@ -23,8 +23,8 @@ on_ours() {
 on_default_signal() {
 	local expected=$1
 	shift
-	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" -p \
-		memory=512 -p moves=200 "$@"
+	windows "$expected" -p "windows_image=${IMAGE:-$ARTIFACTS/guests-uefi/winlike.img}" \
+		-p memory=512 -p moves=200 "$@"
 }
 
 # on_network EXPECTED ARGUMENT...: the same with the QEMU of the emulated host's Debian, as ours has

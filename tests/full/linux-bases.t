@@ -125,6 +125,6 @@ for BASE in "$TOP"/linux/bases/*/; do
 		die "no kernel of the base $BASE; run 'make linux-bases'"
 	"check_$1"
 done
-[ "$COUNT" -gt 0 ] || die \
-	"'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
+[ "$COUNT" -gt 0 ] ||
+	die "'$PATTERN' matches no program that a core row of tests/table runs on our kernel"
 finish

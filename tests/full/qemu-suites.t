@@ -19,10 +19,9 @@ run_suites() {
 	done
 	rm -f "$1"/meson-logs/suites.*
 	# otherwise meson draws it anew for each run
-	MALLOC_PERTURB_=1 "$1/pyvenv/bin/meson" test -C "$1" --no-rebuild --num-processes \
-		"$(nproc)" \
-		--timeout-multiplier "$(scale_timeout 10)" --logbase suites \
-		"${arguments[@]}" >&2 || true
+	MALLOC_PERTURB_=1 "$1/pyvenv/bin/meson" test -C "$1" --no-rebuild \
+		--num-processes "$(nproc)" --timeout-multiplier "$(scale_timeout 10)" \
+		--logbase suites "${arguments[@]}" >&2 || true
 }
 
 main() {

@@ -39,8 +39,8 @@ take_libraries() {
 make_host() {
 	HOST=$TMP/debian-host
 	mkdir -p "$HOST/lib"
-	(cd "$HOST" && cpio --quiet --extract --to-stdout \
-		bin/busybox <"$ARTIFACTS/guests-linux/initrd" >busybox)
+	(cd "$HOST" && cpio --quiet --extract --to-stdout bin/busybox \
+		<"$ARTIFACTS/guests-linux/initrd" >busybox)
 	cp "$ARTIFACTS/pmu-hybrid-check" "$ARTIFACTS/guests/winlike.bin" \
 		"$TOP"/tests/tool/{moves,calibrates,on-debian} "$HOST"
 	take /usr/bin/qemu-system-aarch64 "$HOST/qemu-system-aarch64"
@@ -52,9 +52,9 @@ make_host() {
 # on_debian KERNEL PROGRAM: what tests/tool/on-debian prints, in the files said and on-stderr
 on_debian() {
 	local status=0
-	VPMU_IMAGE=$1 "$TOP/testbed/run" --exact --topology biglittle --timeout 1800 --file \
-		"$HOST" -- \
-		debian-host/busybox sh debian-host/on-debian "$2" >said 2>on-stderr || status=$?
+	VPMU_IMAGE=$1 "$TOP/testbed/run" --exact --topology biglittle --timeout 1800 \
+		--file "$HOST" -- debian-host/busybox sh debian-host/on-debian "$2" \
+		>said 2>on-stderr || status=$?
 	cat on-stderr
 	head -n 1 on-stderr | grep -q '^Linux .* Debian '
 	return "$status"

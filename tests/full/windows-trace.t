@@ -26,8 +26,8 @@ traces() {
 	local file folder=$BUILD/results/windows-trace
 	# "latest" may be another row's job
 	rm -rf "$folder"
-	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" -p \
-		"kernel=${KERNEL:-apparmor}" -p trace=on --job-results-dir "$folder"
+	on_ours "ok 1 - test_windows\.py:Windows\.test_lives 1\.\.1 *$" \
+		-p "kernel=${KERNEL:-apparmor}" -p trace=on --job-results-dir "$folder"
 	file=$(find "$folder" -name pmu-accesses.txt)
 	head -n 20 "$file"
 	! grep -vxE 'vcpu=[0-3] cpu=[0-3] time=[0-9.]+ pc=0x[0-9a-f]+ (read|write) PM[A-Z0-9_]+' \
@@ -38,6 +38,6 @@ traces() {
 }
 
 check "the accesses are recorded" traces
-check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" -p \
-	kernel=patched -p trace=on
+check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" \
+	-p kernel=patched -p trace=on
 finish

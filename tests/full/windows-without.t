@@ -20,6 +20,6 @@ check "Remote Desktop answers" on_network "ok 1 - test_windows\.py:Windows\.test
 	-p ready=tcp:3389 -p moves=20
 unset IMAGE
 check "nothing listens" on_network \
-	"not ok 1 .* in vain for Windows to be up. It is slow: .* the console: .*delta vcpu=" -p \
-	boot_seconds=120
+	"not ok 1 .* in vain for Windows to be up. It is slow: .* the console: .*delta vcpu=" \
+	-p boot_seconds=120
 finish
