@@ -208,27 +208,22 @@ completion_completes() {
 	[ "$(complete_word --qemu = some-f)" = some-file ]
 }
 
-main() {
-	local name arguments status line qemu error
-	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
-	make_root
-	cd "$TMP"
-	put ./cpus '0-3\n'
-	PATH=$TMP/bin:$PATH
-	export LC_ALL=C.UTF-8
-	check "unit tests, and QEMU's of the code that they share" unit_tests 21
-	while IFS='|' read -r name arguments status line; do
-		check "$name" check_case "$arguments" "$status" "$line"
-	done < <(rows "$(cat "$TOP/tests/tool/check.cases")")
-	while IFS='|' read -r name qemu arguments status line error; do
-		check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
-	done < <(rows "$(cat "$TOP/tests/tool/advice.cases")")
-	check "which QEMU it looks at" finds_qemu
-	check "JSON" json_agrees
-	check "manual page" manual_page_agrees
-	check "completion" completion_completes
-	check "QEMU's options without an argument" flags_agree
-	finish
-}
-
-main
+FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
+make_root
+cd "$TMP"
+put ./cpus '0-3\n'
+PATH=$TMP/bin:$PATH
+export LC_ALL=C.UTF-8
+check "unit tests, and QEMU's of the code that they share" unit_tests 21
+while IFS='|' read -r name arguments status line; do
+	check "$name" check_case "$arguments" "$status" "$line"
+done < <(rows "$(cat "$TOP/tests/tool/check.cases")")
+while IFS='|' read -r name qemu arguments status line error; do
+	check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
+done < <(rows "$(cat "$TOP/tests/tool/advice.cases")")
+check "which QEMU it looks at" finds_qemu
+check "JSON" json_agrees
+check "manual page" manual_page_agrees
+check "completion" completion_completes
+check "QEMU's options without an argument" flags_agree
+finish

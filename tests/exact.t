@@ -54,16 +54,11 @@ same_in_each_run() {
 	diff "$TMP/idle.log" "$TMP/busy.log"
 }
 
-main() {
-	local group=${1-core} of words
-	local -a arguments
-	while read -r of words; do
-		[ "$of" = "$group" ] || continue
-		read -ra arguments <<<"$words"
-		check "$words" same_in_each_run "${arguments[@]}"
-	done <<<"$PROGRAMS"
-	[ "$COUNT" -gt 0 ] || die "there is no group '$group'; take core or full"
-	finish
-}
-
-main "$@"
+group=${1-core}
+while read -r of words; do
+	[ "$of" = "$group" ] || continue
+	read -ra arguments <<<"$words"
+	check "$words" same_in_each_run "${arguments[@]}"
+done <<<"$PROGRAMS"
+[ "$COUNT" -gt 0 ] || die "there is no group '$group'; take core or full"
+finish

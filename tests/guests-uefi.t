@@ -147,20 +147,15 @@ check_reproducible() {
 	cmp "$GUEST/winlike.img" "$TMP/again.img"
 }
 
-main() {
-	local name parameters expected before machine cpu vcpus option
-	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
-	"$TOP/guests/uefi/build"
-	IMAGE=$GUEST/winlike.img
-	while IFS='|' read -r name parameters expected before machine; do
-		read -r cpu vcpus option <<<"$machine"
-		check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" \
-			"$option"
-	done < <(rows "$CASES")
-	check "goes on for ever without parameters" check_for_ever
-	check "boots from a USB disk" check_usb
-	check "the image is reproducible" check_reproducible
-	finish
-}
-
-main
+[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
+"$TOP/guests/uefi/build"
+IMAGE=$GUEST/winlike.img
+while IFS='|' read -r name parameters expected before machine; do
+	read -r cpu vcpus option <<<"$machine"
+	check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" \
+		"$option"
+done < <(rows "$CASES")
+check "goes on for ever without parameters" check_for_ever
+check "boots from a USB disk" check_usb
+check "the image is reproducible" check_reproducible
+finish

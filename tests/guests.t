@@ -183,37 +183,33 @@ prints_whole_lines() {
 	[ "$(grep -o '^delta vcpu=.' "$TMP/console" | sort -u | wc -l)" = 4 ]
 }
 
-main() {
-	local name guest bootargs line expected machine pass="1 PASS: threads ran on 2 vCPUs"
-	[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
-	make -s -C "$TOP/guests" >&2
-	while IFS='|' read -r name guest bootargs expected machine; do
-		check "$name" ends_with "$expected" "$guest" "$bootargs" "$machine"
-	done < <(rows "$CASES")
-	while IFS='|' read -r name bootargs line expected; do
-		check "calibration: $name" calibrates "$bootargs" "$line" "$expected"
-	done < <(rows "$CALIBRATIONS")
-	check "winlike reboots as often as it is told to, and each time all is as at first" \
-		prints_as_kernel "reboots=3 switches=2" "$pass
+pass="1 PASS: threads ran on 2 vCPUs"
+[ -x "$EMULATOR" ] || die "$EMULATOR not found; run 'make host'"
+make -s -C "$TOP/guests" >&2
+while IFS='|' read -r name guest bootargs expected machine; do
+	check "$name" ends_with "$expected" "$guest" "$bootargs" "$machine"
+done < <(rows "$CASES")
+while IFS='|' read -r name bootargs line expected; do
+	check "calibration: $name" calibrates "$bootargs" "$line" "$expected"
+done < <(rows "$CALIBRATIONS")
+check "winlike reboots as often as it is told to, and each time all is as at first" \
+	prints_as_kernel "reboots=3 switches=2" "$pass
 8 kernel zero=0 user_zero=0
 4 loader clock=right
 1 reboot 1 of 3
 1 reboot 2 of 3
 1 reboot 3 of 3
 4 winlike"
-	check "threads that are charged with no cycles are counted, and nothing stops" \
-		prints_as_kernel "at=kernel action=stop switches=10" "$pass
+check "threads that are charged with no cycles are counted, and nothing stops" \
+	prints_as_kernel "at=kernel action=stop switches=10" "$pass
 1 kernel zero=0 user_zero=0
 1 kernel zero=5 user_zero=5
 1 loader clock=right
 1 winlike"
-	check "winlike holds where it is told to until something is typed" holds
-	check "canary hangs" hangs
-	check "a guest that waits for its vCPUs says so, and waits on" says_that_it_waits
-	check "winlike's lines are whole, from each vCPU, on the UART" prints_whole_lines
-	OUTPUT=("${VIRTIO[@]}")
-	check "winlike's lines are whole, from each vCPU, on the virtio console" prints_whole_lines
-	finish
-}
-
-main
+check "winlike holds where it is told to until something is typed" holds
+check "canary hangs" hangs
+check "a guest that waits for its vCPUs says so, and waits on" says_that_it_waits
+check "winlike's lines are whole, from each vCPU, on the UART" prints_whole_lines
+OUTPUT=("${VIRTIO[@]}")
+check "winlike's lines are whole, from each vCPU, on the virtio console" prints_whole_lines
+finish

@@ -87,29 +87,23 @@ bad_subjects_are_found() {
 	[ "$(cut -d ' ' -f 1 <<<"$found" | tr '\n' ' ')" = '1 2 3 4 5 6 7 ' ]
 }
 
-main() {
-	local -a shell python
-	local name
-	mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
-	mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
-	if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
-		die "found too few programs to check: ${shell[*]} ${python[*]}"
-	fi
-	check "shellcheck" shellcheck -x "${shell[@]}"
-	check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
-	check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
-	check "each file has its SPDX line" find_without_spdx
-	check "lines of code have at most 100 columns" find_wide_lines
-	name="commit subjects are 'area: imperative', at most 72 columns"
-	if git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null; then
-		check "$name" check_subjects
-	else
-		skip "$name" \
-			"the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
-	fi
-	check "bad commit subjects are found" bad_subjects_are_found
-	check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check
-	finish
-}
-
-main
+mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
+mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
+if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
+	die "found too few programs to check: ${shell[*]} ${python[*]}"
+fi
+check "shellcheck" shellcheck -x "${shell[@]}"
+check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
+check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
+check "each file has its SPDX line" find_without_spdx
+check "lines of code have at most 100 columns" find_wide_lines
+name="commit subjects are 'area: imperative', at most 72 columns"
+if git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null; then
+	check "$name" check_subjects
+else
+	skip "$name" \
+		"the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
+fi
+check "bad commit subjects are found" bad_subjects_are_found
+check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check
+finish

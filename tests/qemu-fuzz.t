@@ -47,15 +47,12 @@ build_fuzzer() {
 	mv "$FUZZER.$$" "$FUZZER"
 }
 
-main() {
-	local inputs=${1-20000} seed=${2-1}
-	need clang clang
-	"$TOP/scripts/build-qemu" --unit-tests >/dev/null
-	check "unit test under ASan and UBSan" unit_test
-	build_fuzzer
-	check "fuzzed with $inputs inputs of seed $seed" fuzz "$TOP/tests/fuzz/corpus" 1024 \
-		-runs="$inputs" -seed="$seed"
-	finish
-}
-
-main "$@"
+inputs=${1-20000}
+seed=${2-1}
+need clang clang
+"$TOP/scripts/build-qemu" --unit-tests >/dev/null
+check "unit test under ASan and UBSan" unit_test
+build_fuzzer
+check "fuzzed with $inputs inputs of seed $seed" fuzz "$TOP/tests/fuzz/corpus" 1024 \
+	-runs="$inputs" -seed="$seed"
+finish

@@ -31,13 +31,10 @@ build_fuzzer() {
 	mv "$FUZZER.$$" "$FUZZER"
 }
 
-main() {
-	local inputs=${1-3000} seed=${2-1}
-	need clang clang
-	build_fuzzer
-	check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" \
-		-seed="$seed"
-	finish
-}
-
-main "$@"
+inputs=${1-3000}
+seed=${2-1}
+need clang clang
+build_fuzzer
+check "fuzzed with $inputs inputs of seed $seed" fuzz "$CORPUS" 4096 -runs="$inputs" \
+	-seed="$seed"
+finish

@@ -32,21 +32,16 @@ none_is_left_over() {
 	diff <(printf '=== %s\n' "${HOSTS[@]}") <(grep '^===' "$EXPECTED")
 }
 
-main() {
-	local host
-	if [ "${1-}" = --update ]; then
-		{
-			head -n 1 "$EXPECTED"
-			for host in "${HOSTS[@]}"; do transcript "$host"; done
-		} >"$TMP/new"
-		mv "$TMP/new" "$EXPECTED"
-		return
-	fi
-	for host in "${HOSTS[@]}"; do
-		check "on ${host%:*} with the ${host#*:} kernel" says "$host"
-	done
-	check "no text of another host" none_is_left_over
-	finish
-}
-
-main "$@"
+if [ "${1-}" = --update ]; then
+	{
+		head -n 1 "$EXPECTED"
+		for host in "${HOSTS[@]}"; do transcript "$host"; done
+	} >"$TMP/new"
+	mv "$TMP/new" "$EXPECTED"
+	exit
+fi
+for host in "${HOSTS[@]}"; do
+	check "on ${host%:*} with the ${host#*:} kernel" says "$host"
+done
+check "no text of another host" none_is_left_over
+finish

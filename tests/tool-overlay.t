@@ -159,31 +159,26 @@ refuses_other_questions() {
 	fails_with "--overlay goes with --root alone" "$TOOL" --overlay --cpus 0
 }
 
-main() {
-	local soc option name board changes text
-	need dtc device-tree-compiler
-	TOOL=$("$TOP/scripts/build-tool" --native)/pmu-hybrid-check
-	cd "$TMP"
-	if [ "${1-}" = --update ]; then
-		print_texts >"$TMP/new"
-		mv "$TMP/new" "$TEXTS"
-		return
-	fi
-	for soc in $("$BOARDS" socs); do
-		for option in with:-@ without:; do
-			check "$soc, ${option%:*} labels" one_pmu "$soc" "${option#*:}"
-		done
+need dtc device-tree-compiler
+TOOL=$("$TOP/scripts/build-tool" --native)/pmu-hybrid-check
+cd "$TMP"
+if [ "${1-}" = --update ]; then
+	print_texts >"$TMP/new"
+	mv "$TMP/new" "$TEXTS"
+	exit
+fi
+for soc in $("$BOARDS" socs); do
+	for option in with:-@ without:; do
+		check "$soc, ${option%:*} labels" one_pmu "$soc" "${option#*:}"
 	done
-	check "whole texts" texts_agree
-	check "interrupts-extended" takes_extended_interrupts
-	check "a CPU that is switched off needs no PMU" leaves_out_absent_cpus
-	while IFS='|' read -r name board changes text; do
-		check "refuses: $name" refuses "$board" "$changes" "$text"
-	done < <(rows "$REFUSALS")
-	check "refuses: ACPI" refuses_acpi
-	check "refuses: PMUs that no node is known of" refuses_unknown_pmus
-	check "refuses: other questions" refuses_other_questions
-	finish
-}
-
-main "$@"
+done
+check "whole texts" texts_agree
+check "interrupts-extended" takes_extended_interrupts
+check "a CPU that is switched off needs no PMU" leaves_out_absent_cpus
+while IFS='|' read -r name board changes text; do
+	check "refuses: $name" refuses "$board" "$changes" "$text"
+done < <(rows "$REFUSALS")
+check "refuses: ACPI" refuses_acpi
+check "refuses: PMUs that no node is known of" refuses_unknown_pmus
+check "refuses: other questions" refuses_other_questions
+finish

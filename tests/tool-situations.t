@@ -64,25 +64,20 @@ transcripts_agree() {
 	diff -u <(tail -n +2 "$TOP/tests/tool/boards.expected") boards
 }
 
-main() {
-	local name
-	FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
-	mkdir "$TMP/bin"
-	for name in hybrid live stock; do
-		ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
-	done
-	make_live_root
-	PATH=$TMP/bin:$PATH
-	export LC_ALL=C.UTF-8
-	while read -r name; do
-		check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
-	done < <("$TOP/tests/tool/situations")
-	check "each SoC of QEMU's unit test is given what QEMU chooses there" \
-		"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
-	check "the transcript of a SoC of each kind" transcripts_agree
-	check "a VM in a PID namespace below" namespace_below
-	check "a VM in a PID namespace above" namespace_above
-	finish
-}
-
-main
+FOLDER=${TOOL_FOLDER:-$("$TOP/scripts/build-tool" --native)}
+mkdir "$TMP/bin"
+for name in hybrid live stock; do
+	ln -s "$TOP/tests/tool/fake-qemu" "$TMP/bin/fake-qemu-$name"
+done
+make_live_root
+PATH=$TMP/bin:$PATH
+export LC_ALL=C.UTF-8
+while read -r name; do
+	check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
+done < <("$TOP/tests/tool/situations")
+check "each SoC of QEMU's unit test is given what QEMU chooses there" \
+	"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
+check "the transcript of a SoC of each kind" transcripts_agree
+check "a VM in a PID namespace below" namespace_below
+check "a VM in a PID namespace above" namespace_above
+finish

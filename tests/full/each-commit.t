@@ -36,27 +36,23 @@ apply_and_build() {
 	esac
 }
 
-main() {
-	local name=${1-} patch kernel
-	KERNELS=("${@:2}")
-	case $name-${#KERNELS[@]} in
-	linux-[1-3])
-		for kernel in "${KERNELS[@]}"; do
-			[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] ||
-				die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
-		done
-		;;
-	qemu-0) ;;
-	*)
-		die "which series, and which kernels of Linux?" \
-			"usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu"
-		;;
-	esac
-	prepare_clone "$name"
-	for patch in "${PATCHES[@]}"; do
-		check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
+name=${1-}
+KERNELS=("${@:2}")
+case $name-${#KERNELS[@]} in
+linux-[1-3])
+	for kernel in "${KERNELS[@]}"; do
+		[[ $kernel =~ ^(kvm|no-kvm|no-pmu)$ ]] ||
+			die "there is no kernel '$kernel'; give kvm, no-kvm, no-pmu"
 	done
-	finish
-}
-
-main "$@"
+	;;
+qemu-0) ;;
+*)
+	die "which series, and which kernels of Linux?" \
+		"usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu"
+	;;
+esac
+prepare_clone "$name"
+for patch in "${PATCHES[@]}"; do
+	check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
+done
+finish

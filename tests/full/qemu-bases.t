@@ -43,20 +43,16 @@ on_stock() {
 	emulated_host stock biglittle choice order refusal migration restore discovery gdb
 }
 
-main() {
-	local kernel=${1-}
-	[[ $kernel =~ ^(patched|stock)$ ]] || die "usage: qemu-bases.t patched|stock"
-	FOLDER=$BUILD/qemu-bases
-	trap 'rm -rf "$TMP" "$FOLDER"' EXIT
-	for BASE in "$TOP"/qemu/bases/*/; do
-		BASE=$(basename "$BASE")
-		rm -rf "$FOLDER"
-		check "$BASE: the series is well-formed" well_formed
-		check "$BASE: builds for arm64" of_base scripts/build-qemu
-		check "$BASE: unit tests" unit_tests
-		check "$BASE: on a host with the $kernel kernel" "on_$kernel"
-	done
-	finish
-}
-
-main "$@"
+kernel=${1-}
+[[ $kernel =~ ^(patched|stock)$ ]] || die "usage: qemu-bases.t patched|stock"
+FOLDER=$BUILD/qemu-bases
+trap 'rm -rf "$TMP" "$FOLDER"' EXIT
+for BASE in "$TOP"/qemu/bases/*/; do
+	BASE=$(basename "$BASE")
+	rm -rf "$FOLDER"
+	check "$BASE: the series is well-formed" well_formed
+	check "$BASE: builds for arm64" of_base scripts/build-qemu
+	check "$BASE: unit tests" unit_tests
+	check "$BASE: on a host with the $kernel kernel" "on_$kernel"
+done
+finish

@@ -19,19 +19,14 @@ build() {
 	in_scratch scripts/build-qemu --flavour "$1"
 }
 
-main() {
-	local patch flavour
-	prepare_clone qemu
+prepare_clone qemu
+for flavour in "${FLAVOURS[@]}"; do
+	check "$flavour: upstream" build "$flavour"
+done
+for patch in "${PATCHES[@]}"; do
+	check "git am ${patch##*/}" apply_patch qemu "$patch"
 	for flavour in "${FLAVOURS[@]}"; do
-		check "$flavour: upstream" build "$flavour"
+		check "$flavour: ${patch##*/}" build "$flavour"
 	done
-	for patch in "${PATCHES[@]}"; do
-		check "git am ${patch##*/}" apply_patch qemu "$patch"
-		for flavour in "${FLAVOURS[@]}"; do
-			check "$flavour: ${patch##*/}" build "$flavour"
-		done
-	done
-	finish
-}
-
-main
+done
+finish

@@ -27,14 +27,9 @@ passes_on() {
 	grep -q '^ok .*/arm/kvm/query-cpu-model-expansion$' "$TMP/tap"
 }
 
-main() {
-	local kernel
-	QTEST=$("$TOP/scripts/build-qemu" --qtest)
-	write_wrapper
-	for kernel in stock patched; do
-		check "arm-cpu-features on the $kernel kernel" passes_on "$kernel"
-	done
-	finish
-}
-
-main
+QTEST=$("$TOP/scripts/build-qemu" --qtest)
+write_wrapper
+for kernel in stock patched; do
+	check "arm-cpu-features on the $kernel kernel" passes_on "$kernel"
+done
+finish

@@ -24,14 +24,9 @@ run_suites() {
 		--logbase suites "${arguments[@]}" >&2 || true
 }
 
-main() {
-	local base ours
-	[ $# -gt 0 ] || die "usage: qemu-suites.t SUITE..."
-	base=$("$TOP/scripts/build-qemu" --base --suites)
-	ours=$("$TOP/scripts/build-qemu" --suites)
-	run_suites "$base" "$@"
-	run_suites "$ours" "$@"
-	"$("$TOP/scripts/venv")/bin/python" "$TOP/tests/full/compare_suites.py" "$base" "$ours" "$@"
-}
-
-main "$@"
+[ $# -gt 0 ] || die "usage: qemu-suites.t SUITE..."
+base=$("$TOP/scripts/build-qemu" --base --suites)
+ours=$("$TOP/scripts/build-qemu" --suites)
+run_suites "$base" "$@"
+run_suites "$ours" "$@"
+"$("$TOP/scripts/venv")/bin/python" "$TOP/tests/full/compare_suites.py" "$base" "$ours" "$@"

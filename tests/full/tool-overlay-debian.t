@@ -89,21 +89,16 @@ try_kernel() {
 		"$4"
 }
 
-main() {
-	local suite kernel
-	need debugfs e2fsprogs
-	need cpio cpio
-	cd "$TMP"
-	make_host
-	kernel=$ARTIFACTS/guests-linux/vmlinuz
-	try_kernel "$GUEST_SUITE" "$kernel" calibrates 'the clock is right'
-	check "kernel of $GUEST_SUITE: user mode of a guest cannot always read the counter" \
-		user_mode_traps "$kernel"
-	for suite in $GUEST_NEWER_SUITES; do
-		try_kernel "$suite" "$ARTIFACTS/guests-linux-newer/vmlinuz-$suite" moves \
-			'both vCPUs counted'
-	done
-	finish
-}
-
-main
+need debugfs e2fsprogs
+need cpio cpio
+cd "$TMP"
+make_host
+kernel=$ARTIFACTS/guests-linux/vmlinuz
+try_kernel "$GUEST_SUITE" "$kernel" calibrates 'the clock is right'
+check "kernel of $GUEST_SUITE: user mode of a guest cannot always read the counter" \
+	user_mode_traps "$kernel"
+for suite in $GUEST_NEWER_SUITES; do
+	try_kernel "$suite" "$ARTIFACTS/guests-linux-newer/vmlinuz-$suite" moves \
+		'both vCPUs counted'
+done
+finish

@@ -50,25 +50,20 @@ others_agree() {
 	diff <(print_results stock) <(print_results patched)
 }
 
-main() {
-	local kernel topology paths
-	paths=$("$TOP/scripts/build-selftests")
-	mapfile -t OTHERS <<<"$paths"
-	OURS=${OTHERS[0]}
-	unset 'OTHERS[0]'
-	for topology in biglittle tricluster homogeneous; do
-		check "vpmu_fixed_counters on $topology" ours_passes_on "$topology"
-	done
-	check "vpmu_fixed_counters is skipped on the stock kernel" \
-		ours_is_skipped stock biglittle 'has_fixed_counters_only()'
-	check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched \
-		nopmu 'kvm_has_cap(KVM_CAP_ARM_PMU_V3)'
-	for kernel in stock patched; do
-		check "vpmu_counter_access, set_id_regs and get-reg-list on the $kernel kernel" \
-			others_pass_on "$kernel"
-	done
-	check "the same results on both kernels" others_agree
-	finish
-}
-
-main
+paths=$("$TOP/scripts/build-selftests")
+mapfile -t OTHERS <<<"$paths"
+OURS=${OTHERS[0]}
+unset 'OTHERS[0]'
+for topology in biglittle tricluster homogeneous; do
+	check "vpmu_fixed_counters on $topology" ours_passes_on "$topology"
+done
+check "vpmu_fixed_counters is skipped on the stock kernel" \
+	ours_is_skipped stock biglittle 'has_fixed_counters_only()'
+check "vpmu_fixed_counters is skipped on a host without a PMU" ours_is_skipped patched \
+	nopmu 'kvm_has_cap(KVM_CAP_ARM_PMU_V3)'
+for kernel in stock patched; do
+	check "vpmu_counter_access, set_id_regs and get-reg-list on the $kernel kernel" \
+		others_pass_on "$kernel"
+done
+check "the same results on both kernels" others_agree
+finish
