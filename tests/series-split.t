@@ -81,8 +81,10 @@ follows_edits() {
 	echo '*.a' >>"$T/.gitignore"
 	commit 'core: another fix' 'In front of the rest.'
 	tree_git cherry-pick "$old^" "$old"
+	snapshot "$LETTERS" >"$TMP/before"
 	series save linux
 	# The letters are no part of the tree, and stay.
+	snapshot "$LETTERS" | diff "$TMP/before" -
 	letter 1-fix 'core: add the hook' '# Two fixes' '' Text.
 	series mail linux
 	(cd "$OUT" && ls 1-*) | diff - <(printf '1-fix-%s\n' 0000-cover-letter.txt \
@@ -160,7 +162,8 @@ check 'each series is numbered on its own' each_on_its_own
 check 'each series has its cover letter, with the figures of its patches' own_cover
 check 'one on top of the other they give the tree of branch series' applies
 check 'a cover letter that says RFC makes all mails of its series RFC' request_for_comments
-check 'a patch that is added belongs to the series it is in' follows_edits
+check 'a patch that is added belongs to the series it is in, and save keeps the letters' \
+	follows_edits
 check '--signoff signs the patches of all series' signs_off
 check 'without letters all patches are one series' without_letters
 check 'check passes good letters, and tells the patches of the series apart' passes_check

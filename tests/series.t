@@ -99,16 +99,6 @@ no_new_files() {
 		diff - <(printf '%s\n' 'odd: chänge ä' 'core: add the hook')
 }
 
-keeps_cover() {
-	mkdir "$P/linux/mail"
-	echo Title >"$P/linux/mail/1-one.md"
-	echo '/* again */' >>"$T/hook.c"
-	commit 'core: one more' 'So that there is something to save.'
-	series save linux
-	[ "$(cat "$P/linux/mail/1-one.md")" = Title ]
-	[ ! -e "$T/mail" ]
-}
-
 # stamps: one line a file of the tree with its modification time
 stamps() {
 	find "$T" -name .git -prune -o -type f -printf '%P %T@\n' | sort
@@ -138,7 +128,6 @@ check 'files that the project ignores are no new files' ignores_caches
 check 'a fixup of patch 1 and of the new files leaves patch 2 untouched' fixup
 check 'dropped patches and deleted new files vanish' deletions
 check 'without new files there is no overlay commit' no_new_files
-check 'save keeps the cover letters' keeps_cover
 check 'open of an open tree changes no file, and keeps edits' open_again
 check 'open writes only the files that differ' open_touches_little
 finish
