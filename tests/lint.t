@@ -33,8 +33,8 @@ find_without_spdx() {
 	[ -z "$found" ]
 }
 
-# Texts, pictures, tables, patches, device trees, fuzzers' inputs and what Debian's formats give a
-# form are data. What lies in linux/ and qemu/ keeps to upstream's width, by upstream's checkpatch.
+# Files that are no code: texts, pictures, tables, patches, device trees, inputs of fuzzers, and
+# those whose format Debian sets. Upstream's checkpatch judges linux/ and qemu/.
 DATA=('*.expected' '*.patch' '*.md' '*.svg' '*.tsv' '*.dts' '*.1' tests/table tests/allowed-skips
 	tests/conformance-known 'tests/fuzz/*corpus/*' COPYING 'packages/*copyright'
 	'packages/*control' linux qemu)

@@ -24,14 +24,6 @@ passes_streams() {
 	perl -e 'print pack("C*", map { $_ & 255 } 0 .. 199999)' | cmp - "$TMP/stdout"
 }
 
-# exits STATUS CMD...
-exits() {
-	local wanted=$1 status=0
-	shift
-	"$@" || status=$?
-	expect "$wanted" "$status" status
-}
-
 copies_files() {
 	mkdir -p "$TMP/tree/deep"
 	echo text >"$TMP/tree/deep/data"

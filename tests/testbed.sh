@@ -18,6 +18,14 @@ run() {
 	"$RUN" --kernel stock --append "$MARK" "$@"
 }
 
+# exits STATUS CMD...
+exits() {
+	local wanted=$1 status=0
+	shift
+	"$@" || status=$?
+	expect "$wanted" "$status" status
+}
+
 # passes_arguments CMD...: CMD prints its arguments, each with a NUL behind it
 passes_arguments() {
 	local -a words=("a  b" "it's" "\"\$HOME\"" "*" "" $'two\nlines' "back\\slash" "--" "-c" \
