@@ -19,7 +19,7 @@ VMS, VCPUS = 8, 4
 # On an interval a guest prints a line for each vCPU, and all wait for whom the host lets run
 GUEST = "seconds=0 interval_us=200000"
 # Of each thread: the load lasts as long as they take
-MOVES = 300
+MOVES = 200
 # Seconds on the host: between two moves of a thread, of a CPU offline or online
 STAY, PLUG = 0.2, 0.5
 # MiB
