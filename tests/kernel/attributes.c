@@ -235,8 +235,8 @@ static void test_capability(int expected)
 	bool ok;
 
 	vm_create(&vm);
-	ok = is_equal("of the system", capability_of(kvm_fd()),
-		      expected) & is_equal("of a VM", capability_of(vm.fd), expected);
+	ok = is_equal("of the system", capability_of(kvm_fd()), expected);
+	ok &= is_equal("of a VM", capability_of(vm.fd), expected);
 	vm_destroy(&vm);
 	result(ok, "the capability, of the system and of a VM");
 }

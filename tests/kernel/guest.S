@@ -258,8 +258,8 @@ guest_step_on:
 operations:
 	nop
 	b	step_count
-	.irp	name, pmccntr_el0, pmcr_el0, pmccfiltr_el0, pmcntenset_el0, pmcntenclr_el0, pmovsclr_el0, \
-		pmintenset_el1, pmintenclr_el1, mdcr_el2
+	.irp	name, pmccntr_el0, pmcr_el0, pmccfiltr_el0, pmcntenset_el0, pmcntenclr_el0, \
+		pmovsclr_el0, pmintenset_el1, pmintenclr_el1, mdcr_el2
 	msr	\name, x1
 	b	step_count
 	.endr

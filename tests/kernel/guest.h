@@ -7,7 +7,8 @@
 #define GUEST_RAM_SIZE	0x10000
 #define GUEST_GICD	0x08000000
 #define GUEST_GICR	0x080a0000
-#define GUEST_GICR_SGI(vcpu)	(GUEST_GICR + (vcpu) * 0x20000 + 0x10000)	/* a vCPU's frame */
+/* A vCPU's frame */
+#define GUEST_GICR_SGI(vcpu)	(GUEST_GICR + (vcpu) * 0x20000 + 0x10000)
 #define GUEST_PMU_PPI	23
 #define GUEST_WAKE_PPI	20	/* for the test to end a WFI */
 
@@ -19,7 +20,8 @@
 #define GUEST_WINDOW	0x18
 
 #define GUEST_STEP_ON	5	/* instructions of guest_step_on before its first report */
-#define GUEST_LATE	3	/* instructions from the wrap to the handler's read of the counter, at most */
+/* Instructions from the wrap to the handler's read of the counter, at most */
+#define GUEST_LATE	3
 
 #define GUEST_READS	64	/* of the counter between two reports of guest_read */
 
@@ -44,9 +46,11 @@ enum operation {
 	OP_MDCR, OP_MASK, OP_WFI, OPERATIONS,
 };
 
-extern const char guest_image[], guest_image_end[], guest_idle[];
-extern const char guest_storm[];
-extern const char guest_count[], guest_step[], guest_step_on[], guest_program[], guest_read[], guest_write[], guest_identify[], guest_event_counter[], guest_selected_counter[];
+extern const char guest_image[], guest_image_end[];
+/* The programs */
+extern const char guest_count[], guest_idle[], guest_program[], guest_read[], guest_write[],
+	guest_step[], guest_step_on[], guest_identify[], guest_event_counter[],
+	guest_selected_counter[], guest_storm[];
 #endif
 
 #endif

@@ -78,9 +78,8 @@ static void test_levels(uint64_t (*where)(int), const char *name)
 					    PMCCFILTR_P | PMCCFILTR_U };
 	static const struct { enum operation operation; uint64_t operand; } operations[] = {
 		{ OP_NONE, 0 }, { OP_PMCCNTR, 0x123456789a },
-		{ OP_PMCR, PMCR_E | PMCR_LC | PMCR_C }, { OP_NONE, 0 },
-		{ OP_PMCR, PMCR_LC }, { OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E },
-		{ OP_PMCR, PMCR_E | PMCR_LC },
+		{ OP_PMCR, PMCR_E | PMCR_LC | PMCR_C }, { OP_NONE, 0 }, { OP_PMCR, PMCR_LC },
+		{ OP_PMCR, PMCR_E | PMCR_LC }, { OP_PMCR, PMCR_E }, { OP_PMCR, PMCR_E | PMCR_LC },
 		{ OP_PMCNTENCLR, PMU_CYCLE_BIT }, { OP_PMCCNTR, 1 },
 		{ OP_PMCNTENSET, PMU_CYCLE_BIT },
 	};
@@ -118,16 +117,17 @@ static void test_random(int steps, uint64_t seed)
 
 		random = next_random(&seed);
 		if (operation == OP_PMCR)
-			operand = (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC
-							       : 0) | (random & 8 ? PMCR_C : 0);
+			operand = (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) |
+				  (random & 8 ? PMCR_C : 0);
 		else if (operation == OP_PMCCFILTR)
 			operand = random & 4 ? 0 : (random & 3) << 30;
 		else if (operation == OP_PMCCNTR)
 			/* Half of them soon overflow, of 32 bits or 64 */
 			operand = random & 1 ? random
 				: (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
-		ok = check_step(&stepper, operation, operand, next_random(&seed) & 1 ? AT_EL0
-				: AT_EL1) && check_registers(&stepper);
+		ok = check_step(&stepper, operation, operand,
+				next_random(&seed) & 1 ? AT_EL0 : AT_EL1) &&
+		     check_registers(&stepper);
 	}
 	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
 }

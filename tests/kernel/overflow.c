@@ -54,9 +54,11 @@ static void test_wraparounds(void)
 	const uint64_t early = (1ULL << 32) - (1ULL << 28);
 
 	test_wraparound(early, BACKED_BY_DEFAULT,
-			"without the mode: 32-bit overflows of the default PMU, right after each wrap");
+			"without the mode: 32-bit overflows of the default PMU, "
+			"right after each wrap");
 	test_wraparound(0, BACKED_BY_DEFAULT,
-			"without the mode: 32-bit overflows of the default PMU from 0, right after each wrap");
+			"without the mode: 32-bit overflows of the default PMU from 0, "
+			"right after each wrap");
 	test_wraparound(early, BACKED_BY_FIXED,
 			"32-bit overflows: right after each wrap, across PMUs");
 	test_wraparound(0, BACKED_BY_FIXED,

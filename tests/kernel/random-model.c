@@ -138,10 +138,10 @@ static bool irq_is_valid(const struct model *model, int irq)
 
 uint64_t predict_irq(struct model *model, int vcpu, uint64_t irq)
 {
-	uint64_t errors = common_errors(model, vcpu) | may(model->gic == GIC_MISSING,
-							   EINVAL) | may(irq == FAULT, EFAULT) |
-			  may(irq != FAULT && !irq_is_valid(model, irq),
-			      EINVAL) | may(model->vcpu[vcpu].irq, EBUSY);
+	uint64_t errors = common_errors(model, vcpu) | may(model->gic == GIC_MISSING, EINVAL) |
+			  may(irq == FAULT, EFAULT) |
+			  may(irq != FAULT && !irq_is_valid(model, irq), EINVAL) |
+			  may(model->vcpu[vcpu].irq, EBUSY);
 
 	if (!errors)
 		model->vcpu[vcpu].irq = irq;
@@ -159,8 +159,8 @@ uint64_t predict_get_irq(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_pmu_init(struct model *model, int vcpu, uint64_t argument)
 {
 	uint64_t errors = common_errors(model, vcpu) | may(!has_pmu(model), ENXIO) |
-			  may(model->backing == BACKING_NONE,
-			      ENXIO) | may(model->gic == GIC_CREATED, ENODEV) |
+			  may(model->backing == BACKING_NONE, ENXIO) |
+			  may(model->gic == GIC_CREATED, ENODEV) |
 			  may(model->gic != GIC_MISSING && !model->vcpu[vcpu].irq, ENXIO);
 
 	model->vcpu[vcpu].pmu_ready |= !errors;
@@ -190,14 +190,10 @@ int pmu_index(uint64_t argument)
 uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 {
 	int pmu = pmu_index(argument);
-	uint64_t errors = common_errors(model, vcpu) | may(argument == FAULT,
-							   EFAULT) | may(argument == UNKNOWN_PMU,
-									 ENXIO) |
+	/* Not documented: after a filter, the PMU that is in use anyway can be selected */
+	uint64_t errors = common_errors(model, vcpu) | may(argument == FAULT, EFAULT) |
+			  may(argument == UNKNOWN_PMU, ENXIO) |
 			  may(model->ran || model->backing == BACKING_FIXED, EBUSY) |
-			  /*
-			   * Not documented: after a filter, the PMU that is in use anyway can be
-			   * selected
-			   */
 			  may(model->filtered && pmu != model->pmu, EBUSY);
 
 	if (errors)
@@ -210,8 +206,8 @@ uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters)
 {
 	/* The default PMU will do, unless strict */
-	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT,
-							   EFAULT) | may(model->ran, EBUSY) |
+	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT, EFAULT) |
+			  may(model->ran, EBUSY) |
 			  may(model->backing == BACKING_NONE, EINVAL) |
 			  may(counters != FAULT && counters > max_counters(model), EINVAL);
 
@@ -283,11 +279,8 @@ uint64_t predict_read_slots(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_write_slots(struct model *model, int vcpu, uint64_t slots)
 {
+	/* Not documented: 0 and what is there are taken, and only the latter once a vCPU ran */
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model)) |
-			  /*
-			   * Not documented: 0 and what is there are taken, and only the latter once
-			   * a vCPU ran
-			   */
 			  may(model->ran && slots != model->slots, EBUSY) |
 			  may(!model->ran && slots && slots != model->slots, EINVAL);
 

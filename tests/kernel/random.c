@@ -124,13 +124,15 @@ static void make_sequence(struct sequence *sequence, uint64_t seed, bool stock)
 		"init-pmu", "init-pmu", "init-pmu", "init-strict", "init-strict", "init-strict",
 		"init-pmu-el2", "init-strict-el2", "init-none",
 	};
+	const char *init;
 
 	/* Not 0, and unlike for neighbours */
 	random_state = (seed + 1) * 0x9e3779b97f4a7c15ULL;
 	sequence->compared = stock;
 	sequence->length = LENGTH_MIN + random_below(LENGTH_MAX - LENGTH_MIN + 1);
 	sequence->calls[0] = (struct call){ find_action("create"), 0 };
-	sequence->calls[1] = (struct call){ find_action(features[random_below(ARRAY_SIZE(features))]), 0 };
+	init = features[random_below(ARRAY_SIZE(features))];
+	sequence->calls[1] = (struct call){ find_action(init), 0 };
 	for (int i = 2; i < sequence->length; i++)
 		sequence->calls[i] = (struct call){ random_action(stock),
 						    random_below(2) ? 0 : random_below(MAX_VCPUS) };

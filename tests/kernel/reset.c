@@ -28,7 +28,8 @@
 #define STEPS		8
 #define REBOOTS		100
 
-extern const char reset_guest[], reset_guest_end[], reset_guest_off[], reset_guest_on[], reset_guest_system[];
+extern const char reset_guest[], reset_guest_end[];
+extern const char reset_guest_off[], reset_guest_on[], reset_guest_system[];
 
 static const uint64_t registers[] = {
 	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
@@ -147,8 +148,11 @@ static const struct way { const char *name; void (*reset)(struct vm *vm); } ways
 	{ "CPU_OFF and CPU_ON", reset_by_power },
 };
 
-static const struct kind { const char *name; enum backing backing;
-			   uint64_t (*where)(int); } kinds[] = {
+static const struct kind {
+	const char *name;
+	enum backing backing;
+	uint64_t (*where)(int);
+} kinds[] = {
 	{ "fixed counters", BACKED_BY_FIXED, every_pmu },
 	{ "one PMU", BACKED_BY_PMU, within_pmu },
 };
@@ -167,7 +171,7 @@ static void follow(struct stepper *stepper, const struct saved *saved)
 {
 	stepper->model = (struct model){
 		.pmcr = saved->values[0], .enabled = saved->values[1],
-			.overflowed = saved->values[3], .filter = saved->values[4],
+		.overflowed = saved->values[3], .filter = saved->values[4],
 		.value = saved->values[5],
 	};
 }
@@ -221,7 +225,7 @@ static bool reach(struct stepper *stepper, const struct state *state)
 	       check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1) &&
 	       check_step(stepper, OP_PMCR, state->pmcr, AT_EL0) &&
 	       check_step(stepper, OP_PMCCNTR, state->value, AT_EL1) &&
-		       check_step(stepper, OP_NONE, 0, AT_EL0) &&
+	       check_step(stepper, OP_NONE, 0, AT_EL0) &&
 	       check_step(stepper, state->last, state->operand, AT_EL1);
 }
 
@@ -232,7 +236,7 @@ static bool reach(struct stepper *stepper, const struct state *state)
 static bool counts_afresh(struct stepper *stepper)
 {
 	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
-		check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
+		  check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
 		  check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
 
 	for (int i = 0; ok && i < STEPS; i++)

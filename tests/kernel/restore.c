@@ -66,8 +66,8 @@ static uint64_t random_value(uint64_t reg, uint64_t random)
 	switch (reg) {
 	case REG_PMCR_EL0:
 		/* And a number of counters, which is ignored */
-		return (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC
-						    : 0) | (random >> 8 & 0x1f) << 11;
+		return (random & 3 ? PMCR_E : 0) | (random & 4 ? PMCR_LC : 0) |
+		       (random >> 8 & 0x1f) << 11;
 	case REG_PMCCFILTR_EL0:
 		return random & 4 ? 0 : (random & 3) << 30;
 	case REG_PMCCNTR_EL0:
@@ -118,8 +118,7 @@ static void test_same_vm(void)
 static bool goes_on(struct stepper *stepper)
 {
 	return check_registers(stepper) && check_step(stepper, OP_NONE, 0, AT_EL1) &&
-		check_step(stepper, OP_NONE, 0, AT_EL0) &&
-	       check_registers(stepper);
+	       check_step(stepper, OP_NONE, 0, AT_EL0) && check_registers(stepper);
 }
 
 /* A new VM has the counter where the last one left it, and overflows there. */
@@ -253,7 +252,8 @@ static void test_hypervisor(void)
 		ok = check_step(&stepper, operation, operand, AT_EL1) && check_registers(&stepper);
 	}
 	finish(&stepper, ok,
-	       "a guest at EL2 counts as MDCR_EL2, PMCR_EL0.DP and PMCCFILTR_EL0 say, whoever writes them");
+	       "a guest at EL2 counts as MDCR_EL2, PMCR_EL0.DP and PMCCFILTR_EL0 say, "
+	       "whoever writes them");
 }
 
 static const struct group groups[] = {

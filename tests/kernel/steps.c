@@ -295,7 +295,8 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	do_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
 	do_step(stepper, OP_PMCR, PMCR_E | PMCR_LC, AT_EL1);
 	measure(stepper, filter);
-	printf("# a step: %llu cycles to the operation, %llu then, or %llu and %llu at EL0, %llu to the report\n",
+	printf("# a step: %llu cycles to the operation, %llu then, or %llu and %llu at EL0, "
+	       "%llu to the report\n",
 	       (unsigned long long)stepper->head, (unsigned long long)stepper->rest[AT_EL1],
 	       (unsigned long long)stepper->rest[AT_EL0], (unsigned long long)stepper->el0,
 	       (unsigned long long)stepper->tail);
@@ -307,7 +308,7 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	stepper->model = (struct model){
 		.pmcr = PMCR_E | PMCR_LC, .filter = filter, .enabled = PMU_CYCLE_BIT, .el2 = el2,
 		.value = vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0),
-			.mdcr = stepper->model.mdcr,
+		.mdcr = stepper->model.mdcr,
 	};
 }
 

@@ -7,8 +7,8 @@
  * counter.
  *   - It counts no more than the system counter, read before and after it.
  *   - It counts no less than the system counter does in the guest's steps that are shorter than
- *   STORM_GAP: the guest does not exit in
- *     those. A longer step says nothing, as the guest may have exited.
+ *     STORM_GAP: the guest does not exit in those. A longer step says nothing, as the guest may
+ *     have exited.
  *   - It stands still while it is disabled or filtered at EL1.
  * A count that is lost, added twice or taken back breaks one of them.
  *
@@ -117,7 +117,8 @@ void judge_interrupt(struct counter *counter, uint64_t value)
 	if (++counter->interrupts <= counter->overflows)
 		return;
 	broken(OVERFLOWS,
-	       "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, but there was no overflow",
+	       "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, "
+	       "but there was no overflow",
 	       (unsigned long long)value, (unsigned long long)counter->pmcr);
 	counter->overflows = counter->interrupts;
 }
@@ -131,23 +132,25 @@ static void judge_lateness(struct counter *counter)
 	if (++counter->late <= LATE_ROUNDS)
 		return;
 	broken(OVERFLOWS,
-	       "no interrupt %u rounds after the overflow; the counter is at 0x%llx, PMCR_EL0 0x%llx", counter->late,
-	       (unsigned long long)counter->value, (unsigned long long)counter->pmcr);
+	       "no interrupt %u rounds after the overflow; the counter is at 0x%llx, "
+	       "PMCR_EL0 0x%llx", counter->late, (unsigned long long)counter->value,
+	       (unsigned long long)counter->pmcr);
 	counter->interrupts = counter->overflows;
 }
 
 static void expect_count(const struct counter *counter, const struct round *round, const char *when,
-			 uint64_t from, uint64_t to, uint64_t least,
-			 uint64_t most)
+			 uint64_t from, uint64_t to, uint64_t least, uint64_t most)
 {
 	uint64_t count = to - from;
 
 	if (count >= least && count <= most)
 		return;
-	broken(COUNTS, "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
+	broken(COUNTS,
+	       "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; "
+	       "backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
 	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least,
-	       (unsigned long long)most, (long long)count,
-	       round->backing, round->steps, (unsigned long long)counter->pmcr);
+	       (unsigned long long)most, (long long)count, round->backing, round->steps,
+	       (unsigned long long)counter->pmcr);
 }
 
 void judge_round(struct counter *counter, const struct round *round, const struct sample *sample)
@@ -156,8 +159,8 @@ void judge_round(struct counter *counter, const struct round *round, const struc
 		(round->steps & STEP(PMCR) && round->pmcr & PMCR_C);
 	uint64_t since = written ? sample->begin : counter->time;
 	/* The default PMU counts on its own CPUs only. */
-	uint64_t least = round->counts &&
-		round->backing != BACKED_BY_DEFAULT ? sample->in_guest : 0;
+	uint64_t least = round->counts && round->backing != BACKED_BY_DEFAULT ?
+			 sample->in_guest : 0;
 	uint64_t most = round->counts ? sample->end - sample->before_first : 0;
 
 	expect_count(counter, round, "since the last round", counter->value, sample->first, 0,

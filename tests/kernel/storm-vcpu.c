@@ -45,9 +45,8 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 		round->steps = ALL_STEPS;
 	else if (!must_wait(counter) && one_in(sequence, 2))
 		round->steps = draw(sequence) & ALL_STEPS;
-	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC
-							    : 0) | (one_in(sequence, 8) ? PMCR_C
-								    : 0);
+	round->pmcr = (one_in(sequence, 8) ? 0 : PMCR_E) | (one_in(sequence, 2) ? PMCR_LC : 0) |
+		      (one_in(sequence, 8) ? PMCR_C : 0);
 	/* Another width has another overflow, which may be near: write a new value, too. */
 	if (round->steps & STEP(PMCR) && (round->pmcr ^ counter->pmcr) & PMCR_LC)
 		round->steps |= STEP(STOP) | STEP(PMCCNTR) | STEP(START);
@@ -112,7 +111,9 @@ static void save_and_restore(struct vcpu *vcpu)
 		uint64_t value = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
 
 		if (value != saved[i])
-			broken(STATE, "register 0x%llx: saved 0x%llx, after restoring registers 0x%x it is 0x%llx",
+			broken(STATE,
+			       "register 0x%llx: saved 0x%llx, "
+			       "after restoring registers 0x%x it is 0x%llx",
 			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i],
 			       chosen, (unsigned long long)value);
 	}

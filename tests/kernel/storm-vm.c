@@ -45,8 +45,8 @@ static void start(struct machine *machine, int worker, uint64_t *sequence)
 	memset(machine, 0, sizeof(*machine));
 	machine->worker = worker;
 	/* Most with the mode, others as bystanders */
-	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU : one_in(sequence, 4)
-		? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
+	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU :
+			   one_in(sequence, 4) ? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
 	machine->pmu = &pmus[draw(sequence) % pmu_count];
 	machine->vcpus = 1 + draw(sequence) % MAX_VCPUS;
 	machine_create(machine, &machine->vm);

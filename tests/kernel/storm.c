@@ -12,9 +12,8 @@
  *   storm exact      in the exact host, where a seed is one storm: counters are held against the
  *                    model of storm-model.c
  *   storm parallel   where CPUs run at the same time, which finds races, on the debug kernel, which
- *                    reports them: judged by those reports,
- *                    by what storm-leaks.c counts, and by all vCPUs getting on. How the same seed's
- *                    numbers meet is left to chance
+ *                    reports them: judged by those reports, by what storm-leaks.c counts, and by
+ *                    all vCPUs getting on. How the same seed's numbers meet is left to chance
  *
  * SEED, STORM_SECONDS and DEADLINE come from the environment: of a round, which takes milliseconds,
  * and of what is still to happen after the storm, in seconds. TAP on stdout.

@@ -292,10 +292,10 @@ static void test_stands_still(uint64_t elsewhere)
 	pin_to(first_cpu(all_cpus));
 	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	ok = counts_on(&stepper, all_cpus) && stands_still(&stepper, elsewhere) &&
-		check_registers(&stepper) &&
-	     counts_on(&stepper, all_cpus);
+	     check_registers(&stepper) && counts_on(&stepper, all_cpus);
 	stepper_destroy(&stepper);
-	result(ok, "a guest's counter stands still on CPUs without a PMU, and counts exactly on the others before and after");
+	result(ok, "a guest's counter stands still on CPUs without a PMU, "
+	       "and counts exactly on the others before and after");
 }
 
 /* What the guest programs on a CPU without a PMU holds on the others. */
@@ -330,8 +330,8 @@ static void test_partial(void)
 	test_programmed_elsewhere(elsewhere);
 	snprintf(warning, sizeof(warning), "CPU%d%s; keep vCPUs off it", __builtin_ctzll(elsewhere),
 		 said);
-	ok &= equal("warnings", count_messages(said), 1) & equal("that name the CPU and what to do",
-								 count_messages(warning), 1);
+	ok &= equal("warnings", count_messages(said), 1);
+	ok &= equal("that name the CPU and what to do", count_messages(warning), 1);
 	result(ok, "one warning names the first CPU without a PMU that a vCPU ran on");
 	test_init_elsewhere(elsewhere);
 }
@@ -344,7 +344,8 @@ static int has_capability(int capability)
 static void test_versions(void)
 {
 	const char *warning =
-		"no PMU for guests, the CPUs differ in ID_AA64DFR0_EL1.PMUVer; boot with those of one version (nr_cpus=)";
+		"no PMU for guests, the CPUs differ in ID_AA64DFR0_EL1.PMUVer; "
+		"boot with those of one version (nr_cpus=)";
 	struct vm vm;
 	bool ok;
 

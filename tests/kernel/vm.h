@@ -50,7 +50,8 @@
 #define REG_ID_AA64DFR0_EL1	SYSREG(3, 0, 0, 5, 0)
 #define REG_PMMIR_EL1		SYSREG(3, 0, 9, 14, 6)
 #define REG_MDCR_EL2		SYSREG(3, 4, 1, 1, 1)
-#define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
+#define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+				 KVM_REG_ARM_CORE_REG(field))
 
 #define PMCR_E			1
 #define PMCR_C			(1 << 2)

@@ -52,8 +52,11 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
  * PMCR_EL0 when the counter is written and from the next step on, the value at which it might
  * overflow, and the interrupts expected
  */
-static const struct { const char *name; uint64_t before, after,
-		      value; int interrupts; } changes[] = {
+static const struct {
+	const char *name;
+	uint64_t before, after, value;
+	int interrupts;
+} changes[] = {
 	{ "no interrupt at 2^32 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 32, 0 },
 	{ "no interrupt at 2^63 of 64 bits", PMCR_E | PMCR_LC, PMCR_E | PMCR_LC, 1ULL << 63, 0 },
 	{ "no interrupt at 2^32 when PMCR_EL0.LC gets set", PMCR_E, PMCR_E | PMCR_LC, 1ULL << 32,
@@ -155,8 +158,7 @@ static void change_before_wrap(struct stepper *stepper, const struct width *widt
  * flag was set.
  */
 static void test_disabled(const struct width *width, enum operation operation, uint64_t operand,
-			  enum operation opposite,
-			  uint64_t restore, const char *name)
+			  enum operation opposite, uint64_t restore, const char *name)
 {
 	const bool counts = operation == OP_PMINTENCLR;
 	struct stepper stepper;
@@ -253,11 +255,12 @@ static void test_samples(const struct width *width, int move)
 	count = vcpu_get_reg(&stepper.vm, 0, X(20));
 	late = vcpu_get_reg(&stepper.vm, 0, X(25));
 	since = vcpu_get_reg(&stepper.vm, 0, REG_PMCCNTR_EL0) - start;
-	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] +
-				       stepper.tail) + SAMPLES_STEPS * stepper.head;
+	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] + stepper.tail) +
+		SAMPLES_STEPS * stepper.head;
 	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, X(24)) + since - steps;
 	stepper_destroy(&stepper);
-	printf("# %llu samples, %llu of them late; %llu cycles of steps, others %llu, %llu after the last sample\n",
+	printf("# %llu samples, %llu of them late; %llu cycles of steps, others %llu, "
+	       "%llu after the last sample\n",
 	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)steps,
 	       (unsigned long long)others,
 	       (unsigned long long)since);
