@@ -56,8 +56,8 @@ uint64_t next_value(struct vm *vm)
 	int offset = vm_run(vm, &value, &reason);
 
 	if (offset != GUEST_VALUE)
-		die("the guest reports no value: offset %d, KVM exit %u, value 0x%llx", offset,
-		    reason, (unsigned long long)value);
+		die("the guest reports no value: offset %d, KVM exit %u, value 0x%lx", offset,
+		    reason, value);
 	return value;
 }
 

@@ -63,9 +63,8 @@ static void test_moves_in_guest(void)
 	pthread_join(mover.thread, NULL);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# %u moves, expected %llu to %llu cycles, got %llu\n", mover.moves,
-	       (unsigned long long)executed, (unsigned long long)passed,
-	       (unsigned long long)total);
+	printf("# %u moves, expected %lu to %lu cycles, got %lu\n", mover.moves, executed, passed,
+	       total);
 	result(mover.moves >= laps && total >= executed && total <= passed,
 	       "counts when moved while the guest runs");
 }
@@ -95,9 +94,8 @@ static void test_moves_while_programming(void)
 	pthread_join(mover.thread, NULL);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# %u moves, expected at least %llu cycles, got %llu\n", mover.moves,
-	       (unsigned long long)(2 * turns),
-	       (unsigned long long)least);
+	printf("# %u moves, expected at least %lu cycles, got %lu\n", mover.moves, 2 * turns,
+	       least);
 	result(mover.moves >= laps / 50 && least >= 2 * turns,
 	       "counts when moved while the guest programs the counter");
 }
@@ -118,9 +116,8 @@ static void test_default_pmu(void)
 	second = next_value(&vm);
 	vm_destroy(&vm);
 	pin_to(all_cpus);
-	printf("# default PMU: a lap is %llu cycles on its CPUs, expected 0 on others, got %llu\n",
-	       (unsigned long long)length,
-	       (unsigned long long)(second - first));
+	printf("# default PMU: a lap is %lu cycles on its CPUs, expected 0 on others, got %lu\n",
+	       length, second - first);
 	result(length >= 2 * LAP_TURNS && length <= 2 * LAP_TURNS + LAP_OVERHEAD && first == second,
 	       "without the mode: the default PMU counts on its CPUs, and stands still elsewhere");
 }

@@ -29,8 +29,7 @@ static void find_pmus(void)
 {
 	pmu_count = host_pmus(pmus, MAX_PMUS);
 	for (int i = 0; i < pmu_count; i++) {
-		printf("# PMU %s, type %d, CPUs 0x%llx\n", pmus[i].name, pmus[i].type,
-		       (unsigned long long)pmus[i].cpus);
+		printf("# PMU %s, type %d, CPUs 0x%lx\n", pmus[i].name, pmus[i].type, pmus[i].cpus);
 		all_cpus |= pmus[i].cpus;
 	}
 }

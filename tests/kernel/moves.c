@@ -53,7 +53,7 @@ static void create(struct stepper *stepper)
 static void finish(struct stepper *stepper, bool ok, int steps, const char *name)
 {
 	ok &= check_registers(stepper);
-	printf("# %d steps, counter at %llu\n", steps, (unsigned long long)stepper->model.value);
+	printf("# %d steps, counter at %lu\n", steps, stepper->model.value);
 	stepper_destroy(stepper);
 	result(ok, "%s", name);
 }

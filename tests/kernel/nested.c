@@ -45,9 +45,8 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 
 		if ((value & reports[i].mask) == reports[i].expected)
 			continue;
-		printf("# %s: expected 0x%llx, got 0x%llx\n", reports[i].name,
-		       (unsigned long long)reports[i].expected,
-		       (unsigned long long)value);
+		printf("# %s: expected 0x%lx, got 0x%lx\n", reports[i].name, reports[i].expected,
+		       value);
 		ok = false;
 	}
 	vm_destroy(&vm);
@@ -57,8 +56,7 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 static bool is_equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
-		       (unsigned long long)got);
+		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
 	return got == expected;
 }
 
@@ -134,8 +132,7 @@ static void test_filter(enum backing backing, uint64_t filter, bool counts, cons
 	vm_destroy(&vm);
 	ok = counts ? count >= 2 * GUEST_READS && count <= 2 * GUEST_READS + LAP_OVERHEAD : !count;
 	if (!ok)
-		printf("# with PMCCFILTR_EL0 0x%llx it counted %llu at EL1\n",
-		       (unsigned long long)filter, (unsigned long long)count);
+		printf("# with PMCCFILTR_EL0 0x%lx it counted %lu at EL1\n", filter, count);
 	result(ok, "%s", name);
 }
 

@@ -33,14 +33,13 @@ static void test_wraparound(uint64_t start, enum backing backing, const char *na
 			pin_to(every_pmu(laps++));
 		offset = vm_run(&vm, &value, &reason);
 		if (offset == GUEST_EXCEPTION || offset < 0)
-			die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset,
-			    reason, (unsigned long long)value);
+			die("the guest stopped: offset %d, KVM exit %u, value 0x%lx", offset,
+			    reason, value);
 		if (offset != GUEST_IRQ)
 			continue;
 		interrupts++;
 		late += (uint32_t)value > GUEST_LATE;
-		printf("# interrupt %d with the counter at 0x%llx\n", interrupts,
-		       (unsigned long long)value);
+		printf("# interrupt %d with the counter at 0x%lx\n", interrupts, value);
 	}
 	vm_destroy(&vm);
 	pin_to(all_cpus);

@@ -254,22 +254,21 @@ static void test_random(bool stock)
 		replay(getenv("OPS"));
 		return;
 	}
-	printf("# SEED=%llu COUNT=%llu, %s EL2 for guests\n", (unsigned long long)seed,
-	       (unsigned long long)count,
+	printf("# SEED=%lu COUNT=%lu, %s EL2 for guests\n", seed, count,
 	       host_is_nested ? "with" : "without");
 	for (i = seed; i < seed + count && outcome.failed < 0; i++) {
 		make_sequence(&sequence, i, stock);
 		if (stock)
-			printf("# %llu:", (unsigned long long)i);
+			printf("# %lu:", i);
 		outcome = play(&sequence, stock);
 		if (stock)
 			printf("\n");
 	}
 	if (outcome.failed >= 0) {
-		printf("# the sequence with SEED=%llu\n", (unsigned long long)i - 1);
+		printf("# the sequence with SEED=%lu\n", i - 1);
 		explain(&sequence, &outcome);
 	}
-	result(outcome.failed < 0, "%llu random sequences%s", (unsigned long long)count,
+	result(outcome.failed < 0, "%lu random sequences%s", count,
 	       stock ? " without fixed counters only" : "");
 }
 

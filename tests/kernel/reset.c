@@ -68,7 +68,7 @@ static const struct state states[] = {
 static void must_set(struct vm *vm, int vcpu, uint64_t reg, uint64_t value)
 {
 	if (vcpu_set_reg(vm, vcpu, reg, value))
-		die("writing register 0x%llx of vCPU %d failed", (unsigned long long)reg, vcpu);
+		die("writing register 0x%lx of vCPU %d failed", reg, vcpu);
 }
 
 static uint64_t firmware_address(const char *program)
@@ -207,9 +207,8 @@ static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
 	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
 		if (saved.values[i] == fresh->values[i])
 			continue;
-		printf("# register 0x%llx after the reset: expected 0x%llx, got 0x%llx\n",
-		       (unsigned long long)registers[i],
-		       (unsigned long long)fresh->values[i], (unsigned long long)saved.values[i]);
+		printf("# register 0x%lx after the reset: expected 0x%lx, got 0x%lx\n",
+		       registers[i], fresh->values[i], saved.values[i]);
 		ok = false;
 	}
 	follow(stepper, fresh);

@@ -54,8 +54,7 @@ static void create(struct stepper *stepper, unsigned int features)
 
 static void finish(struct stepper *stepper, bool ok, const char *name)
 {
-	printf("# %d runs, counter at 0x%llx\n", stepper->runs,
-	       (unsigned long long)stepper->model.value);
+	printf("# %d runs, counter at 0x%lx\n", stepper->runs, stepper->model.value);
 	stepper_destroy(stepper);
 	result(ok, "%s", name);
 }

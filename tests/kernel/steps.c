@@ -88,7 +88,7 @@ void write_register(struct stepper *stepper, uint64_t reg, uint64_t value)
 	struct model *model = &stepper->model;
 
 	if (vcpu_set_reg(&stepper->vm, 0, reg, value))
-		die("writing register 0x%llx failed", (unsigned long long)reg);
+		die("writing register 0x%lx failed", reg);
 	switch (reg) {
 	case REG_PMCCNTR_EL0:
 		model->value = value;
@@ -114,8 +114,7 @@ void write_register(struct stepper *stepper, uint64_t reg, uint64_t value)
 static bool equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
-		       (unsigned long long)got);
+		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
 	return got == expected;
 }
 
@@ -171,8 +170,8 @@ static uint64_t run(struct stepper *stepper)
 		stepper->interrupted_at = value;
 	}
 	if (offset != GUEST_VALUE)
-		die("the guest stopped: offset %d, KVM exit %u, value 0x%llx", offset, reason,
-		    (unsigned long long)value);
+		die("the guest stopped: offset %d, KVM exit %u, value 0x%lx", offset, reason,
+		    value);
 	return value;
 }
 
@@ -196,13 +195,10 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 static void explain_step(const struct stepper *stepper, enum operation operation, uint64_t operand,
 			 enum level level, uint64_t value)
 {
-	printf("# operation %d with 0x%llx, loop at EL%d: expected 0x%llx, got 0x%llx\n", operation,
-	       (unsigned long long)operand,
-	       level == AT_EL1, (unsigned long long)stepper->model.value,
-	       (unsigned long long)value);
-	printf("# the loop took %llu ticks of the system counter, usually %llu\n",
-	       (unsigned long long)stepper->ticks,
-	       (unsigned long long)stepper->quiet[level]);
+	printf("# operation %d with 0x%lx, loop at EL%d: expected 0x%lx, got 0x%lx\n", operation,
+	       operand, level == AT_EL1, stepper->model.value, value);
+	printf("# the loop took %lu ticks of the system counter, usually %lu\n", stepper->ticks,
+	       stepper->quiet[level]);
 }
 
 bool check_step(struct stepper *stepper, enum operation operation, uint64_t operand,
@@ -238,9 +234,8 @@ bool check_long_step(struct stepper *stepper, uint64_t cycles)
 	ahead = value - model->value;
 	others = stepper->ticks - stepper->quiet[AT_EL1] - cycles;
 	if (ahead > others)
-		printf("# expected 0x%llx and %llu more at most, got 0x%llx\n",
-		       (unsigned long long)model->value, (unsigned long long)others,
-		       (unsigned long long)value);
+		printf("# expected 0x%lx and %lu more at most, got 0x%lx\n", model->value, others,
+		       value);
 	count(model, AT_EL1, ahead + stepper->tail);
 	return ahead <= others;
 }
@@ -295,11 +290,9 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	do_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
 	do_step(stepper, OP_PMCR, PMCR_E | PMCR_LC, AT_EL1);
 	measure(stepper, filter);
-	printf("# a step: %llu cycles to the operation, %llu then, or %llu and %llu at EL0, "
-	       "%llu to the report\n",
-	       (unsigned long long)stepper->head, (unsigned long long)stepper->rest[AT_EL1],
-	       (unsigned long long)stepper->rest[AT_EL0], (unsigned long long)stepper->el0,
-	       (unsigned long long)stepper->tail);
+	printf("# a step: %lu cycles to the operation, %lu then, or %lu and %lu at EL0, "
+	       "%lu to the report\n", stepper->head, stepper->rest[AT_EL1], stepper->rest[AT_EL0],
+	       stepper->el0, stepper->tail);
 	if (!is_about(stepper->rest[AT_EL1], 2 * TURNS) || !is_about(stepper->head, 0) ||
 	    !is_about(stepper->tail, 0) ||
 	    (!el2 && (!is_about(stepper->el0, 2 * TURNS) || !is_about(stepper->rest[AT_EL0], 0))))
@@ -332,8 +325,7 @@ bool stands_still(struct stepper *stepper, uint64_t cpus)
 			value = do_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1);
 			if (value == before)
 				continue;
-			printf("# CPU %d: expected 0x%llx, got 0x%llx\n", cpu,
-			       (unsigned long long)before, (unsigned long long)value);
+			printf("# CPU %d: expected 0x%lx, got 0x%lx\n", cpu, before, value);
 			ok = false;
 			break;
 		}

@@ -116,10 +116,8 @@ void judge_interrupt(struct counter *counter, uint64_t value)
 	record(INTERRUPTS);
 	if (++counter->interrupts <= counter->overflows)
 		return;
-	broken(OVERFLOWS,
-	       "an interrupt with the counter at 0x%llx and PMCR_EL0 0x%llx, "
-	       "but there was no overflow",
-	       (unsigned long long)value, (unsigned long long)counter->pmcr);
+	broken(OVERFLOWS, "an interrupt with the counter at 0x%lx and PMCR_EL0 0x%lx, "
+	       "but there was no overflow", value, counter->pmcr);
 	counter->overflows = counter->interrupts;
 }
 
@@ -131,10 +129,8 @@ static void judge_lateness(struct counter *counter)
 	}
 	if (++counter->late <= LATE_ROUNDS)
 		return;
-	broken(OVERFLOWS,
-	       "no interrupt %u rounds after the overflow; the counter is at 0x%llx, "
-	       "PMCR_EL0 0x%llx", counter->late, (unsigned long long)counter->value,
-	       (unsigned long long)counter->pmcr);
+	broken(OVERFLOWS, "no interrupt %u rounds after the overflow; the counter is at 0x%lx, "
+	       "PMCR_EL0 0x%lx", counter->late, counter->value, counter->pmcr);
 	counter->interrupts = counter->overflows;
 }
 
@@ -145,12 +141,9 @@ static void expect_count(const struct counter *counter, const struct round *roun
 
 	if (count >= least && count <= most)
 		return;
-	broken(COUNTS,
-	       "%s: from 0x%llx to 0x%llx, expected %llu to %llu, got %lld; "
-	       "backing %d, steps 0x%x, PMCR_EL0 0x%llx", when,
-	       (unsigned long long)from, (unsigned long long)to, (unsigned long long)least,
-	       (unsigned long long)most, (long long)count, round->backing, round->steps,
-	       (unsigned long long)counter->pmcr);
+	broken(COUNTS, "%s: from 0x%lx to 0x%lx, expected %lu to %lu, got %ld; "
+	       "backing %d, steps 0x%x, PMCR_EL0 0x%lx", when, from, to, least, most, count,
+	       round->backing, round->steps, counter->pmcr);
 }
 
 void judge_round(struct counter *counter, const struct round *round, const struct sample *sample)

@@ -111,11 +111,9 @@ static void save_and_restore(struct vcpu *vcpu)
 		uint64_t value = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
 
 		if (value != saved[i])
-			broken(STATE,
-			       "register 0x%llx: saved 0x%llx, "
-			       "after restoring registers 0x%x it is 0x%llx",
-			       (unsigned long long)pmu_registers[i], (unsigned long long)saved[i],
-			       chosen, (unsigned long long)value);
+			broken(STATE, "register 0x%lx: saved 0x%lx, "
+			       "after restoring registers 0x%x it is 0x%lx", pmu_registers[i],
+			       saved[i], chosen, value);
 	}
 	record(SAVED);
 }
@@ -125,10 +123,8 @@ static void expect_register(struct vcpu *vcpu, uint64_t reg, uint64_t mask, uint
 	uint64_t value = vcpu_get_reg(&vcpu->machine->vm, vcpu->index, reg);
 
 	if ((value & mask) != expected)
-		broken(STATE, "register 0x%llx: expected 0x%llx of 0x%llx, got 0x%llx",
-		       (unsigned long long)reg,
-		       (unsigned long long)expected, (unsigned long long)mask,
-		       (unsigned long long)value);
+		broken(STATE, "register 0x%lx: expected 0x%lx of 0x%lx, got 0x%lx", reg, expected,
+		       mask, value);
 }
 
 /* Between two rounds userspace has to see what the guest programmed, and a counter that went on */
@@ -145,9 +141,8 @@ static void check_registers(struct vcpu *vcpu)
 	expect_register(vcpu, REG_PMINTENSET_EL1, PMU_CYCLE_BIT, PMU_CYCLE_BIT);
 	expect_register(vcpu, REG_PMCCFILTR_EL0, EXCLUDE_EL1, counter->filter);
 	if (!judge_register(counter, value))
-		broken(COUNTS, "the guest read 0x%llx, userspace 0x%llx after it",
-		       (unsigned long long)counter->value,
-		       (unsigned long long)value);
+		broken(COUNTS, "the guest read 0x%lx, userspace 0x%lx after it", counter->value,
+		       value);
 }
 
 static void copy_registers(struct vm *from, struct vm *to)
@@ -163,7 +158,7 @@ static void copy_registers(struct vm *from, struct vm *to)
 
 		if (ioctl(from->vcpu[0], KVM_GET_ONE_REG, &argument) ||
 		    ioctl(to->vcpu[0], KVM_SET_ONE_REG, &argument))
-			die("copying register 0x%llx failed", (unsigned long long)list.reg[i]);
+			die("copying register 0x%lx failed", list.reg[i]);
 	}
 }
 
@@ -278,9 +273,8 @@ static bool run_round(struct vcpu *vcpu)
 		} else if (run->mmio.phys_addr == GUEST_MMIO + GUEST_VALUE) {
 			return true;
 		} else {
-			broken(LIFE, "the guest stopped: address 0x%llx, value 0x%llx",
-			       (unsigned long long)run->mmio.phys_addr,
-			       (unsigned long long)value);
+			broken(LIFE, "the guest stopped: address 0x%lx, value 0x%lx",
+			       (uint64_t)run->mmio.phys_addr, value);
 		}
 	}
 	return false;

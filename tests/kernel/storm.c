@@ -90,11 +90,11 @@ void broken(enum claim claim, const char *format, ...)
 	atomic_store(&storm->over, true);
 }
 
-static unsigned long long number_from(const char *name)
+static uint64_t number_from(const char *name)
 {
 	const char *text = getenv(name);
 	char *end;
-	unsigned long long number;
+	uint64_t number;
 
 	if (!text || !*text)
 		die("%s is not given; the first lines of storm.c have it", name);
@@ -118,8 +118,8 @@ static void check_clocks(void)
 
 	asm("mrs %0, cntfrq_el0" : "=r"(frequency));
 	if (frequency != CNTFRQ)
-		die("the system counter runs at %llu Hz; the storm wants the emulated host",
-		    (unsigned long long)frequency);
+		die("the system counter runs at %lu Hz; the storm wants the emulated host",
+		    frequency);
 }
 
 /*

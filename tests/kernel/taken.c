@@ -127,8 +127,8 @@ static void test_programmed(void)
 			ok &= read_counter(&stepper) == operations[i].operand;
 		ok &= counts_on(&stepper, all_cpus);
 		if (!ok)
-			printf("# after operation %d with 0x%llx\n", operations[i].operation,
-			       (unsigned long long)operations[i].operand);
+			printf("# after operation %d with 0x%lx\n", operations[i].operation,
+			       operations[i].operand);
 	}
 	stepper_destroy(&stepper);
 	result(ok, "what the guest programs meanwhile holds afterwards");

@@ -35,11 +35,11 @@ static void print_register(struct vm *vm, uint64_t reg)
 {
 	uint64_t value;
 
-	printf("# %016llx", (unsigned long long)reg);
+	printf("# %016lx", reg);
 	if ((reg & KVM_REG_SIZE_MASK) == KVM_REG_SIZE_U64 && !is_time(reg)) {
 		int status = vcpu_try_get_reg(vm, 0, reg, &value);
 
-		printf(" %d %016llx", status, (unsigned long long)value);
+		printf(" %d %016lx", status, value);
 	}
 	printf("\n");
 }
@@ -102,7 +102,7 @@ static void print_guest(unsigned int features, enum backing backing, const char 
 	guest_create(&vm, features, backing, guest_identify);
 	printf("# guest: %s:", name);
 	for (int i = 0; i < reports; i++)
-		printf(" %llx", (unsigned long long)next_value(&vm));
+		printf(" %lx", next_value(&vm));
 	printf("\n");
 	vm_destroy(&vm);
 	result(true, "the guest reads the registers of its PMU: %s", name);
@@ -130,7 +130,7 @@ static void print_fix(void)
 	printf("# fix: init %d", vcpu_init(&vm, 0, PMU | EL2));
 	printf(", HPMN %d", vcpu_set_reg(&vm, 0, REG_MDCR_EL2, HPMN_TOO_MANY));
 	printf(", EL1 %d", vcpu_set_reg(&vm, 0, REG_CORE(regs.pstate), SPSR_EL1H));
-	printf(", N %llu\n", (unsigned long long)PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0)));
+	printf(", N %lu\n", PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0)));
 	vm_destroy(&vm);
 }
 

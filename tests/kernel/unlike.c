@@ -47,8 +47,7 @@ static uint64_t first_cpu(uint64_t cpus)
 static bool equal(const char *what, uint64_t got, uint64_t expected)
 {
 	if (got != expected)
-		printf("# %s: expected 0x%llx, got 0x%llx\n", what, (unsigned long long)expected,
-		       (unsigned long long)got);
+		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
 	return got == expected;
 }
 

@@ -47,9 +47,8 @@ static void test_identity(unsigned int features, const char *name)
 
 		if ((value & registers[i].mask) == registers[i].expected)
 			continue;
-		printf("# %s: expected 0x%llx, got 0x%llx\n", registers[i].name,
-		       (unsigned long long)registers[i].expected,
-		       (unsigned long long)value);
+		printf("# %s: expected 0x%lx, got 0x%lx\n", registers[i].name,
+		       registers[i].expected, value);
 		ok = false;
 	}
 	vm_destroy(&vm);
@@ -67,8 +66,8 @@ static void test_undefined(const char *entry, const char *name)
 	offset = vm_run(&vm, &esr, &reason);
 	vm_destroy(&vm);
 	/* Exception class 0: unknown reason, which is what an undefined register is */
-	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%llx\n", GUEST_EXCEPTION,
-	       offset, (unsigned long long)esr);
+	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%lx\n", GUEST_EXCEPTION,
+	       offset, esr);
 	result(offset == GUEST_EXCEPTION && esr >> 26 == 0, "%s", name);
 }
 

@@ -160,7 +160,7 @@ uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg)
 	uint64_t value;
 
 	if (vcpu_try_get_reg(vm, index, reg, &value))
-		die("KVM_GET_ONE_REG of register 0x%llx failed", (unsigned long long)reg);
+		die("KVM_GET_ONE_REG of register 0x%lx failed", reg);
 	return value;
 }
 

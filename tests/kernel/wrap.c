@@ -126,7 +126,7 @@ static void test_interrupt(const struct width *width, int move)
 			worst = value;
 	}
 	stepper_destroy(&stepper);
-	printf("# at most %lld cycles late\n", (long long)worst);
+	printf("# at most %ld cycles late\n", worst);
 	result(ok, "one interrupt at the wrap of %s, %s", width->name, moves[move].name);
 }
 
@@ -212,7 +212,7 @@ static void test_change(int change)
 {
 	int64_t value = late_after_change(change);
 
-	printf("# %lld cycles late\n", (long long)value);
+	printf("# %ld cycles late\n", value);
 	result(value >= 0 && value <= GUEST_LATE, "%s", changes[change].name);
 }
 
@@ -259,11 +259,8 @@ static void test_samples(const struct width *width, int move)
 		SAMPLES_STEPS * stepper.head;
 	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, X(24)) + since - steps;
 	stepper_destroy(&stepper);
-	printf("# %llu samples, %llu of them late; %llu cycles of steps, others %llu, "
-	       "%llu after the last sample\n",
-	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)steps,
-	       (unsigned long long)others,
-	       (unsigned long long)since);
+	printf("# %lu samples, %lu of them late; %lu cycles of steps, others %lu, "
+	       "%lu after the last sample\n", count, late, steps, others, since);
 	result(!late && since <= SAMPLES_PERIOD + GUEST_LATE && others == count * HANDLER,
 	       "samples of %s come at their period, %s",
 	       width->name, moves[move].name);
