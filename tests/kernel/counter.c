@@ -32,10 +32,23 @@ void guest_create(struct vm *vm, unsigned int features, enum backing backing, co
 	guest_create_vcpus(vm, 1, features, backing, entry);
 }
 
+const uint64_t pmu_registers[PMU_REGISTERS] = {
+	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
+	REG_PMCCNTR_EL0,
+};
+
+struct saved save_registers(struct vm *vm, int vcpu)
+{
+	struct saved saved;
+
+	for (int i = 0; i < PMU_REGISTERS; i++)
+		saved.values[i] = vcpu_get_reg(vm, vcpu, pmu_registers[i]);
+	return saved;
+}
+
 void set_argument(struct vm *vm, int number, uint64_t value)
 {
-	if (vcpu_set_reg(vm, 0, REG_CORE(regs.regs[0]) + number * 2, value))
-		die("setting x%d failed", number);
+	vcpu_must_set_reg(vm, 0, REG_X(number), value);
 }
 
 void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start,

@@ -27,6 +27,17 @@ void guest_create(struct vm *vm, unsigned int features, enum backing backing, co
 /* The same with more vCPUs, all of them initialised; entry is where vCPU 0 starts */
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
 			const char *entry);
+/* What userspace saves and restores of the PMU */
+#define PMU_REGISTERS	6
+extern const uint64_t pmu_registers[PMU_REGISTERS];
+
+struct saved {
+	/* In that order */
+	uint64_t values[PMU_REGISTERS];
+};
+
+struct saved save_registers(struct vm *vm, int vcpu);
+
 /* Of the guest program: register x0 and so on */
 void set_argument(struct vm *vm, int number, uint64_t value);
 /* The next report of the guest, which must be a value */

@@ -21,8 +21,7 @@ static void create(struct vm *vm, unsigned int features, enum backing backing, c
 {
 	guest_create(vm, features, backing, guest_image);
 	memcpy(vm->ram, nested_guest, nested_guest_end - nested_guest);
-	if (vcpu_set_reg(vm, 0, REG_CORE(regs.pc), GUEST_RAM + (entry - nested_guest)))
-		die("setting the program counter failed");
+	vcpu_must_set_reg(vm, 0, REG_PC, GUEST_RAM + (entry - nested_guest));
 }
 
 static void test_guest(unsigned int features, enum backing backing, unsigned int counters,

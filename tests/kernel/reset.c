@@ -20,8 +20,6 @@
 
 /* Where the programs that call the firmware are */
 #define FIRMWARE_AT	(GUEST_RAM_SIZE - 0x1000)
-#define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
-#define PC		REG_CORE(regs.pc)
 /* Cycles to an overflow that is armed before the reset: some steps */
 #define SOON		600
 /* Steps after the reset: more than that */
@@ -31,15 +29,8 @@
 extern const char reset_guest[], reset_guest_end[];
 extern const char reset_guest_off[], reset_guest_on[], reset_guest_system[];
 
-static const uint64_t registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
-	REG_PMCCNTR_EL0,
-};
-
 /* Of the loop of a step, which a reset forgets */
 static uint64_t turns;
-
-struct saved { uint64_t values[ARRAY_SIZE(registers)]; };
 
 /* What the counter was before */
 struct state {
@@ -65,12 +56,6 @@ static const struct state states[] = {
 	  PMU_CYCLE_BIT },
 };
 
-static void must_set(struct vm *vm, int vcpu, uint64_t reg, uint64_t value)
-{
-	if (vcpu_set_reg(vm, vcpu, reg, value))
-		die("writing register 0x%lx of vCPU %d failed", reg, vcpu);
-}
-
 static uint64_t firmware_address(const char *program)
 {
 	return GUEST_RAM + FIRMWARE_AT + (program - reset_guest);
@@ -81,14 +66,14 @@ static void jump_to(struct vm *vm, uint64_t address)
 {
 	if (vcpu_touch(vm, 0))
 		die("completing the exit failed");
-	must_set(vm, 0, PC, address);
+	vcpu_must_set_reg(vm, 0, REG_PC, address);
 }
 
 /* vCPU 0 starts over with the PMU as it is, as stepper_enter() expects */
 static void start_over(struct vm *vm)
 {
 	vm_load(vm, guest_step_on);
-	must_set(vm, 0, X(3), turns);
+	vcpu_must_set_reg(vm, 0, REG_X(3), turns);
 }
 
 static void reset_by_init(struct vm *vm)
@@ -113,8 +98,8 @@ static void *run_other_vcpu(void *argument)
 {
 	struct vm *vm = argument;
 
-	must_set(vm, 1, PC, firmware_address(reset_guest_on));
-	must_set(vm, 1, X(20), GUEST_RAM + (guest_step_on - guest_image));
+	vcpu_must_set_reg(vm, 1, REG_PC, firmware_address(reset_guest_on));
+	vcpu_must_set_reg(vm, 1, REG_X(20), GUEST_RAM + (guest_step_on - guest_image));
 	if (ioctl(vm->vcpu[1], KVM_RUN, 0) || vm->run[1]->exit_reason != KVM_EXIT_MMIO)
 		die("vCPU 1 did not turn vCPU 0 on, but exit %u", vm->run[1]->exit_reason);
 	/* The store is completed */
@@ -157,15 +142,6 @@ static const struct kind {
 	{ "one PMU", BACKED_BY_PMU, within_pmu },
 };
 
-static struct saved save(struct vm *vm)
-{
-	struct saved saved;
-
-	for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
-		saved.values[i] = vcpu_get_reg(vm, 0, registers[i]);
-	return saved;
-}
-
 /* The model goes on from these registers */
 static void follow(struct stepper *stepper, const struct saved *saved)
 {
@@ -184,31 +160,31 @@ static struct saved create(struct stepper *stepper, const struct kind *kind)
 
 	pin_to(pmus[0].cpus & -pmus[0].cpus);
 	stepper_create(stepper, PMU, kind->backing);
-	turns = vcpu_get_reg(vm, 0, X(3));
+	turns = vcpu_get_reg(vm, 0, REG_X(3));
 	vm_destroy(vm);
 	guest_create_vcpus(vm, 2, PMU, kind->backing, guest_step_on);
 	/* The model knows of no event counters: PMCR_EL0.N is 0 */
-	must_set(vm, 0, REG_PMCR_EL0, 0);
+	vcpu_must_set_reg(vm, 0, REG_PMCR_EL0, 0);
 	memcpy((char *)vm->ram + FIRMWARE_AT, reset_guest, reset_guest_end - reset_guest);
 	start_over(vm);
 	stepper->where = kind->where;
 	stepper->model = (struct model){ 0 };
 	stepper_enter(stepper);
-	fresh = save(vm);
+	fresh = save_registers(vm, 0);
 	follow(stepper, &fresh);
 	return fresh;
 }
 
 static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
 {
-	struct saved saved = save(&stepper->vm);
+	struct saved saved = save_registers(&stepper->vm, 0);
 	bool ok = true;
 
-	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
+	for (int i = 0; i < PMU_REGISTERS; i++) {
 		if (saved.values[i] == fresh->values[i])
 			continue;
 		printf("# register 0x%lx after the reset: expected 0x%lx, got 0x%lx\n",
-		       registers[i], fresh->values[i], saved.values[i]);
+		       pmu_registers[i], fresh->values[i], saved.values[i]);
 		ok = false;
 	}
 	follow(stepper, fresh);

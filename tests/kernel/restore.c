@@ -19,29 +19,13 @@
 #define STEPS		400
 #define RESTORES	20
 
-static const uint64_t registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
-	REG_PMCCNTR_EL0,
-};
-
-struct saved { uint64_t values[ARRAY_SIZE(registers)]; };
-
-static struct saved save(const struct stepper *stepper)
-{
-	struct saved saved;
-
-	for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
-		saved.values[i] = vcpu_get_reg((struct vm *)&stepper->vm, 0, registers[i]);
-	return saved;
-}
-
 /* In an order that differs with each START, as no order is documented */
 static void restore(struct stepper *stepper, const struct saved *saved, int start)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
-		size_t j = (start + i) % ARRAY_SIZE(registers);
+	for (int i = 0; i < PMU_REGISTERS; i++) {
+		int j = (start + i) % PMU_REGISTERS;
 
-		write_register(stepper, registers[j], saved->values[j]);
+		write_register(stepper, pmu_registers[j], saved->values[j]);
 	}
 }
 
@@ -76,6 +60,15 @@ static uint64_t random_value(uint64_t reg, uint64_t random)
 	}
 }
 
+/* All but the interrupt's, which the model does not have */
+static void write_at_random(struct stepper *stepper, uint64_t *seed)
+{
+	for (int i = 0; i < PMU_REGISTERS; i++)
+		if (pmu_registers[i] != REG_PMINTENSET_EL1)
+			write_register(stepper, pmu_registers[i],
+				       random_value(pmu_registers[i], next_random(seed)));
+}
+
 static void test_writes(void)
 {
 	/* Without interrupts, which the model does not have */
@@ -105,7 +98,7 @@ static void test_same_vm(void)
 
 	create(&stepper, PMU);
 	for (int i = 0; ok && i < STEPS; i++) {
-		struct saved saved = save(&stepper);
+		struct saved saved = save_registers(&stepper.vm, 0);
 
 		restore(&stepper, &saved, i);
 		ok = check_registers(&stepper) &&
@@ -131,12 +124,9 @@ static void test_fresh_vms(void)
 		struct saved saved;
 
 		create(&old, PMU);
-		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
-			if (registers[j] != REG_PMINTENSET_EL1)
-				write_register(&old, registers[j],
-					       random_value(registers[j], next_random(&seed)));
+		write_at_random(&old, &seed);
 		ok = goes_on(&old);
-		saved = save(&old);
+		saved = save_registers(&old.vm, 0);
 		/*
 		 * Events of one thread share the counters of a CPU, of which some PMUs have but one
 		 * for cycles.
@@ -165,7 +155,7 @@ static void test_fresh_process(void)
 		create(&stepper, PMU);
 		write_register(&stepper, REG_PMCCNTR_EL0, 0x123456789a);
 		ok = check_step(&stepper, OP_NONE, 0, AT_EL1);
-		saved = save(&stepper);
+		saved = save_registers(&stepper.vm, 0);
 		fflush(stdout);
 		_exit(!ok || write(pipes[1], &saved, sizeof(saved)) != sizeof(saved));
 	}
@@ -189,10 +179,7 @@ static void test_before_first_run(void)
 		pin_to(every_pmu(i / 2));
 		stepper_restart(&stepper);
 		write_register(&stepper, REG_PMINTENSET_EL1, 0);
-		for (size_t j = 0; j < ARRAY_SIZE(registers); j++)
-			if (registers[j] != REG_PMINTENSET_EL1)
-				write_register(&stepper, registers[j],
-					       random_value(registers[j], next_random(&seed)));
+		write_at_random(&stepper, &seed);
 		ok = check_registers(&stepper);
 		stepper_enter(&stepper);
 		ok = ok && goes_on(&stepper);

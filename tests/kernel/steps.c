@@ -18,7 +18,6 @@
 /* Steps on a CPU, and CPUs that are looked at */
 #define SHORT		8
 #define MAX_CPUS	64
-#define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
 static bool counts_at(const struct model *model, enum level level)
 {
@@ -87,8 +86,7 @@ void write_register(struct stepper *stepper, uint64_t reg, uint64_t value)
 {
 	struct model *model = &stepper->model;
 
-	if (vcpu_set_reg(&stepper->vm, 0, reg, value))
-		die("writing register 0x%lx failed", reg);
+	vcpu_must_set_reg(&stepper->vm, 0, reg, value);
 	switch (reg) {
 	case REG_PMCCNTR_EL0:
 		model->value = value;
@@ -184,7 +182,8 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 	set_argument(&stepper->vm, 1, operand);
 	set_argument(&stepper->vm, 2, level);
 	value = run(stepper);
-	stepper->ticks = vcpu_get_reg(&stepper->vm, 0, X(7)) - vcpu_get_reg(&stepper->vm, 0, X(6));
+	stepper->ticks = vcpu_get_reg(&stepper->vm, 0, REG_X(7)) -
+			 vcpu_get_reg(&stepper->vm, 0, REG_X(6));
 	return value;
 }
 

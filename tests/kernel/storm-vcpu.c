@@ -57,37 +57,25 @@ static void choose_round(struct vcpu *vcpu, struct round *round)
 	round->filter = one_in(sequence, 8) ? EXCLUDE_EL1 : 0;
 }
 
-static void set_x(struct vcpu *vcpu, int number, uint64_t value)
-{
-	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.regs[0]) + number * 2,
-			 value))
-		die("setting x%d failed", number);
-}
-
 static void tell_guest(struct vcpu *vcpu, const struct round *round)
 {
-	set_x(vcpu, 0, round->steps);
-	set_x(vcpu, 1, round->pmcr);
-	set_x(vcpu, 2, round->value);
-	set_x(vcpu, 3, round->filter);
-	set_x(vcpu, 4, round->reads);
-	set_x(vcpu, 5, GUEST_GICR_SGI(vcpu->index));
+	const uint64_t arguments[] = {
+		round->steps, round->pmcr, round->value, round->filter, round->reads,
+		GUEST_GICR_SGI(vcpu->index),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
+		vcpu_must_set_reg(&vcpu->machine->vm, vcpu->index, REG_X(i), arguments[i]);
 }
 
 static void start_guest(struct vcpu *vcpu)
 {
-	if (vcpu_set_reg(&vcpu->machine->vm, vcpu->index, REG_CORE(regs.pc),
-			 GUEST_RAM + (guest_storm - guest_image)))
-		die("setting the program counter failed");
+	vcpu_must_set_reg(&vcpu->machine->vm, vcpu->index, REG_PC,
+			  GUEST_RAM + (guest_storm - guest_image));
 	memset(&vcpu->counter, 0, sizeof(vcpu->counter));
 }
 
 /* Registers */
-
-static const uint64_t pmu_registers[] = {
-	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
-	REG_PMCCNTR_EL0,
-};
 
 /*
  * Some of the registers are saved and restored, anywhere in the guest's program; neither it nor we
@@ -97,24 +85,20 @@ static void save_and_restore(struct vcpu *vcpu)
 {
 	unsigned int chosen = draw(&vcpu->sequence), first = draw(&vcpu->sequence);
 	struct vm *vm = &vcpu->machine->vm;
-	uint64_t saved[ARRAY_SIZE(pmu_registers)];
+	struct saved saved = save_registers(vm, vcpu->index), again;
 
-	for (size_t i = 0; i < ARRAY_SIZE(saved); i++)
-		saved[i] = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(saved); i++) {
-		size_t j = (first + i) % ARRAY_SIZE(saved);
+	for (size_t i = 0; i < PMU_REGISTERS; i++) {
+		size_t j = (first + i) % PMU_REGISTERS;
 
-		if (chosen >> j & 1 && vcpu_set_reg(vm, vcpu->index, pmu_registers[j], saved[j]))
-			die("writing back a register of the PMU failed");
+		if (chosen >> j & 1)
+			vcpu_must_set_reg(vm, vcpu->index, pmu_registers[j], saved.values[j]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(saved); i++) {
-		uint64_t value = vcpu_get_reg(vm, vcpu->index, pmu_registers[i]);
-
-		if (value != saved[i])
+	again = save_registers(vm, vcpu->index);
+	for (int i = 0; i < PMU_REGISTERS; i++)
+		if (again.values[i] != saved.values[i])
 			broken(STATE, "register 0x%lx: saved 0x%lx, "
 			       "after restoring registers 0x%x it is 0x%lx", pmu_registers[i],
-			       saved[i], chosen, value);
-	}
+			       saved.values[i], chosen, again.values[i]);
 	record(SAVED);
 }
 
@@ -287,7 +271,7 @@ static void read_sample(struct vcpu *vcpu, struct sample *sample)
 	for (size_t i = 0; i < sizeof(*sample) / sizeof(*values); i++) {
 		/* x25 and x26 belong to the guest's interrupt handler */
 		values[i] = vcpu_get_reg(&vcpu->machine->vm, vcpu->index,
-					 REG_CORE(regs.regs[0]) + (i < 4 ? 21 + i : 23 + i) * 2);
+					 REG_X(i < 4 ? 21 + i : 23 + i));
 	}
 }
 

@@ -171,6 +171,12 @@ int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value)
 	return status_of(ioctl(vm->vcpu[index], KVM_SET_ONE_REG, &argument));
 }
 
+void vcpu_must_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value)
+{
+	if (vcpu_set_reg(vm, index, reg, value))
+		die("KVM_SET_ONE_REG of register 0x%lx of vCPU %d failed", reg, index);
+}
+
 int vcpu_touch(struct vm *vm, int index)
 {
 	int status;
@@ -214,8 +220,7 @@ void vm_create_gic(struct vm *vm)
 void vm_load(struct vm *vm, const char *entry)
 {
 	memcpy(vm->ram, guest_image, guest_image_end - guest_image);
-	if (vcpu_set_reg(vm, 0, REG_CORE(regs.pc), GUEST_RAM + (entry - guest_image)))
-		die("setting the program counter failed");
+	vcpu_must_set_reg(vm, 0, REG_PC, GUEST_RAM + (entry - guest_image));
 }
 
 int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason)

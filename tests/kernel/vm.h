@@ -52,6 +52,8 @@
 #define REG_MDCR_EL2		SYSREG(3, 4, 1, 1, 1)
 #define REG_CORE(field)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
 				 KVM_REG_ARM_CORE_REG(field))
+#define REG_X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
+#define REG_PC			REG_CORE(regs.pc)
 
 #define PMCR_E			1
 #define PMCR_C			(1 << 2)
@@ -95,6 +97,7 @@ int vcpu_has_attr(struct vm *vm, int index, int attr);
 int vcpu_try_get_reg(struct vm *vm, int index, uint64_t reg, uint64_t *value);
 uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg);
 int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
+void vcpu_must_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
 /* KVM_RUN that returns before it enters the guest, which counts as having run */
 int vcpu_touch(struct vm *vm, int index);
 

@@ -26,7 +26,6 @@
 #define HANDLER		10
 /* Cycles: two and a half ticks of the host */
 #define SOME_TICKS	10000000
-#define X(n)		(REG_CORE(regs.regs[0]) + (n) * 2)
 
 static const struct width { const char *name; uint64_t pmcr, wrap; } widths[] = {
 	{ "32 bits", PMCR_E, 7ULL << 32 },
@@ -149,7 +148,7 @@ static void change_before_wrap(struct stepper *stepper, const struct width *widt
 	do_step(stepper, operation, operand, AT_EL1);
 	/* Before the operation the wrap may be one that sets no flag */
 	if (stepper->interrupts || vcpu_get_reg(&stepper->vm, 0, REG_PMOVSSET_EL0) ||
-	    vcpu_get_reg(&stepper->vm, 0, REG_PMCCNTR_EL0) - (width->wrap - DUE_MAX) >= DUE_MAX)
+	    read_counter(stepper) - (width->wrap - DUE_MAX) >= DUE_MAX)
 		die("the wrap was before the change");
 }
 
@@ -252,12 +251,12 @@ static void test_samples(const struct width *width, int move)
 	do_step(&stepper, OP_PMCCNTR, start, AT_EL1);
 	for (int i = 0; i < SAMPLES_STEPS; i++)
 		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	count = vcpu_get_reg(&stepper.vm, 0, X(20));
-	late = vcpu_get_reg(&stepper.vm, 0, X(25));
-	since = vcpu_get_reg(&stepper.vm, 0, REG_PMCCNTR_EL0) - start;
+	count = vcpu_get_reg(&stepper.vm, 0, REG_X(20));
+	late = vcpu_get_reg(&stepper.vm, 0, REG_X(25));
+	since = read_counter(&stepper) - start;
 	steps = (SAMPLES_STEPS + 1) * (stepper.rest[AT_EL1] + stepper.tail) +
 		SAMPLES_STEPS * stepper.head;
-	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, X(24)) + since - steps;
+	others = count * SAMPLES_PERIOD + vcpu_get_reg(&stepper.vm, 0, REG_X(24)) + since - steps;
 	stepper_destroy(&stepper);
 	printf("# %lu samples, %lu of them late; %lu cycles of steps, others %lu, "
 	       "%lu after the last sample\n", count, late, steps, others, since);
