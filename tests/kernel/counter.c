@@ -92,5 +92,5 @@ uint64_t within_pmu(int i)
 {
 	uint64_t cpus = pmus[0].cpus;
 
-	return i & 1 ? cpus & (cpus - 1) ?: cpus : cpus & -cpus;
+	return i & 1 ? cpus & (cpus - 1) ?: cpus : first_cpu(cpus);
 }

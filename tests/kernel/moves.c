@@ -9,7 +9,6 @@
  *   moves many   more and longer of the same
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -35,19 +34,13 @@
 /* From one CPU to all of them: affinity that grows when the events have long been there */
 static uint64_t growing(int run)
 {
-	return run < STEPS / 2 ? pmus[0].cpus & -pmus[0].cpus : all_cpus;
+	return run < STEPS / 2 ? first_cpu(pmus[0].cpus) : all_cpus;
 }
 
 /* Some runs on each PMU, one more each time */
 static uint64_t at_times(int run)
 {
 	return every_pmu(run * run / 64);
-}
-
-static void create(struct stepper *stepper)
-{
-	pin_to(pmus[0].cpus & -pmus[0].cpus);
-	stepper_create(stepper, PMU, BACKED_BY_FIXED);
 }
 
 static void finish(struct stepper *stepper, bool ok, int steps, const char *name)
@@ -64,7 +57,7 @@ static void test_moves(uint64_t (*where)(int), int steps, const char *name)
 	bool ok = true;
 	int i;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	stepper.where = where;
 	for (i = 0; ok && i < steps; i++)
 		ok = check_step(&stepper, OP_NONE, 0, AT_EL1);
@@ -87,7 +80,7 @@ static void test_levels(uint64_t (*where)(int), const char *name)
 	bool ok = true;
 	int steps = 0;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	stepper.where = where;
 	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
 		for (enum level level = AT_EL1; level < LEVELS; level++) {
@@ -109,7 +102,7 @@ static void test_random(int steps, uint64_t seed)
 	bool ok = true;
 	int i;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	stepper.where = every_pmu;
 	for (i = 0; ok && i < steps; i++) {
 		uint64_t random = next_random(&seed), operand = PMU_CYCLE_BIT;
@@ -132,18 +125,6 @@ static void test_random(int steps, uint64_t seed)
 	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
 }
 
-static void set_online(int cpu, bool online)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, online ? "1" : "0", 1) != 1)
-		die("setting CPU %d %s failed", cpu, online ? "online" : "offline");
-	close(fd);
-}
-
 /*
  * The PMU without CPU 0, which stays online, loses its CPUs one by one, each while the vCPU is on
  * it, and gets them back.
@@ -156,7 +137,7 @@ static void test_hotplug(void)
 	int steps = 0, moved = 0;
 	bool ok = true;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	for (int i = 0; i < HOTPLUGS; i++) {
 		int cpu = __builtin_ctzll(pmu->cpus);
 
@@ -193,7 +174,7 @@ static void *run_sleeper(void *argument)
 {
 	struct sleeper *sleeper = argument;
 
-	create(&sleeper->stepper);
+	stepper_create(&sleeper->stepper, PMU, BACKED_BY_FIXED);
 	sleeper->ok = check_step(&sleeper->stepper, OP_MASK, 0, AT_EL1);
 	sleeper->tid = gettid();
 	for (int i = 1; i <= SLEEPS; i++) {

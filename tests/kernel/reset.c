@@ -158,7 +158,6 @@ static struct saved create(struct stepper *stepper, const struct kind *kind)
 	struct vm *vm = &stepper->vm;
 	struct saved fresh;
 
-	pin_to(pmus[0].cpus & -pmus[0].cpus);
 	stepper_create(stepper, PMU, kind->backing);
 	turns = vcpu_get_reg(vm, 0, REG_X(3));
 	vm_destroy(vm);
@@ -214,10 +213,7 @@ static bool counts_afresh(struct stepper *stepper)
 		  check_step(stepper, OP_PMCR, PMCR_E, AT_EL1) &&
 		  check_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
 
-	for (int i = 0; ok && i < STEPS; i++)
-		ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) &&
-			check_registers(stepper);
-	return ok;
+	return ok && check_steps(stepper, STEPS, true);
 }
 
 static bool survives(struct stepper *stepper, const struct state *state, const struct way *way,

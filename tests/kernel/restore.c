@@ -31,7 +31,6 @@ static void restore(struct stepper *stepper, const struct saved *saved, int star
 
 static void create(struct stepper *stepper, unsigned int features)
 {
-	pin_to(pmus[0].cpus & -pmus[0].cpus);
 	stepper_create(stepper, features, BACKED_BY_FIXED);
 	stepper->where = every_pmu;
 }

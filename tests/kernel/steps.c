@@ -15,9 +15,8 @@
 #define TURNS		64
 /* At most so many instructions of a step are not counted */
 #define AROUND		20
-/* Steps on a CPU, and CPUs that are looked at */
+/* Steps on a CPU */
 #define SHORT		8
-#define MAX_CPUS	64
 
 static bool counts_at(const struct model *model, enum level level)
 {
@@ -281,6 +280,7 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	bool el2 = features & EL2;
 	uint64_t filter = el2 ? PMCCFILTR_NSH : 0;
 
+	pin_to(first_cpu(pmus[0].cpus));
 	*stepper = (struct stepper){ .model = { .el2 = el2 } };
 	guest_create(&stepper->vm, features, backing, guest_step);
 	set_argument(&stepper->vm, 3, TURNS);
@@ -313,11 +313,9 @@ bool stands_still(struct stepper *stepper, uint64_t cpus)
 {
 	bool ok = true;
 
-	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
+	for_each_cpu(cpu, cpus) {
 		uint64_t before, value;
 
-		if (!(cpus >> cpu & 1))
-			continue;
 		pin_to(1ULL << cpu);
 		before = read_counter(stepper);
 		for (int i = 0; i < SHORT; i++) {
@@ -332,22 +330,32 @@ bool stands_still(struct stepper *stepper, uint64_t cpus)
 	return ok;
 }
 
-bool counts_on(struct stepper *stepper, uint64_t cpus)
+bool check_steps(struct stepper *stepper, int steps, bool registers)
 {
 	bool ok = true;
 
-	stepper->model.value = read_counter(stepper);
-	for (int cpu = 0; ok && cpu < MAX_CPUS; cpu++) {
-		if (!(cpus >> cpu & 1))
-			continue;
-		pin_to(1ULL << cpu);
-		for (int i = 0; ok && i < SHORT; i++)
-			ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) &&
-				check_registers(stepper);
-		if (!ok)
-			printf("# on CPU %d\n", cpu);
-	}
+	for (int i = 0; ok && i < steps; i++)
+		ok = check_step(stepper, OP_NONE, 0, i & 1 ? AT_EL0 : AT_EL1) &&
+		     (!registers || check_registers(stepper));
 	return ok;
+}
+
+bool check_cpus(struct stepper *stepper, uint64_t cpus, bool registers)
+{
+	for_each_cpu(cpu, cpus) {
+		pin_to(1ULL << cpu);
+		if (check_steps(stepper, SHORT, registers))
+			continue;
+		printf("# on CPU %d\n", cpu);
+		return false;
+	}
+	return true;
+}
+
+bool counts_on(struct stepper *stepper, uint64_t cpus)
+{
+	stepper->model.value = read_counter(stepper);
+	return check_cpus(stepper, cpus, true);
 }
 
 void stepper_restart(struct stepper *stepper)

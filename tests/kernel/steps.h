@@ -48,7 +48,7 @@ struct stepper {
 
 /*
  * features: as of vcpu_init. Leaves a running counter of 64 bits, just above 0, with its overflow
- * interrupt disabled.
+ * interrupt disabled, and the thread on the first CPU of the first PMU.
  */
 void stepper_create(struct stepper *stepper, unsigned int features, enum backing backing);
 void stepper_destroy(struct stepper *stepper);
@@ -74,6 +74,12 @@ bool check_step(struct stepper *stepper, enum operation operation, uint64_t oper
 bool check_long_step(struct stepper *stepper, uint64_t cycles);
 /* True when userspace reads what the model says. */
 bool check_registers(struct stepper *stepper);
+/*
+ * Steps at EL1 and EL0 in turn, and some of them on each of the CPUs. The model has no registers of
+ * a VM with event counters: they can be left out.
+ */
+bool check_steps(struct stepper *stepper, int steps, bool registers);
+bool check_cpus(struct stepper *stepper, uint64_t cpus, bool registers);
 /* True when the counter stands still during some steps on each of the CPUs. */
 bool stands_still(struct stepper *stepper, uint64_t cpus);
 /*

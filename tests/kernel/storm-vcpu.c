@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -209,13 +208,7 @@ static bool is_over(const struct vcpu *vcpu)
 /* Moves the thread to the CPUs of the VM's own PMU; all of them may be offline. */
 static void go_home(const struct vcpu *vcpu)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	for (int cpu = 0; cpu < 64; cpu++)
-		if (vcpu->machine->pmu->cpus >> cpu & 1)
-			CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
+	if (try_pin_to(vcpu->machine->pmu->cpus))
 		usleep(1000);
 }
 

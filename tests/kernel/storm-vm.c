@@ -74,9 +74,8 @@ static void move(pthread_t thread, uint64_t *sequence)
 	else if (!one_in(sequence, 8))
 		cpus = every_pmu(choice % MAX_PMUS);
 	CPU_ZERO(&set);
-	for (int cpu = 0; cpu < 64; cpu++)
-		if (cpus >> cpu & 1)
-			CPU_SET(cpu, &set);
+	for_each_cpu(cpu, cpus)
+		CPU_SET(cpu, &set);
 	if (!pthread_setaffinity_np(thread, sizeof(set), &set))
 		record(MOVES);
 }

@@ -20,7 +20,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -141,28 +140,16 @@ static void keep_hooks(void)
 
 /* CPUs */
 
-static void set_online(int cpu, bool on)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
-		die("setting CPU %d %s failed", cpu, on ? "online" : "offline");
-	close(fd);
-	online = on ? online | 1ULL << cpu : online & ~(1ULL << cpu);
-	if (!on)
-		record(OFFLINED);
-}
-
 /* First come, then go: there always is one left */
 static void set_all_online(uint64_t cpus)
 {
-	for (int on = 1; on >= 0; on--)
-		for (int cpu = 0; cpu < 64; cpu++)
-			if ((cpus ^ online) >> cpu & 1 && (cpus >> cpu & 1) == (uint64_t)on)
-				set_online(cpu, on);
+	for_each_cpu(cpu, cpus & ~online)
+		set_online(cpu, true);
+	for_each_cpu(cpu, online & ~cpus) {
+		set_online(cpu, false);
+		record(OFFLINED);
+	}
+	online = cpus;
 }
 
 static void plug(uint64_t *sequence)

@@ -17,7 +17,6 @@
 
 /* More than a CPU has, as the test's own of them would be too many for the descriptors */
 #define MAX_COUNTERS	33
-#define MAX_CPUS	8
 #define ROUNDS		5
 /* Cycles to an overflow: some steps */
 #define SOON		600
@@ -48,27 +47,15 @@ static void take_cpu(const struct host_pmu *pmu, int cpu)
 static void take(uint64_t cpus)
 {
 	for (int i = 0; i < pmu_count; i++)
-		for (int cpu = 0; cpu < MAX_CPUS; cpu++)
-			if (cpus & pmus[i].cpus & 1ULL << cpu)
-				take_cpu(&pmus[i], cpu);
+		for_each_cpu(cpu, cpus & pmus[i].cpus)
+			take_cpu(&pmus[i], cpu);
 }
 
 static void release(uint64_t cpus)
 {
-	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
-		while (cpus >> cpu & 1 && taken[cpu])
+	for_each_cpu(cpu, cpus)
+		while (taken[cpu])
 			close(events[cpu][--taken[cpu]]);
-}
-
-static uint64_t first_cpu(uint64_t cpus)
-{
-	return cpus & -cpus;
-}
-
-static void create(struct stepper *stepper)
-{
-	pin_to(first_cpu(pmus[0].cpus));
-	stepper_create(stepper, PMU, BACKED_BY_FIXED);
 }
 
 /* The vCPU is on one of the CPUs when they are taken; elsewhere it counts all the time */
@@ -90,7 +77,7 @@ static void test_taken(uint64_t cpus, uint64_t elsewhere, const char *name)
 	struct stepper stepper;
 	bool ok = true;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	for (int i = 0; ok && i < ROUNDS; i++)
 		ok = comes_back(&stepper, cpus, elsewhere);
 	stepper_destroy(&stepper);
@@ -109,7 +96,7 @@ static void test_programmed(void)
 	struct stepper stepper;
 	bool ok = true;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	for (size_t i = 0; ok && i < ARRAY_SIZE(operations); i++) {
 		const uint64_t *filter = operations[i].operation == OP_PMCCFILTR
 			? &operations[i].operand : NULL;
@@ -140,7 +127,7 @@ static void test_overflow(uint64_t pmcr, uint64_t wrap, const char *name)
 	struct stepper stepper;
 	bool ok;
 
-	create(&stepper);
+	stepper_create(&stepper, PMU, BACKED_BY_FIXED);
 	ok = check_step(&stepper, OP_PMCR, pmcr, AT_EL1);
 	for (int i = 0; ok && i < ROUNDS; i++) {
 		pin_to(every_pmu(i));

@@ -320,18 +320,39 @@ bool has_counter(int event)
 	return read(event, &count, sizeof(count)) == sizeof(count);
 }
 
-void pin_thread_to(int tid, uint64_t cpus)
+static int set_affinity(int tid, uint64_t cpus)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	for (int cpu = 0; cpu < 64; cpu++)
-		if (cpus >> cpu & 1)
-			CPU_SET(cpu, &set);
-	must(sched_setaffinity(tid, sizeof(set), &set), "sched_setaffinity");
+	for_each_cpu(cpu, cpus)
+		CPU_SET(cpu, &set);
+	return sched_setaffinity(tid, sizeof(set), &set);
+}
+
+void pin_thread_to(int tid, uint64_t cpus)
+{
+	must(set_affinity(tid, cpus), "sched_setaffinity");
 }
 
 void pin_to(uint64_t cpus)
 {
 	pin_thread_to(0, cpus);
+}
+
+int try_pin_to(uint64_t cpus)
+{
+	return status_of(set_affinity(0, cpus));
+}
+
+void set_online(int cpu, bool online)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, online ? "1" : "0", 1) != 1)
+		die("setting CPU %d %s failed", cpu, online ? "online" : "offline");
+	close(fd);
 }

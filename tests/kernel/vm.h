@@ -64,6 +64,12 @@
 #define PMU_CYCLE_BIT		(1U << 31)
 
 #define MAX_VCPUS		4
+/* As many as a set of CPUs, a uint64_t, has */
+#define MAX_CPUS		64
+
+#define for_each_cpu(cpu, cpus) \
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++) \
+		if ((cpus) >> cpu & 1)
 
 struct vm {
 	int fd, gic;
@@ -71,6 +77,11 @@ struct vm {
 	int vcpu[MAX_VCPUS];
 	struct kvm_run *run[MAX_VCPUS];
 };
+
+static inline uint64_t first_cpu(uint64_t cpus)
+{
+	return cpus & -cpus;
+}
 
 static inline uint64_t read_cntvct(void)
 {
@@ -127,5 +138,8 @@ int open_event(const struct host_pmu *pmu, unsigned int number, int cpu);
 bool has_counter(int event);
 void pin_thread_to(int tid, uint64_t cpus);
 void pin_to(uint64_t cpus);
+/* The same for CPUs that may all be offline: 0 or -errno */
+int try_pin_to(uint64_t cpus);
+void set_online(int cpu, bool online);
 
 #endif

@@ -66,7 +66,6 @@ static const struct {
 
 static void create(struct stepper *stepper, const struct width *width)
 {
-	pin_to(pmus[0].cpus & -pmus[0].cpus);
 	stepper_create(stepper, PMU, BACKED_BY_FIXED);
 	if (!check_step(stepper, OP_PMCR, width->pmcr, AT_EL1))
 		die("a step is not as before");
