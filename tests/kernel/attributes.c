@@ -20,10 +20,11 @@
 
 #include "counter.h"
 
-#define FIXED		KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
-#define CPU_CYCLES	0x11
+#define FIXED			KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
+#define FIXED_CAPABILITY	KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY
+#define CPU_CYCLES		0x11
 
-#define MAX_STEPS	12
+#define MAX_STEPS		12
 
 enum call { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HPMN, WRITE_HPMN,
 	    WRITE_SLOTS };
@@ -191,21 +192,12 @@ static int do_step(struct vm *vm, const struct step *step)
 	return 0;
 }
 
-static bool is_equal(const char *what, int got, int expected)
-{
-	if (got != expected)
-		printf("# %s: expected %d, got %d\n", what, expected, got);
-	return got == expected;
-}
-
 static void test_sequence(const struct sequence *sequence)
 {
 	struct vm vm;
 	bool ok;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, sequence->features), 0);
+	ok = equal("KVM_ARM_VCPU_INIT", vm_create_vcpu(&vm, sequence->features), 0);
 	for (int i = 0; ok && i < MAX_STEPS && sequence->steps[i].call != END; i++) {
 		int got = do_step(&vm, &sequence->steps[i]);
 
@@ -224,19 +216,14 @@ static void test_sequences(void)
 		test_sequence(&sequences[i]);
 }
 
-static int capability_of(int fd)
-{
-	return ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY);
-}
-
 static void test_capability(int expected)
 {
 	struct vm vm;
 	bool ok;
 
 	vm_create(&vm);
-	ok = is_equal("of the system", capability_of(kvm_fd()), expected);
-	ok &= is_equal("of a VM", capability_of(vm.fd), expected);
+	ok = equal("of the system", capability(kvm_fd(), FIXED_CAPABILITY), expected);
+	ok &= equal("of a VM", capability(vm.fd, FIXED_CAPABILITY), expected);
 	vm_destroy(&vm);
 	result(ok, "the capability, of the system and of a VM");
 }
@@ -254,11 +241,9 @@ static void test_ignored(void)
 	struct vm vm;
 	bool ok;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	ok = is_equal("VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
-	ok &= is_equal("HAS", ioctl(vm.vcpu[0], KVM_HAS_DEVICE_ATTR, &attr), 0);
-	ok &= is_equal("SET", ioctl(vm.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), 0);
+	ok = equal("VCPU_INIT", vm_create_vcpu(&vm, PMU), 0);
+	ok &= equal("HAS", ioctl(vm.vcpu[0], KVM_HAS_DEVICE_ATTR, &attr), 0);
+	ok &= equal("SET", ioctl(vm.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), 0);
 	vm_destroy(&vm);
 	result(ok, "the attribute has no parameter");
 }
@@ -286,9 +271,9 @@ static void test_running(void)
 	vm_create(&vm);
 	for (int i = 0; i < 2; i++) {
 		vcpu_create(&vm, i);
-		ok &= is_equal("VCPU_INIT", vcpu_init(&vm, i, PMU), 0);
+		ok &= equal("VCPU_INIT", vcpu_init(&vm, i, PMU), 0);
 	}
-	ok &= is_equal("PMU INIT", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_INIT, NULL), 0);
+	ok &= equal("PMU INIT", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_INIT, NULL), 0);
 	vm_load(&vm, guest_program);
 	set_argument(&vm, 3, LAP_TURNS);
 	if (pthread_create(&thread, NULL, run_vcpu, &vm))
@@ -297,7 +282,7 @@ static void test_running(void)
 	while (!laps)
 		;
 	seen = laps;
-	ok &= is_equal("SET", vcpu_set_attr(&vm, 1, FIXED, NULL), -EBUSY);
+	ok &= equal("SET", vcpu_set_attr(&vm, 1, FIXED, NULL), -EBUSY);
 	while (laps == seen)
 		;
 	stop = true;
@@ -329,17 +314,17 @@ static void test_protected_vm(void)
 
 	if (vm_try_create(&vm, KVM_VM_TYPE_ARM_PROTECTED))
 		die("a protected VM cannot be created; this wants kvm-arm.mode=protected");
-	ok = is_equal("KVM_CAP_ARM_PMU_V3", ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3),
-		      0);
-	ok &= is_equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY", capability_of(vm.fd), 0);
+	ok = equal("KVM_CAP_ARM_PMU_V3", capability(vm.fd, KVM_CAP_ARM_PMU_V3), 0);
+	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY",
+		    capability(vm.fd, FIXED_CAPABILITY), 0);
 	result(ok, "a protected VM has no PMU, and neither capability");
 
 	vcpu_create(&vm, 0);
-	ok = is_equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
-	ok &= is_equal("has", vcpu_has_attr(&vm, 0, FIXED), 0);
-	ok &= is_equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), 0);
-	ok &= is_equal("SET_PMU", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[0].type),
-		       -EBUSY);
+	ok = equal("KVM_ARM_VCPU_INIT", vcpu_init(&vm, 0, PMU), 0);
+	ok &= equal("has", vcpu_has_attr(&vm, 0, FIXED), 0);
+	ok &= equal("set", vcpu_set_attr(&vm, 0, FIXED, NULL), 0);
+	ok &= equal("SET_PMU", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[0].type),
+		    -EBUSY);
 	result(ok, "a protected VM can be given the mode as it can be given a PMU");
 	vm_destroy(&vm);
 }
@@ -369,7 +354,7 @@ static void test_nopmu(void)
 
 static void test_nested(void)
 {
-	if (ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_EL2) <= 0)
+	if (capability(kvm_fd(), KVM_CAP_ARM_EL2) <= 0)
 		die("this host has no nested virtualisation; it wants kvm-arm.mode=nested");
 	for (size_t i = 0; i < ARRAY_SIZE(el2_sequences); i++)
 		test_sequence(&el2_sequences[i]);

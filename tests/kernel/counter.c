@@ -74,6 +74,15 @@ uint64_t next_value(struct vm *vm)
 	return value;
 }
 
+bool check_reports(struct vm *vm, const struct report *reports, size_t count)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < count; i++)
+		ok &= equal(reports[i].name, next_value(vm) & reports[i].mask, reports[i].expected);
+	return ok;
+}
+
 uint64_t every_cpu(int i)
 {
 	int cpu = 0;

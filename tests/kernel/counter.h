@@ -43,6 +43,14 @@ void set_argument(struct vm *vm, int number, uint64_t value);
 /* The next report of the guest, which must be a value */
 uint64_t next_value(struct vm *vm);
 
+/* What the guest reports next, of the bits in mask */
+struct report {
+	const char *name;
+	uint64_t mask, expected;
+};
+
+bool check_reports(struct vm *vm, const struct report *reports, size_t count);
+
 /* The guest that counts, see guest_count */
 void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t start,
 		    uint64_t turns);

@@ -25,6 +25,14 @@ void result(bool ok, const char *format, ...)
 	failures += !ok;
 }
 
+bool equal(const char *what, uint64_t got, uint64_t expected)
+{
+	if (got != expected)
+		printf("# %s: expected 0x%lx (%ld), got 0x%lx (%ld)\n", what, expected, expected,
+		       got, got);
+	return got == expected;
+}
+
 static void find_pmus(void)
 {
 	pmu_count = host_pmus(pmus, MAX_PMUS);

@@ -15,6 +15,9 @@ extern uint64_t all_cpus;
 
 void result(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Compares, and says in the TAP what differs. */
+bool equal(const char *what, uint64_t got, uint64_t expected);
+
 struct group {
 	const char *name;
 	void (*run)(void);

@@ -27,7 +27,7 @@ static void create(struct vm *vm, unsigned int features, enum backing backing, c
 static void test_guest(unsigned int features, enum backing backing, unsigned int counters,
 		       unsigned int hpmn, const char *name)
 {
-	const struct { const char *name; uint64_t mask, expected; } reports[] = {
+	const struct report reports[] = {
 		{ "PMCR_EL0.N at EL2", 0x1f << 11, counters << 11 },
 		{ "MDCR_EL2.HPMN at reset", HPMN, counters },
 		{ "MDCR_EL2.HPMN after writing 4", HPMN, hpmn },
@@ -36,38 +36,27 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 		{ "PMCR_EL0.N at EL1", 0x1f << 11, hpmn << 11 },
 	};
 	struct vm vm;
-	bool ok = true;
+	bool ok;
 
 	create(&vm, features, backing, nested_guest);
-	for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
-		uint64_t value = next_value(&vm);
-
-		if ((value & reports[i].mask) == reports[i].expected)
-			continue;
-		printf("# %s: expected 0x%lx, got 0x%lx\n", reports[i].name, reports[i].expected,
-		       value);
-		ok = false;
-	}
+	ok = check_reports(&vm, reports, ARRAY_SIZE(reports));
 	vm_destroy(&vm);
 	result(ok, "%s", name);
-}
-
-static bool is_equal(const char *what, uint64_t got, uint64_t expected)
-{
-	if (got != expected)
-		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
-	return got == expected;
 }
 
 /* What userspace saves while the guest is at EL1 */
 static bool saves_all(struct vm *vm, uint64_t bits, uint64_t mask)
 {
-	return is_equal("PMCNTENSET_EL0, saved at EL1",
-			vcpu_get_reg(vm, 0, REG_PMCNTENSET_EL0) & mask, bits) &
-	       is_equal("PMINTENSET_EL1, saved at EL1",
-			vcpu_get_reg(vm, 0, REG_PMINTENSET_EL1) & mask, bits) &
-	       is_equal("PMOVSSET_EL0, saved at EL1", vcpu_get_reg(vm, 0, REG_PMOVSSET_EL0) & mask,
-			bits);
+	static const struct { const char *name; uint64_t reg; } registers[] = {
+		{ "PMCNTENSET_EL0, saved at EL1", REG_PMCNTENSET_EL0 },
+		{ "PMINTENSET_EL1, saved at EL1", REG_PMINTENSET_EL1 },
+		{ "PMOVSSET_EL0, saved at EL1", REG_PMOVSSET_EL0 },
+	};
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
+		ok &= equal(registers[i].name, vcpu_get_reg(vm, 0, registers[i].reg) & mask, bits);
+	return ok;
 }
 
 /* Counters 0 and 5, of which EL2 has reserved the latter */
@@ -75,8 +64,8 @@ static void test_bits(void)
 {
 	static const struct { const char *name; uint64_t expected; } reports[] = {
 		{ "PMCNTENSET_EL0 at EL2", 0x21 }, { "PMCNTENSET_EL0 at EL1", 0x1 },
-		{ "PMINTENSET_EL1 at EL1", 0x1 },
-		{ "PMOVSSET_EL0 at EL1", 0x1 }, { "PMCNTENSET_EL0 at EL1 after PMCR_EL0.E", 0x1 },
+		{ "PMINTENSET_EL1 at EL1", 0x1 }, { "PMOVSSET_EL0 at EL1", 0x1 },
+		{ "PMCNTENSET_EL0 at EL1 after PMCR_EL0.E", 0x1 },
 		{ "PMCNTENSET_EL0 at EL1 after PMCR_EL0.{E,LC,LP}", 0x1 },
 		{ "PMCNTENSET_EL0 at EL2 again", 0x21 },
 		{ "PMINTENSET_EL1 at EL2 again", 0x21 }, { "PMOVSSET_EL0 at EL2 again", 0x21 },
@@ -88,7 +77,7 @@ static void test_bits(void)
 	pin_to(pmus[0].cpus);
 	create(&vm, PMU | EL2, BACKED_BY_PMU, nested_bits);
 	for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
-		ok &= is_equal(reports[i].name, next_value(&vm) & counters, reports[i].expected);
+		ok &= equal(reports[i].name, next_value(&vm) & counters, reports[i].expected);
 		saved &= saves_all(&vm, 0x21, counters);
 	}
 	vm_destroy(&vm);
@@ -113,7 +102,7 @@ static void test_restored_bits(void)
 	ok &= saves_all(&vm, 0x3f, counters);
 	for (int i = 0; i < 4; i++)
 		next_value(&vm);
-	ok &= is_equal("PMCNTENSET_EL0 at EL2 again", next_value(&vm) & counters, 0x3f);
+	ok &= equal("PMCNTENSET_EL0 at EL2 again", next_value(&vm) & counters, 0x3f);
 	vm_destroy(&vm);
 	result(ok, "userspace restores these bits when the guest is at EL1, too");
 }

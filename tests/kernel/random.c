@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "random.h"
 
@@ -226,9 +225,7 @@ static void measure_hardware(void)
 	for (int i = 0; i < pmu_count; i++) {
 		struct vm vm;
 
-		vm_create(&vm);
-		vcpu_create(&vm, 0);
-		if (vcpu_init(&vm, 0, STRICT) ||
+		if (vm_create_vcpu(&vm, STRICT) ||
 		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[i].type))
 			die("PMU %s cannot be selected", pmus[i].name);
 		hardware[i].counters = PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0));
@@ -237,7 +234,7 @@ static void measure_hardware(void)
 		       hardware[i].counters, hardware[i].slots);
 		vm_destroy(&vm);
 	}
-	host_is_nested = ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_EL2) > 0;
+	host_is_nested = capability(kvm_fd(), KVM_CAP_ARM_EL2) > 0;
 }
 
 static void test_random(bool stock)

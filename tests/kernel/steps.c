@@ -108,13 +108,6 @@ void write_register(struct stepper *stepper, uint64_t reg, uint64_t value)
 	}
 }
 
-static bool equal(const char *what, uint64_t got, uint64_t expected)
-{
-	if (got != expected)
-		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
-	return got == expected;
-}
-
 bool check_registers(struct stepper *stepper)
 {
 	const struct model *model = &stepper->model;

@@ -75,9 +75,7 @@ static void print_kind(unsigned int features, const char *name)
 	struct vm vm;
 	int count;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	printf("# VM: %s: %d\n", name, vcpu_init(&vm, 0, features));
+	printf("# VM: %s: %d\n", name, vm_create_vcpu(&vm, features));
 	count = print_registers(&vm);
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
 		int value = settings[i].attr == KVM_ARM_VCPU_PMU_V3_SET_PMU
@@ -112,9 +110,7 @@ static void print_mode(void)
 {
 	struct vm vm;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	printf("# mode: init %d", vcpu_init(&vm, 0, PMU));
+	printf("# mode: init %d", vm_create_vcpu(&vm, PMU));
 	printf(", has %d", vcpu_has_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY));
 	printf(", set %d\n", vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL));
 	vm_destroy(&vm);
@@ -125,9 +121,7 @@ static void print_fix(void)
 {
 	struct vm vm;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	printf("# fix: init %d", vcpu_init(&vm, 0, PMU | EL2));
+	printf("# fix: init %d", vm_create_vcpu(&vm, PMU | EL2));
 	printf(", HPMN %d", vcpu_set_reg(&vm, 0, REG_MDCR_EL2, HPMN_TOO_MANY));
 	printf(", EL1 %d", vcpu_set_reg(&vm, 0, REG_CORE(regs.pstate), SPSR_EL1H));
 	printf(", N %lu\n", PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0)));
@@ -136,7 +130,7 @@ static void print_fix(void)
 
 static void test_all(void)
 {
-	bool nested = ioctl(kvm_fd(), KVM_CHECK_EXTENSION, KVM_CAP_ARM_EL2) > 0;
+	bool nested = capability(kvm_fd(), KVM_CAP_ARM_EL2) > 0;
 
 	pin_to(pmus[0].cpus);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <unistd.h>
 
@@ -37,13 +36,6 @@
 /* Of syslog(2); more than the kernel keeps */
 #define READ_ALL	3
 #define LOG_SIZE	(1 << 20)
-
-static bool equal(const char *what, uint64_t got, uint64_t expected)
-{
-	if (got != expected)
-		printf("# %s: expected 0x%lx, got 0x%lx\n", what, expected, got);
-	return got == expected;
-}
 
 /* How often the text is in the kernel's log */
 static int count_messages(const char *text)
@@ -201,9 +193,7 @@ static int set_counters(int pmu, unsigned int counters, uint64_t *n)
 	struct vm vm;
 	int status;
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	if (vcpu_init(&vm, 0, PMU) ||
+	if (vm_create_vcpu(&vm, PMU) ||
 	    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &pmus[pmu].type))
 		die("PMU %s cannot be selected", pmus[pmu].name);
 	*n = PMCR_N(vcpu_get_reg(&vm, 0, REG_PMCR_EL0));
@@ -242,18 +232,14 @@ static void test_overlap(void)
 
 static void test_init_elsewhere(uint64_t elsewhere)
 {
-	bool ok = true;
 	struct vm vm;
+	bool ok;
 
 	pin_to(elsewhere);
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
 	/* There is no default PMU, which strict VMs do not have anyway. */
-	ok &= equal("with a default PMU", vcpu_init(&vm, 0, PMU), -ENODEV);
+	ok = equal("with a default PMU", vm_create_vcpu(&vm, PMU), -ENODEV);
 	vm_destroy(&vm);
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	ok &= equal("strict", vcpu_init(&vm, 0, STRICT), 0);
+	ok &= equal("strict", vm_create_vcpu(&vm, STRICT), 0);
 	ok &= equal("fixed counters",
 		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), 0);
 	vm_destroy(&vm);
@@ -311,11 +297,6 @@ static void test_partial(void)
 	test_init_elsewhere(elsewhere);
 }
 
-static int has_capability(int capability)
-{
-	return ioctl(kvm_fd(), KVM_CHECK_EXTENSION, capability);
-}
-
 static void test_versions(void)
 {
 	const char *warning =
@@ -326,12 +307,10 @@ static void test_versions(void)
 
 	for (int i = 0; i < pmu_count; i++)
 		count_counters(&pmus[i]);
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	ok = equal("KVM_CAP_ARM_PMU_V3", has_capability(KVM_CAP_ARM_PMU_V3), 0);
+	ok = equal("KVM_CAP_ARM_PMU_V3", capability(kvm_fd(), KVM_CAP_ARM_PMU_V3), 0);
 	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY",
-		    has_capability(KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
-	ok &= equal("KVM_ARM_VCPU_INIT with a PMU", vcpu_init(&vm, 0, PMU), -EINVAL);
+		    capability(kvm_fd(), KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
+	ok &= equal("KVM_ARM_VCPU_INIT with a PMU", vm_create_vcpu(&vm, PMU), -EINVAL);
 	ok &= equal("KVM_ARM_VCPU_INIT without", vcpu_init(&vm, 0, 0), 0);
 	ok &= equal("fixed counters",
 		    vcpu_set_attr(&vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL), -ENODEV);

@@ -13,11 +13,8 @@
 static bool is_accepted(unsigned int features)
 {
 	struct vm vm;
-	int status;
+	int status = vm_create_vcpu(&vm, features);
 
-	vm_create(&vm);
-	vcpu_create(&vm, 0);
-	status = vcpu_init(&vm, 0, features);
 	vm_destroy(&vm);
 	if (status)
 		printf("# KVM_ARM_VCPU_INIT with features 0x%x: expected 0, got %d\n", features,
@@ -27,7 +24,7 @@ static bool is_accepted(unsigned int features)
 
 static void test_identity(unsigned int features, const char *name)
 {
-	static const struct { const char *name; uint64_t mask, expected; } registers[] = {
+	static const struct report registers[] = {
 		{ "PMCR_EL0.N", 0x1f << 11, 0 },
 		{ "PMCEID0_EL0", ~0ULL, 1 << CPU_CYCLES },
 		{ "PMCEID1_EL0", ~0ULL, 0 },
@@ -35,22 +32,14 @@ static void test_identity(unsigned int features, const char *name)
 		{ "PMCNTENSET_EL0 after writing all bits", ~0ULL, PMU_CYCLE_BIT },
 	};
 	struct vm vm;
-	bool ok = true;
+	bool ok;
 
 	if (!is_accepted(features)) {
 		result(false, "%s", name);
 		return;
 	}
 	guest_create(&vm, features, BACKED_BY_FIXED, guest_identify);
-	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
-		uint64_t value = next_value(&vm);
-
-		if ((value & registers[i].mask) == registers[i].expected)
-			continue;
-		printf("# %s: expected 0x%lx, got 0x%lx\n", registers[i].name,
-		       registers[i].expected, value);
-		ok = false;
-	}
+	ok = check_reports(&vm, registers, ARRAY_SIZE(registers));
 	vm_destroy(&vm);
 	result(ok, "%s", name);
 }

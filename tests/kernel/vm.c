@@ -56,6 +56,11 @@ int kvm_fd(void)
 	return fd;
 }
 
+int capability(int fd, int number)
+{
+	return ioctl(fd, KVM_CHECK_EXTENSION, number);
+}
+
 static void *map(size_t size, int flags, int fd)
 {
 	void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
@@ -119,6 +124,13 @@ int vcpu_init(struct vm *vm, int index, unsigned int features)
 	must(ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
 	init.features[0] = features | 1 << KVM_ARM_VCPU_PSCI_0_2;
 	return status_of(ioctl(vm->vcpu[index], KVM_ARM_VCPU_INIT, &init));
+}
+
+int vm_create_vcpu(struct vm *vm, unsigned int features)
+{
+	vm_create(vm);
+	vcpu_create(vm, 0);
+	return vcpu_init(vm, 0, features);
 }
 
 static int attr_ioctl(int fd, unsigned long request, int group, uint64_t attr, void *value)

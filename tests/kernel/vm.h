@@ -94,6 +94,8 @@ static inline uint64_t read_cntvct(void)
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int kvm_fd(void);
+/* Of the system, or of a VM */
+int capability(int fd, int number);
 void vm_create(struct vm *vm);
 /* type: of KVM_CREATE_VM */
 int vm_try_create(struct vm *vm, unsigned long type);
@@ -102,6 +104,8 @@ void vm_destroy(struct vm *vm);
 void vcpu_create(struct vm *vm, int index);
 /* features: of struct kvm_vcpu_init, without PSCI, which is always there */
 int vcpu_init(struct vm *vm, int index, unsigned int features);
+/* A VM with vCPU 0, and what vcpu_init() returned */
+int vm_create_vcpu(struct vm *vm, unsigned int features);
 int vcpu_set_attr(struct vm *vm, int index, int attr, void *value);
 int vcpu_get_attr(struct vm *vm, int index, int attr, void *value);
 int vcpu_has_attr(struct vm *vm, int index, int attr);
