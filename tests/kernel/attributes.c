@@ -371,7 +371,7 @@ static void test_missing(void)
 	test_sequence(&sequence);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 1 },
 	{ "capability", test_announced, 1 },
 	{ "nested", test_nested, 1 },
@@ -380,8 +380,3 @@ static const struct group groups[] = {
 	{ "missing", test_missing, 1 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

@@ -155,13 +155,8 @@ static void test_all(void)
 	test_without_mode();
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 2 },
 	{ "default_pmu", test_without_mode, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

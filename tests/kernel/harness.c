@@ -42,14 +42,14 @@ static void find_pmus(void)
 	}
 }
 
-int run_group(const struct group *groups, int argc, char **argv)
+int main(int argc, char **argv)
 {
 	const struct group *group = groups;
 
-	while (argc > 1 && group->name && strcmp(group->name, argv[1]))
+	while (group->name && (argc < 2 || strcmp(group->name, argv[1])))
 		group++;
 	if (!group->name) {
-		fprintf(stderr, "%s: error: unknown group '%s'; there are:", argv[0], argv[1]);
+		fprintf(stderr, "usage: %s GROUP [NAME=VALUE]...; groups:", argv[0]);
 		for (group = groups; group->name; group++)
 			fprintf(stderr, " %s", group->name);
 		fprintf(stderr, "\n");

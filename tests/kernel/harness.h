@@ -26,9 +26,9 @@ struct group {
 };
 
 /*
- * The whole of main(): runs the group named on the command line, or the first one. The list ends
- * with an empty group. NAME=VALUE after the group's name is added to the environment.
+ * Those of the program, an empty one at the end. main() is in harness.c: it runs the group named on
+ * the command line, with NAME=VALUE after the group's name in the environment.
  */
-int run_group(const struct group *groups, int argc, char **argv);
+extern const struct group groups[];
 
 #endif

@@ -254,13 +254,8 @@ static void test_many(void)
 	test_random(MANY_STEPS, 2);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 2 },
 	{ "many", test_many, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

@@ -64,12 +64,7 @@ static void test_wraparounds(void)
 			"32-bit overflows from 0: right after each wrap, across PMUs");
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "wraparound", test_wraparounds, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

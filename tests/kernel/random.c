@@ -279,13 +279,8 @@ static void test_stock(void)
 	test_random(true);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 1 },
 	{ "stock", test_stock, 1 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

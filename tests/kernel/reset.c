@@ -280,13 +280,8 @@ static void test_stock(void)
 	test_kind(&kinds[1]);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 2 },
 	{ "stock", test_stock, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

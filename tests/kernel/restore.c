@@ -241,13 +241,8 @@ static void test_hypervisor(void)
 	       "whoever writes them");
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 2 },
 	{ "nested", test_hypervisor, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

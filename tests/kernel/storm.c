@@ -330,13 +330,8 @@ static void test_parallel(void)
 	leaks_test(&start);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "exact", test_exact, 2 },
 	{ "parallel", test_parallel, 2 },
-	{ NULL },
+	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

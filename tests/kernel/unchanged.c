@@ -144,12 +144,7 @@ static void test_all(void)
 		print_fix();
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 1 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

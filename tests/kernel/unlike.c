@@ -320,7 +320,7 @@ static void test_versions(void)
 	       "one warning says why guests have no PMU, and what helps");
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "alien", test_alien, 2 },
 	{ "unmapped", test_unmapped, 2 },
 	{ "counters", test_counters, 2 },
@@ -329,8 +329,3 @@ static const struct group groups[] = {
 	{ "versions", test_versions, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

@@ -69,12 +69,7 @@ static void test_all(void)
 		       "event counters are undefined when selected by PMSELR_EL0");
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 1 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}

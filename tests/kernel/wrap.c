@@ -320,12 +320,7 @@ static void test_all(void)
 		test_change(i);
 }
 
-static const struct group groups[] = {
+const struct group groups[] = {
 	{ "all", test_all, 2 },
 	{ 0 }
 };
-
-int main(int argc, char **argv)
-{
-	return run_group(groups, argc, argv);
-}
