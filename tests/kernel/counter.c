@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
-			const char *entry)
+			const struct host_pmu *pmu, const char *entry)
 {
-	int irq = GUEST_PMU_PPI, type = pmus[0].type, status = 0;
+	int irq = GUEST_PMU_PPI, type = pmu->type, status = 0;
 
 	vm_create(vm);
 	for (int i = 0; i < vcpus; i++) {
@@ -23,13 +23,13 @@ void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum ba
 		status = vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ?
 			: vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
 	if (status)
-		die("setting the PMU up failed");
+		die("setting the PMU up failed: %d", status);
 	vm_load(vm, entry);
 }
 
 void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry)
 {
-	guest_create_vcpus(vm, 1, features, backing, entry);
+	guest_create_vcpus(vm, 1, features, backing, &pmus[0], entry);
 }
 
 const uint64_t pmu_registers[PMU_REGISTERS] = {

@@ -24,9 +24,9 @@ enum backing { BACKED_BY_DEFAULT, BACKED_BY_PMU, BACKED_BY_FIXED };
  * first of pmus
  */
 void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry);
-/* The same with more vCPUs, all of them initialised; entry is where vCPU 0 starts */
+/* The same with more vCPUs, all of them initialised, and any PMU; entry is where vCPU 0 starts */
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
-			const char *entry);
+			const struct host_pmu *pmu, const char *entry);
 /* What userspace saves and restores of the PMU */
 #define PMU_REGISTERS	6
 extern const uint64_t pmu_registers[PMU_REGISTERS];

@@ -161,7 +161,7 @@ static struct saved create(struct stepper *stepper, const struct kind *kind)
 	stepper_create(stepper, PMU, kind->backing);
 	turns = vcpu_get_reg(vm, 0, REG_X(3));
 	vm_destroy(vm);
-	guest_create_vcpus(vm, 2, PMU, kind->backing, guest_step_on);
+	guest_create_vcpus(vm, 2, PMU, kind->backing, &pmus[0], guest_step_on);
 	/* The model knows of no event counters: PMCR_EL0.N is 0 */
 	vcpu_must_set_reg(vm, 0, REG_PMCR_EL0, 0);
 	memcpy((char *)vm->ram + FIRMWARE_AT, reset_guest, reset_guest_end - reset_guest);

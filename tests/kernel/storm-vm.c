@@ -18,26 +18,7 @@
 
 void machine_create(const struct machine *machine, struct vm *vm)
 {
-	int irq = GUEST_PMU_PPI, type = machine->pmu->type, status = 0;
-
-	vm_create(vm);
-	for (int i = 0; i < machine->vcpus; i++) {
-		vcpu_create(vm, i);
-		if (vcpu_init(vm, i, PMU))
-			die("KVM_ARM_VCPU_INIT failed");
-	}
-	vm_create_gic(vm);
-	if (machine->backing == BACKED_BY_PMU)
-		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
-	else if (machine->backing == BACKED_BY_FIXED)
-		status = vcpu_set_attr(vm, 0, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, NULL);
-	if (status)
-		die("choosing the PMU failed: %d", status);
-	for (int i = 0; i < machine->vcpus; i++)
-		if (vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ||
-		    vcpu_set_attr(vm, i, KVM_ARM_VCPU_PMU_V3_INIT, NULL))
-			die("setting the PMU of vCPU %d up failed", i);
-	memcpy(vm->ram, guest_image, guest_image_end - guest_image);
+	guest_create_vcpus(vm, machine->vcpus, PMU, machine->backing, machine->pmu, guest_storm);
 }
 
 static void start(struct machine *machine, int worker, uint64_t *sequence)
