@@ -9,9 +9,6 @@
  */
 #include "guest.h"
 
-#define PMU_CYCLE_BIT	(1 << 31)
-#define PMCR_E		(1 << 0)
-#define PMCR_LC		(1 << 6)
 #define PPI_BITS	(1 << GUEST_PMU_PPI | 1 << GUEST_WAKE_PPI)
 
 #define PMMIR_EL1	S3_0_C9_C14_6
@@ -26,10 +23,6 @@
 #define GICR_ISENABLER0		0x100
 
 #define ESR_CLASS_SVC		0x15
-
-	.macro	report offset, reg
-	str	\reg, [x19, #\offset]
-	.endm
 
 	.macro	prologue
 	mov	x19, #GUEST_MMIO
@@ -302,18 +295,13 @@ step_report:
 	.global	guest_identify
 guest_identify:
 	prologue
-	mrs	x0, pmcr_el0
-	report	GUEST_VALUE, x0
-	mrs	x0, pmceid0_el0
-	report	GUEST_VALUE, x0
-	mrs	x0, pmceid1_el0
-	report	GUEST_VALUE, x0
-	mrs	x0, PMMIR_EL1
-	report	GUEST_VALUE, x0
+	report_register pmcr_el0
+	report_register pmceid0_el0
+	report_register pmceid1_el0
+	report_register PMMIR_EL1
 	mov	x0, #-1
 	msr	pmcntenset_el0, x0
-	mrs	x0, pmcntenset_el0
-	report	GUEST_VALUE, x0
+	report_register pmcntenset_el0
 	msr	pmcntenclr_el0, x0
 	b	.
 
@@ -322,8 +310,7 @@ guest_identify:
 	.global	guest_event_counter
 guest_event_counter:
 	prologue
-	mrs	x0, pmevcntr0_el0
-	report	GUEST_VALUE, x0
+	report_register pmevcntr0_el0
 	b	.
 
 	.balign	0x80
@@ -331,8 +318,7 @@ guest_event_counter:
 guest_selected_counter:
 	prologue
 	msr	pmselr_el0, xzr
-	mrs	x0, pmxevcntr_el0
-	report	GUEST_VALUE, x0
+	report_register pmxevcntr_el0
 	b	.
 
 /*

@@ -35,7 +35,25 @@
 /* Nanoseconds. To the host and back takes thousands of instructions, which are more. */
 #define STORM_GAP	1000
 
-#ifndef __ASSEMBLER__
+#ifdef __ASSEMBLER__
+
+#define PMU_CYCLE_BIT	(1 << 31)
+#define PMCR_E		(1 << 0)
+#define PMCR_LC		(1 << 6)
+
+	/* To the test; x19 is the window */
+	.macro	report offset, reg
+	str	\reg, [x19, #\offset]
+	.endm
+
+	/* Leaves the value in x0 */
+	.macro	report_register name
+	mrs	x0, \name
+	report	GUEST_VALUE, x0
+	.endm
+
+#else
+
 /*
  * Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait
  * for one

@@ -9,14 +9,7 @@
 #define HCR_RW_E2H	(1 << 31 | 1 << 34)
 #define SPSR_EL1H	0x3c5
 #define HPMN_TRIED	4
-#define PMCR_E		(1 << 0)
-#define PMCR_LC		(1 << 6)
 #define PMCR_LP		(1 << 7)
-#define PMU_CYCLE_BIT	(1 << 31)
-
-	.macro	report reg
-	str	\reg, [x19, #GUEST_VALUE]
-	.endm
 
 	/* To LABEL at EL1 */
 	.macro	go_to_el1 label
@@ -35,22 +28,16 @@
 	.global	nested_guest, nested_guest_end, nested_bits, nested_filter
 nested_guest:
 	mov	x19, #GUEST_MMIO
-	mrs	x0, pmcr_el0
-	str	x0, [x19, #GUEST_VALUE]
-	mrs	x0, mdcr_el2
-	str	x0, [x19, #GUEST_VALUE]
+	report_register pmcr_el0
+	report_register mdcr_el2
 	mov	x0, #HPMN_TRIED
 	msr	mdcr_el2, x0
 	isb
-	mrs	x0, mdcr_el2
-	str	x0, [x19, #GUEST_VALUE]
-	mrs	x0, pmcr_el0
-	str	x0, [x19, #GUEST_VALUE]
+	report_register mdcr_el2
+	report_register pmcr_el0
 	go_to_el1 1f
-1:	mrs	x0, currentel
-	str	x0, [x19, #GUEST_VALUE]
-	mrs	x0, pmcr_el0
-	str	x0, [x19, #GUEST_VALUE]
+1:	report_register currentel
+	report_register pmcr_el0
 	b	.
 
 /*
@@ -72,32 +59,23 @@ nested_bits:
 	msr	pmcntenset_el0, x0
 	msr	pmintenset_el1, x0
 	msr	pmovsset_el0, x0
-	mrs	x0, pmcntenset_el0
-	report	x0
+	report_register pmcntenset_el0
 	go_to_el1 1f
-1:	mrs	x0, pmcntenset_el0
-	report	x0
-	mrs	x0, pmintenset_el1
-	report	x0
-	mrs	x0, pmovsset_el0
-	report	x0
+1:	report_register pmcntenset_el0
+	report_register pmintenset_el1
+	report_register pmovsset_el0
 	mov	x0, #PMCR_E
 	msr	pmcr_el0, x0
-	mrs	x0, pmcntenset_el0
-	report	x0
+	report_register pmcntenset_el0
 	mov	x0, #(PMCR_LC | PMCR_LP)
 	msr	pmcr_el0, x0
-	mrs	x0, pmcntenset_el0
-	report	x0
+	report_register pmcntenset_el0
 	hvc	#0
 	b	.
 nested_bits_at_el2:
-	mrs	x0, pmcntenset_el0
-	report	x0
-	mrs	x0, pmintenset_el1
-	report	x0
-	mrs	x0, pmovsset_el0
-	report	x0
+	report_register pmcntenset_el0
+	report_register pmintenset_el1
+	report_register pmovsset_el0
 	b	.
 
 /*
@@ -128,7 +106,7 @@ nested_filter:
 	isb
 	mrs	x3, pmccntr_el0
 	sub	x0, x3, x1
-	report	x0
+	report	GUEST_VALUE, x0
 	b	.
 	.ltorg
 

@@ -24,7 +24,7 @@ reset_guest_on:
 	mov	x3, #0
 	hvc	#0
 	cbnz	w0, 1b
-	str	x0, [x19, #GUEST_VALUE]
+	report	GUEST_VALUE, x0
 	b	.
 
 	/* Asks for a reset of the system */
