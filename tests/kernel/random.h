@@ -51,35 +51,21 @@ enum filter { FILTER_ALLOW, FILTER_DENY, FILTER_RANGE, FILTER_ACTION };
 
 int pmu_index(uint64_t argument);
 
-/* Each predicts what a call may return, and changes the model when that is success. */
-uint64_t predict_create(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_init(struct model *model, int vcpu, uint64_t features);
-uint64_t predict_gic_create(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_gic_init(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_run(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_irq(struct model *model, int vcpu, uint64_t irq);
-uint64_t predict_get_irq(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_pmu_init(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_filter(struct model *model, int vcpu, uint64_t filter);
-uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters);
-uint64_t predict_fixed(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_unknown(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_get(struct model *model, int vcpu, uint64_t attribute);
-uint64_t predict_has(struct model *model, int vcpu, uint64_t attribute);
-uint64_t predict_read_n(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_write_n(struct model *model, int vcpu, uint64_t n);
-uint64_t predict_read_slots(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_write_slots(struct model *model, int vcpu, uint64_t slots);
-uint64_t predict_read_hpmn(struct model *model, int vcpu, uint64_t argument);
-uint64_t predict_write_hpmn(struct model *model, int vcpu, uint64_t hpmn);
-uint64_t predict_enter_el1(struct model *model, int vcpu, uint64_t argument);
+/* Returns 0, -errno or the value it reads. */
+typedef int call_fn(struct vm *vm, int vcpu, uint64_t argument);
+/* Predicts what a call may return, and changes the model when that is success. */
+typedef uint64_t predict_fn(struct model *model, int vcpu, uint64_t argument);
+
+predict_fn predict_create, predict_init, predict_gic_create, predict_gic_init, predict_run,
+	   predict_irq, predict_get_irq, predict_pmu_init, predict_filter, predict_set_pmu,
+	   predict_counters, predict_fixed, predict_unknown, predict_get, predict_has,
+	   predict_read_n, predict_write_n, predict_read_slots, predict_write_slots,
+	   predict_read_hpmn, predict_write_hpmn, predict_enter_el1;
 
 struct action {
 	const char *name;
-	/* Returns 0, -errno or the value it reads */
-	int (*call)(struct vm *vm, int vcpu, uint64_t argument);
-	uint64_t (*predict)(struct model *model, int vcpu, uint64_t argument);
+	call_fn *call;
+	predict_fn *predict;
 	uint64_t argument;
 	unsigned int weight;
 	/* Differs from stock as our series means it to */
