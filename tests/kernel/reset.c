@@ -29,9 +29,6 @@
 extern const char reset_guest[], reset_guest_end[];
 extern const char reset_guest_off[], reset_guest_on[], reset_guest_system[];
 
-/* Of the loop of a step, which a reset forgets */
-static uint64_t turns;
-
 /* What the counter was before */
 struct state {
 	const char *name;
@@ -69,11 +66,11 @@ static void jump_to(struct vm *vm, uint64_t address)
 	vcpu_must_set_reg(vm, 0, REG_PC, address);
 }
 
-/* vCPU 0 starts over with the PMU as it is, as stepper_enter() expects */
+/* vCPU 0 starts over with the PMU as it is, as stepper_enter() expects. A reset forgets x3. */
 static void start_over(struct vm *vm)
 {
 	vm_load(vm, guest_step_on);
-	vcpu_must_set_reg(vm, 0, REG_X(3), turns);
+	vcpu_must_set_reg(vm, 0, REG_X(3), STEP_TURNS);
 }
 
 static void reset_by_init(struct vm *vm)
@@ -159,7 +156,6 @@ static struct saved create(struct stepper *stepper, const struct kind *kind)
 	struct saved fresh;
 
 	stepper_create(stepper, PMU, kind->backing);
-	turns = vcpu_get_reg(vm, 0, REG_X(3));
 	vm_destroy(vm);
 	guest_create_vcpus(vm, 2, PMU, kind->backing, &pmus[0], guest_step_on);
 	/* The model knows of no event counters: PMCR_EL0.N is 0 */

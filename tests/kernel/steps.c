@@ -12,7 +12,6 @@
  */
 #define TICK		4000000
 #define TICK_MARGIN	500000
-#define TURNS		64
 /* At most so many instructions of a step are not counted */
 #define AROUND		20
 /* Steps on a CPU */
@@ -218,9 +217,9 @@ bool check_long_step(struct stepper *stepper, uint64_t cycles)
 	uint64_t value, ahead, others;
 
 	/* Each turn is of two instructions */
-	set_argument(&stepper->vm, 3, TURNS + cycles / 2);
+	set_argument(&stepper->vm, 3, STEP_TURNS + cycles / 2);
 	value = do_step(stepper, OP_NONE, 0, AT_EL1);
-	set_argument(&stepper->vm, 3, TURNS);
+	set_argument(&stepper->vm, 3, STEP_TURNS);
 	count(model, AT_EL1, stepper->head + stepper->rest[AT_EL1] + cycles);
 	ahead = value - model->value;
 	others = stepper->ticks - stepper->quiet[AT_EL1] - cycles;
@@ -276,7 +275,7 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	pin_to(first_cpu(pmus[0].cpus));
 	*stepper = (struct stepper){ .model = { .el2 = el2 } };
 	guest_create(&stepper->vm, features, backing, guest_step);
-	set_argument(&stepper->vm, 3, TURNS);
+	set_argument(&stepper->vm, 3, STEP_TURNS);
 	run(stepper);
 	do_step(stepper, OP_PMCCFILTR, filter, AT_EL1);
 	do_step(stepper, OP_PMCNTENSET, PMU_CYCLE_BIT, AT_EL1);
@@ -285,9 +284,10 @@ void stepper_create(struct stepper *stepper, unsigned int features, enum backing
 	printf("# a step: %lu cycles to the operation, %lu then, or %lu and %lu at EL0, "
 	       "%lu to the report\n", stepper->head, stepper->rest[AT_EL1], stepper->rest[AT_EL0],
 	       stepper->el0, stepper->tail);
-	if (!is_about(stepper->rest[AT_EL1], 2 * TURNS) || !is_about(stepper->head, 0) ||
+	if (!is_about(stepper->rest[AT_EL1], 2 * STEP_TURNS) || !is_about(stepper->head, 0) ||
 	    !is_about(stepper->tail, 0) ||
-	    (!el2 && (!is_about(stepper->el0, 2 * TURNS) || !is_about(stepper->rest[AT_EL0], 0))))
+	    (!el2 && (!is_about(stepper->el0, 2 * STEP_TURNS) ||
+		      !is_about(stepper->rest[AT_EL0], 0))))
 		die("these are not the instructions of the guest; is this the exact host?");
 	do_step(stepper, OP_PMCCNTR, 0, AT_EL1);
 	stepper->model = (struct model){
@@ -355,7 +355,7 @@ void stepper_restart(struct stepper *stepper)
 {
 	vm_destroy(&stepper->vm);
 	guest_create(&stepper->vm, PMU, BACKED_BY_FIXED, guest_step_on);
-	set_argument(&stepper->vm, 3, TURNS);
+	set_argument(&stepper->vm, 3, STEP_TURNS);
 }
 
 void stepper_enter(struct stepper *stepper)

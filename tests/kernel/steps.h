@@ -18,6 +18,9 @@
 #define MDCR_HPMD	(1U << 17)	/* with PMCR_DP not at EL2, in spite of the filter */
 #define MDCR_HCCD	(1U << 23)	/* not at EL2, in spite of the filter */
 
+/* Of the loop of a step, at first */
+#define STEP_TURNS	64
+
 enum level { AT_EL1, AT_EL0, LEVELS };
 
 struct model {
