@@ -33,6 +33,20 @@ bool equal(const char *what, uint64_t got, uint64_t expected)
 	return got == expected;
 }
 
+uint64_t number_from(const char *name, const char *otherwise)
+{
+	const char *text = getenv(name) ?: otherwise;
+	uint64_t number;
+	char *end;
+
+	if (!text || !*text)
+		die("%s is not given; the first lines of the program's source have it", name);
+	number = strtoull(text, &end, 0);
+	if (*end)
+		die("%s is '%s'; give a number", name, text);
+	return number;
+}
+
 static void find_pmus(void)
 {
 	pmu_count = host_pmus(pmus, MAX_PMUS);

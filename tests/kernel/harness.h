@@ -18,6 +18,9 @@ void result(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3
 /* Compares, and says in the TAP what differs. */
 bool equal(const char *what, uint64_t got, uint64_t expected);
 
+/* From the environment; it has to be there if OTHERWISE is NULL. */
+uint64_t number_from(const char *name, const char *otherwise);
+
 struct group {
 	const char *name;
 	void (*run)(void);

@@ -25,7 +25,6 @@
 
 #define LENGTH_MIN	4
 #define LENGTH_MAX	24
-#define DEFAULT_COUNT	2000
 
 struct call {
 	const struct action *action;
@@ -212,13 +211,6 @@ static void replay(char *text)
 	result(outcome.failed < 0, "one sequence");
 }
 
-static uint64_t number_from(const char *variable, uint64_t otherwise)
-{
-	const char *text = getenv(variable);
-
-	return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 /* What the PMUs have is what userspace is told when it selects them. */
 static void measure_hardware(void)
 {
@@ -239,7 +231,7 @@ static void measure_hardware(void)
 
 static void test_random(bool stock)
 {
-	uint64_t seed = number_from("SEED", 1), count = number_from("COUNT", DEFAULT_COUNT);
+	uint64_t seed = number_from("SEED", "1"), count = number_from("COUNT", "2000");
 	struct outcome outcome = { .failed = -1 };
 	struct sequence sequence;
 	uint64_t i;

@@ -89,20 +89,6 @@ void broken(enum claim claim, const char *format, ...)
 	atomic_store(&storm->over, true);
 }
 
-static uint64_t number_from(const char *name)
-{
-	const char *text = getenv(name);
-	char *end;
-	uint64_t number;
-
-	if (!text || !*text)
-		die("%s is not given; the first lines of storm.c have it", name);
-	number = strtoull(text, &end, 0);
-	if (*end)
-		die("%s is '%s'; give a number", name, text);
-	return number;
-}
-
 static time_t now(void)
 {
 	struct timespec time;
@@ -302,14 +288,14 @@ static void prepare(bool exact)
 	if (storm == MAP_FAILED)
 		die("mmap failed");
 	storm->exact = exact;
-	storm->deadline = number_from("DEADLINE");
+	storm->deadline = number_from("DEADLINE", NULL);
 	online = all_cpus;
 	keep_hooks();
 }
 
 static void run_storm(void)
 {
-	make_storm(number_from("STORM_SECONDS"), number_from("SEED"));
+	make_storm(number_from("STORM_SECONDS", NULL), number_from("SEED", NULL));
 	test_claims();
 	test_actions();
 }
