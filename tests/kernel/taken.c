@@ -15,8 +15,6 @@
 
 #include "steps.h"
 
-/* More than a CPU has, as the test's own of them would be too many for the descriptors */
-#define MAX_COUNTERS	33
 #define ROUNDS		5
 /* Cycles to an overflow: some steps */
 #define SOON		600
@@ -25,30 +23,14 @@ static int events[MAX_CPUS][MAX_COUNTERS];
 static int taken[MAX_CPUS];
 
 /* All that can count cycles */
-static void take_cpu(const struct host_pmu *pmu, int cpu)
-{
-	for (;;) {
-		int fd = open_event(pmu, pmu->cycles, cpu);
-
-		if (fd < 0)
-			die("perf_event_open for %s on CPU %d failed", pmu->name, cpu);
-		if (!has_counter(fd)) {
-			close(fd);
-			break;
-		}
-		if (taken[cpu] == MAX_COUNTERS)
-			die("CPU %d has no end of counters", cpu);
-		events[cpu][taken[cpu]++] = fd;
-	}
-	if (!taken[cpu])
-		die("CPU %d had no counter to take", cpu);
-}
-
 static void take(uint64_t cpus)
 {
 	for (int i = 0; i < pmu_count; i++)
-		for_each_cpu(cpu, cpus & pmus[i].cpus)
-			take_cpu(&pmus[i], cpu);
+		for_each_cpu(cpu, cpus & pmus[i].cpus) {
+			taken[cpu] = take_counters(&pmus[i], cpu, events[cpu], taken[cpu]);
+			if (!taken[cpu])
+				die("CPU %d had no counter to take", cpu);
+		}
 }
 
 static void release(uint64_t cpus)

@@ -29,8 +29,6 @@
 #define CPU_CYCLES	0x11
 #define CHAIN		0x1e
 #define PMUVER_FIRST	1
-/* More than a PMU has */
-#define MAX_COUNTERS	33
 /* Cycles to an overflow: some steps */
 #define SOON		600
 /* Of syslog(2); more than the kernel keeps */
@@ -110,20 +108,13 @@ static void test_numbers(void)
 /* How many events of cycles fit on one of its CPUs */
 static int count_counters(const struct host_pmu *pmu)
 {
-	int events[MAX_COUNTERS], count = 0, counters;
+	int events[MAX_COUNTERS];
+	int count = take_counters(pmu, __builtin_ctzll(pmu->cpus), events, 0);
 
-	do {
-		if (count == MAX_COUNTERS)
-			die("PMU %s has no end of counters", pmu->name);
-		events[count] = open_event(pmu, pmu->cycles, __builtin_ctzll(pmu->cpus));
-		if (events[count] < 0)
-			die("perf_event_open for %s failed", pmu->name);
-	} while (has_counter(events[count++]));
-	counters = count - 1;
-	while (count)
-		close(events[--count]);
-	printf("# PMU %s has %d counters for cycles, 0x%x\n", pmu->name, counters, pmu->cycles);
-	return counters;
+	for (int i = 0; i < count; i++)
+		close(events[i]);
+	printf("# PMU %s has %d counters for cycles, 0x%x\n", pmu->name, count, pmu->cycles);
+	return count;
 }
 
 static void test_tied(void)

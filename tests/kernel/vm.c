@@ -324,12 +324,29 @@ int open_event(const struct host_pmu *pmu, unsigned int number, int cpu)
 	return fd < 0 ? -errno : fd;
 }
 
-/* perf says so by the end of the file */
-bool has_counter(int event)
+/* perf tells that an event got no hardware counter by the end of the file */
+static bool has_counter(int event)
 {
 	uint64_t count;
 
 	return read(event, &count, sizeof(count)) == sizeof(count);
+}
+
+int take_counters(const struct host_pmu *pmu, int cpu, int *events, int count)
+{
+	for (;;) {
+		int event = open_event(pmu, pmu->cycles, cpu);
+
+		if (event < 0)
+			die("perf_event_open for %s on CPU %d failed", pmu->name, cpu);
+		if (!has_counter(event)) {
+			close(event);
+			return count;
+		}
+		events[count++] = event;
+		if (count == MAX_COUNTERS)
+			die("CPU %d has no end of counters", cpu);
+	}
 }
 
 static int set_affinity(int tid, uint64_t cpus)

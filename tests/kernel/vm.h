@@ -64,6 +64,8 @@
 #define PMU_CYCLE_BIT		(1U << 31)
 
 #define MAX_VCPUS		4
+/* More than a PMU has */
+#define MAX_COUNTERS		33
 /* As many as a set of CPUs, a uint64_t, has */
 #define MAX_CPUS		64
 
@@ -138,8 +140,11 @@ struct host_pmu {
 int host_pmus(struct host_pmu *pmus, int max);
 /* A pinned event of the host, with this number and on one CPU; or -errno */
 int open_event(const struct host_pmu *pmu, unsigned int number, int cpu);
-/* Did it get a hardware counter? */
-bool has_counter(int event);
+/*
+ * Takes all counters for cycles that the CPU has left by such events, and adds these to EVENTS, of
+ * which there are COUNT. Returns how many there are then: less than MAX_COUNTERS.
+ */
+int take_counters(const struct host_pmu *pmu, int cpu, int *events, int count);
 void pin_thread_to(int tid, uint64_t cpus);
 void pin_to(uint64_t cpus);
 /* The same for CPUs that may all be offline: 0 or -errno */
