@@ -107,7 +107,7 @@ static void test_restored_bits(void)
 	result(ok, "userspace restores these bits when the guest is at EL1, too");
 }
 
-static void test_filter(enum backing backing, uint64_t filter, bool counts, const char *name)
+static void test_filter(enum backing backing, uint64_t filter, bool counts, const char *kind)
 {
 	struct vm vm;
 	uint64_t count;
@@ -121,19 +121,14 @@ static void test_filter(enum backing backing, uint64_t filter, bool counts, cons
 	ok = counts ? count >= 2 * GUEST_READS && count <= 2 * GUEST_READS + LAP_OVERHEAD : !count;
 	if (!ok)
 		printf("# with PMCCFILTR_EL0 0x%lx it counted %lu at EL1\n", filter, count);
-	result(ok, "%s", name);
+	result(ok, counts ? "%s: filtered at EL2, it counts at EL1 after EL2 used it" :
+	       "%s: filtered at EL1, it stands still there after EL2 used it", kind);
 }
 
 static void test_filters(enum backing backing, const char *kind)
 {
-	char name[128];
-
-	snprintf(name, sizeof(name), "%s: filtered at EL1, it stands still there after EL2 used it",
-		 kind);
-	test_filter(backing, PMCCFILTR_NSH | PMCCFILTR_P, false, name);
-	snprintf(name, sizeof(name), "%s: filtered at EL2, it counts at EL1 after EL2 used it",
-		 kind);
-	test_filter(backing, 0, true, name);
+	test_filter(backing, PMCCFILTR_NSH | PMCCFILTR_P, false, kind);
+	test_filter(backing, 0, true, kind);
 }
 
 static void test_all(void)
