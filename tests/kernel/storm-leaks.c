@@ -86,8 +86,7 @@ void leaks_measure(struct leaks *leaks)
 static void print_leaks(const char *when, const struct leaks *leaks)
 {
 	printf("# %s: %lu perf events, %lu vCPUs, %lu VMs, %lu kB of stage-2 tables\n", when,
-	       leaks->events, leaks->vcpus, leaks->vms,
-	       leaks->tables);
+	       leaks->events, leaks->vcpus, leaks->vms, leaks->tables);
 }
 
 static void test_objects(const struct leaks *start)

@@ -185,11 +185,17 @@ static void kill_worker(struct worker *worker)
 	reap_worker(worker);
 }
 
+static bool has_ended(const struct worker *worker)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
 static void watch_worker(int number)
 {
 	struct worker *worker = &workers[number];
 	unsigned long progress = atomic_load(&storm->progress[number]);
-	siginfo_t info = { 0 };
 
 	if (progress != worker->progress) {
 		worker->progress = progress;
@@ -199,8 +205,7 @@ static void watch_worker(int number)
 		broken(LIFE, "none of the vCPUs of a process got anywhere for %ld seconds",
 		       storm->deadline);
 		kill_worker(worker);
-	} else if (!waitid(P_PID, worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid &&
-		   !atomic_load(&storm->over)) {
+	} else if (has_ended(worker) && !atomic_load(&storm->over)) {
 		broken(LIFE, "a process of VMs ended by itself");
 	}
 }
@@ -212,20 +217,18 @@ static void end_workers(void)
 
 	atomic_store(&storm->over, true);
 	for (int i = 0; i < WORKERS; i++) {
-		siginfo_t info = { 0 };
+		struct worker *worker = &workers[i];
 
-		while (workers[i].pid && !waitid(P_PID, workers[i].pid, &info,
-						 WEXITED | WNOHANG | WNOWAIT) && !info.si_pid &&
-		       now() < deadline)
-			usleep(PAUSE_US);
-		if (!workers[i].pid)
+		if (!worker->pid)
 			continue;
-		if (info.si_pid) {
-			reap_worker(&workers[i]);
+		while (!has_ended(worker) && now() < deadline)
+			usleep(PAUSE_US);
+		if (has_ended(worker)) {
+			reap_worker(worker);
 			continue;
 		}
 		broken(LIFE, "a process of VMs does not end");
-		kill_worker(&workers[i]);
+		kill_worker(worker);
 	}
 }
 
