@@ -136,8 +136,7 @@ static JsonNode *answer(Monitor *base, const char *line, Error **errp)
 	JsonObject *object = json_node_as_object(request);
 	const char *command = json_get_string(object, "execute");
 	const char *property = json_get_string(json_get_object(object, "arguments"), "property");
-	g_autofree char *name = property ? g_strdup_printf("%s/%s", command, property)
-		: g_strdup(command);
+	g_autofree char *name = g_strjoin("/", command, property, NULL);
 	const char *text = g_hash_table_lookup(((FuzzMonitor *)base)->input->answers, name);
 
 	g_assert_nonnull(command);
@@ -155,6 +154,16 @@ static Answer get_answer(const Input *input, size_t index)
 	return digit == '0' ? NO : digit == '1' ? YES : UNKNOWN;
 }
 
+/* The list has a CPU, and none but those of the set. */
+static void check_usable(const char *list, const ArmHostCPUSet *set)
+{
+	ArmHostCPUSet cpus;
+
+	g_assert_true(arm_host_cpu_set_parse(list, &cpus, &(Error *){ NULL }));
+	g_assert_false(cpus_are_empty(&cpus));
+	g_assert_true(cpus_are_in(&cpus, set));
+}
+
 /*
  * Advice that names CPUs names such as are online. It begins as below; anything else may hold what
  * an input has.
@@ -170,14 +179,11 @@ static void check_advice(const char *advice, const Host *host)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
 		const char *p = advice + strlen(commands[i]);
-		ArmHostCPUSet cpus;
 
 		if (g_str_has_prefix(advice, commands[i])) {
 			g_autofree char *list = g_strndup(p, strcspn(p, " "));
 
-			g_assert_true(arm_host_cpu_set_parse(list, &cpus, &(Error *){ NULL }));
-			g_assert_false(cpus_are_empty(&cpus));
-			g_assert_true(cpus_are_in(&cpus, &host->online));
+			check_usable(list, &host->online);
 		}
 	}
 }
@@ -201,8 +207,9 @@ static void check_report(const Report *report, const Host *host)
 	}
 	findings = json_object_get_array_member(object, "findings");
 	for (guint i = 0; i < json_array_get_length(findings); i++) {
-		check_advice(json_get_string(json_array_get_object_element(findings, i), "advice") ?
-			     : "", host);
+		JsonObject *finding = json_array_get_object_element(findings, i);
+
+		check_advice(json_get_string(finding, "advice") ?: "", host);
 	}
 }
 
@@ -222,14 +229,9 @@ static void check_start(const Host *host, const Qemu *qemu, const CPUs *cpus)
 	}
 	g_assert_true(!advice.reason || g_utf8_validate(advice.reason, -1, NULL));
 	if (advice.line && g_str_has_prefix(advice.line, prefix)) {
-		ArmHostCPUSet pinned;
-
 		g_assert_cmpint(level, ==, LEVEL_WARNING);
-		g_assert_true(arm_host_cpu_set_parse(advice.line + strlen(prefix), &pinned,
-						     &(Error *){ NULL }));
-		g_assert_false(cpus_are_empty(&pinned));
-		g_assert_true(cpus_are_in(&pinned, &cpus->online));
-		g_assert_true(cpus_are_in(&pinned, &host->allowed));
+		check_usable(advice.line + strlen(prefix), &cpus->online);
+		check_usable(advice.line + strlen(prefix), &host->allowed);
 	} else if (advice.line) {
 		g_assert_cmpstr(advice.line, ==, "-cpu host,pmu-hybrid=on");
 		g_assert_cmpint(level, <=, LEVEL_WARNING);
@@ -260,13 +262,11 @@ static bool look(const Input *input, const Host *host, Report *report, Error **e
 	Vm *vm;
 
 	if (input->cpus) {
-		CPUs both;
-
 		if (!arm_host_cpu_set_parse(input->cpus, &cpus, errp)) {
 			return false;
 		}
-		both = (CPUs){ cpus, cpus_and(&cpus, &host->online) };
-		judge_choice(host, &both, "then", false, report);
+		judge_choice(host, &(CPUs){ cpus, cpus_and(&cpus, &host->online) }, "then", false,
+			     report);
 		return true;
 	}
 	if (input->pid && !(parse_int(input->pid, &pid) && pid)) {
@@ -287,10 +287,9 @@ static void judge(const Input *input)
 	Host host = { };
 	Report *report = report_new();
 	Report *of_host = report_new();
-	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2",
-		      .hybrid = get_answer(input, 3),
-		      .trouble = get_answer(input, 3) == UNKNOWN ? (char *)"it said \033[2J\n"
-		      : NULL };
+	Answer hybrid = get_answer(input, 3);
+	Qemu qemu = { .path = (char *)"/qemu", .version = (char *)"10.2.2", .hybrid = hybrid,
+		      .trouble = hybrid == UNKNOWN ? (char *)"it said \033[2J\n" : NULL };
 	g_autoptr(GError) error = NULL;
 
 	if (host_read(&host, root, &error)) {
