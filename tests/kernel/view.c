@@ -16,10 +16,7 @@ static bool is_accepted(unsigned int features)
 	int status = vm_create_vcpu(&vm, features);
 
 	vm_destroy(&vm);
-	if (status)
-		printf("# KVM_ARM_VCPU_INIT with features 0x%x: expected 0, got %d\n", features,
-		       status);
-	return !status;
+	return equal("KVM_ARM_VCPU_INIT", status, 0);
 }
 
 static void test_identity(unsigned int features, const char *name)

@@ -40,7 +40,7 @@ static uint64_t anywhere(int run)
 	return every_cpu((next_random(&state) >> 40) % __builtin_popcountll(all_cpus));
 }
 
-static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
+static const struct move { const char *name; uint64_t (*where)(int); } moves[] = {
 	{ "at rest", NULL },
 	{ "within a PMU", within_pmu },
 	{ "across PMUs", every_pmu },
@@ -51,7 +51,7 @@ static const struct { const char *name; uint64_t (*where)(int); } moves[] = {
  * PMCR_EL0 when the counter is written and from the next step on, the value at which it might
  * overflow, and the interrupts expected
  */
-static const struct {
+static const struct change {
 	const char *name;
 	uint64_t before, after, value;
 	int interrupts;
@@ -71,14 +71,20 @@ static void create(struct stepper *stepper, const struct width *width)
 		die("a step is not as before");
 }
 
+static void do_steps(struct stepper *stepper, int steps)
+{
+	for (int i = 0; i < steps; i++)
+		do_step(stepper, OP_NONE, 0, AT_EL1);
+}
+
 /* The flag, without an interrupt */
-static void test_flag(const struct width *width, int move)
+static void test_flag(const struct width *width, const struct move *move)
 {
 	struct stepper stepper;
 	bool ok = true;
 
 	create(&stepper, width);
-	stepper.where = moves[move].where;
+	stepper.where = move->where;
 	for (int due = 1; ok && due < DUE_MAX; due++) {
 		ok = check_step(&stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&
 			check_registers(&stepper);
@@ -91,7 +97,7 @@ static void test_flag(const struct width *width, int move)
 	}
 	ok &= !stepper.interrupts;
 	stepper_destroy(&stepper);
-	result(ok, "PMOVSSET_EL0 is set at the wrap of %s, %s", width->name, moves[move].name);
+	result(ok, "PMOVSSET_EL0 is set at the wrap of %s, %s", width->name, move->name);
 }
 
 /* How late the one interrupt is, -1 if it is not one */
@@ -99,22 +105,21 @@ static int64_t late(struct stepper *stepper, const struct width *width, int due)
 {
 	stepper->interrupts = 0;
 	do_step(stepper, OP_PMCCNTR, width->wrap - due, AT_EL1);
-	for (int i = 1; i < DUE_STEPS; i++)
-		do_step(stepper, OP_NONE, 0, AT_EL1);
+	do_steps(stepper, DUE_STEPS - 1);
 	if (stepper->interrupts == 1)
 		return stepper->interrupted_at - width->wrap;
 	printf("# %d interrupts for a wrap %d cycles after the write\n", stepper->interrupts, due);
 	return -1;
 }
 
-static void test_interrupt(const struct width *width, int move)
+static void test_interrupt(const struct width *width, const struct move *move)
 {
 	struct stepper stepper;
 	int64_t worst = 0;
 	bool ok = true;
 
 	create(&stepper, width);
-	stepper.where = moves[move].where;
+	stepper.where = move->where;
 	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
 	for (int due = 1; ok && due < DUE_MAX; due++) {
 		int64_t value = late(&stepper, width, due);
@@ -125,15 +130,7 @@ static void test_interrupt(const struct width *width, int move)
 	}
 	stepper_destroy(&stepper);
 	printf("# at most %ld cycles late\n", worst);
-	result(ok, "one interrupt at the wrap of %s, %s", width->name, moves[move].name);
-}
-
-static bool interrupts_are(const struct stepper *stepper, int expected, const char *when)
-{
-	if (stepper->interrupts != expected)
-		printf("# %s: expected %d interrupts, got %d\n", when, expected,
-		       stepper->interrupts);
-	return stepper->interrupts == expected;
+	result(ok, "one interrupt at the wrap of %s, %s", width->name, move->name);
 }
 
 /* Changes something when the wrap is near */
@@ -163,16 +160,14 @@ static void test_disabled(const struct width *width, enum operation operation, u
 	bool ok;
 
 	change_before_wrap(&stepper, width, operation, operand);
-	for (int i = 0; i < DUE_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	ok = interrupts_are(&stepper, 0, "disabled");
+	do_steps(&stepper, DUE_STEPS);
+	ok = equal("interrupts, disabled", stepper.interrupts, 0);
 	ok &= vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0) == (counts ? PMU_CYCLE_BIT : 0);
 	do_step(&stepper, opposite, restore, AT_EL1);
 	if (counts)
-		ok &= interrupts_are(&stepper, 1, "enabled");
-	for (int i = 0; i < DUE_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	ok &= interrupts_are(&stepper, 1, "in the end");
+		ok &= equal("interrupts, enabled", stepper.interrupts, 1);
+	do_steps(&stepper, DUE_STEPS);
+	ok &= equal("interrupts, in the end", stepper.interrupts, 1);
 	stepper_destroy(&stepper);
 	result(ok, "no interrupt at the wrap of %s when %s", width->name, name);
 }
@@ -181,37 +176,34 @@ static void test_disabled(const struct width *width, enum operation operation, u
  * How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not
  * right
  */
-static int64_t late_after_change(int change)
+static int64_t late_after_change(const struct change *change)
 {
-	const struct width width = { .pmcr = changes[change].before,
-				     .wrap = changes[change].value };
+	const struct width width = { .pmcr = change->before, .wrap = change->value };
 	struct stepper stepper;
 	int64_t value;
 	bool ok;
 
-	change_before_wrap(&stepper, &width, OP_PMCR, changes[change].after);
-	for (int i = 0; i < DUE_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	change_before_wrap(&stepper, &width, OP_PMCR, change->after);
+	do_steps(&stepper, DUE_STEPS);
 	/*
 	 * From just below 2^63 to 2^64 is a negative number for perf. It makes that twice what is
 	 * left to 2^63, and starts again at each move.
 	 */
 	stepper.where = NULL;
-	for (int i = 0; i < 2 * DUE_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	ok = interrupts_are(&stepper, changes[change].interrupts, "after the wrap");
+	do_steps(&stepper, 2 * DUE_STEPS);
+	ok = equal("interrupts, after the wrap", stepper.interrupts, change->interrupts);
 	ok &= !vcpu_get_reg(&stepper.vm, 0, REG_PMOVSSET_EL0);
 	value = stepper.interrupts ? stepper.interrupted_at - width.wrap : 0;
 	stepper_destroy(&stepper);
 	return ok ? value : -1;
 }
 
-static void test_change(int change)
+static void test_change(const struct change *change)
 {
 	int64_t value = late_after_change(change);
 
 	printf("# %ld cycles late\n", value);
-	result(value >= 0 && value <= GUEST_LATE, "%s", changes[change].name);
+	result(value >= 0 && value <= GUEST_LATE, "%s", change->name);
 }
 
 /* A flag that is set does not interrupt while PMCR_EL0.E is clear */
@@ -225,11 +217,10 @@ static void test_stopped(const struct width *width)
 	do_step(&stepper, OP_PMCCNTR, width->wrap - 1, AT_EL1);
 	do_step(&stepper, OP_PMCR, width->pmcr & ~PMCR_E, AT_EL1);
 	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
-	for (int i = 0; i < DUE_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
-	ok &= interrupts_are(&stepper, 0, "with PMCR_EL0.E clear");
+	do_steps(&stepper, DUE_STEPS);
+	ok &= equal("interrupts, with PMCR_EL0.E clear", stepper.interrupts, 0);
 	do_step(&stepper, OP_PMCR, width->pmcr, AT_EL1);
-	ok &= interrupts_are(&stepper, 1, "with PMCR_EL0.E set");
+	ok &= equal("interrupts, with PMCR_EL0.E set", stepper.interrupts, 1);
 	stepper_destroy(&stepper);
 	result(ok, "an overflow of %s interrupts when PMCR_EL0.E gets set", width->name);
 }
@@ -238,7 +229,7 @@ static void test_stopped(const struct width *width)
  * Each sample is that of a period, and together they are what the guest executed: of steps, and of
  * the handler
  */
-static void test_samples(const struct width *width, int move)
+static void test_samples(const struct width *width, const struct move *move)
 {
 	uint64_t start = width->wrap - SAMPLES_PERIOD, count, late, steps, since, others;
 	struct stepper stepper;
@@ -246,10 +237,9 @@ static void test_samples(const struct width *width, int move)
 	create(&stepper, width);
 	set_argument(&stepper.vm, 26, start);
 	do_step(&stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
-	stepper.where = moves[move].where;
+	stepper.where = move->where;
 	do_step(&stepper, OP_PMCCNTR, start, AT_EL1);
-	for (int i = 0; i < SAMPLES_STEPS; i++)
-		do_step(&stepper, OP_NONE, 0, AT_EL1);
+	do_steps(&stepper, SAMPLES_STEPS);
 	count = vcpu_get_reg(&stepper.vm, 0, REG_X(20));
 	late = vcpu_get_reg(&stepper.vm, 0, REG_X(25));
 	since = read_counter(&stepper) - start;
@@ -260,8 +250,7 @@ static void test_samples(const struct width *width, int move)
 	printf("# %lu samples, %lu of them late; %lu cycles of steps, others %lu, "
 	       "%lu after the last sample\n", count, late, steps, others, since);
 	result(!late && since <= SAMPLES_PERIOD + GUEST_LATE && others == count * HANDLER,
-	       "samples of %s come at their period, %s",
-	       width->name, moves[move].name);
+	       "samples of %s come at their period, %s", width->name, move->name);
 }
 
 /*
@@ -303,9 +292,9 @@ static void test_all(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(moves); j++) {
-			test_flag(&widths[i], j);
-			test_interrupt(&widths[i], j);
-			test_samples(&widths[i], j);
+			test_flag(&widths[i], &moves[j]);
+			test_interrupt(&widths[i], &moves[j]);
+			test_samples(&widths[i], &moves[j]);
 		}
 		test_disabled(&widths[i], OP_PMINTENCLR, PMU_CYCLE_BIT, OP_PMINTENSET,
 			      PMU_CYCLE_BIT, "PMINTENSET_EL1 is clear");
@@ -317,7 +306,7 @@ static void test_all(void)
 		test_throttled(&widths[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
-		test_change(i);
+		test_change(&changes[i]);
 }
 
 const struct group groups[] = {
