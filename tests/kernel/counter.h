@@ -27,12 +27,13 @@ void guest_create(struct vm *vm, unsigned int features, enum backing backing, co
 /* The same with more vCPUs, all of them initialised, and any PMU; entry is where vCPU 0 starts */
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
 			const struct host_pmu *pmu, const char *entry);
+
 /* What userspace saves and restores of the PMU */
 #define PMU_REGISTERS	6
 extern const uint64_t pmu_registers[PMU_REGISTERS];
 
+/* Their values, in that order */
 struct saved {
-	/* In that order */
 	uint64_t values[PMU_REGISTERS];
 };
 

@@ -38,13 +38,13 @@
 #define CNTFRQ			1000000000
 /* Microseconds between two actions of this process, at most */
 #define PAUSE_US		20000
+
 static const char *const actions[ACTIONS] = {
 	[ROUNDS] = "rounds", [PROGRAMMED] = "times programmed",
 	[INTERRUPTS] = "overflow interrupts", [SAVED] = "times saved and restored",
 	[FRESH_VMS] = "moves to a fresh VM", [RESETS] = "resets of a vCPU", [MOVES] = "moves",
-	[KICKS] = "kicks",
-	[REFUSED] = "entries refused", [VMS] = "VMs", [ABANDONED] = "VMs closed while they ran",
-	[KILLED] = "processes killed",
+	[KICKS] = "kicks", [REFUSED] = "entries refused", [VMS] = "VMs",
+	[ABANDONED] = "VMs closed while they ran", [KILLED] = "processes killed",
 	[OFFLINED] = "CPUs taken offline", [PMUS_OFFLINED] = "times that a PMU had no CPU left",
 };
 

@@ -97,7 +97,7 @@ struct round {
 	bool counted, counts;
 };
 
-/* The values that guest_storm reads in a round and leaves in STORM_RESULTS and up, in this order */
+/* What guest_storm reads in a round and leaves in registers, see guest.S, in this order */
 struct sample {
 	uint64_t begin, before_first, first, after_first, last, in_guest, second, end;
 };
