@@ -123,10 +123,7 @@ static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)
 	return !bitmap_andnot(rest.cpus, set->cpus, others->cpus, ARM_HOST_MAX_CPUS);
 }
 
-/*
- * All CPUs that a thread may run on are covered, or those that are online and it is said which are
- * not.
- */
+/* The PMU covers all CPUs that a thread may run on, or those online, and names the others. */
 static void check_one_pmu(const ArmHostCPUs *cpus, const ArmHostPMUChoice *choice)
 {
 	ArmHostCPUSet either;

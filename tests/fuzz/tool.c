@@ -164,10 +164,7 @@ static void check_usable(const char *list, const ArmHostCPUSet *set)
 	g_assert_true(cpus_are_in(&cpus, set));
 }
 
-/*
- * Advice that names CPUs names such as are online. It begins as below; anything else may hold what
- * an input has.
- */
+/* Advice that begins as below names online CPUs; other advice may hold what an input has. */
 static void check_advice(const char *advice, const Host *host)
 {
 	static const char *const commands[] = {

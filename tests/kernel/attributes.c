@@ -216,10 +216,7 @@ static void test_capability(int expected)
 	result(ok, "the capability, of the system and of a VM");
 }
 
-/*
- * The attribute has no parameter; and KVM looks at the flags of no vCPU attribute, none being
- * defined.
- */
+/* The attribute has no parameter, and KVM ignores the flags of all vCPU attributes. */
 static void test_ignored(void)
 {
 	struct kvm_device_attr attr = {
@@ -291,10 +288,7 @@ static void test_all(void)
 	test_running();
 }
 
-/*
- * The hypervisor keeps the PMU from protected VMs. That userspace can ask for the feature
- * nevertheless is so for any PMU.
- */
+/* The hypervisor keeps all PMUs from protected VMs; userspace can ask for one nevertheless. */
 static void test_protected_vm(void)
 {
 	struct vm vm;

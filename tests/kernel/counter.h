@@ -19,10 +19,7 @@
 
 enum backing { BACKED_BY_DEFAULT, BACKED_BY_PMU, BACKED_BY_FIXED };
 
-/*
- * A VM with a vCPU, a GIC and an initialised PMU that starts at entry; BACKED_BY_PMU is by the
- * first of pmus
- */
+/* A VM with a vCPU that starts at entry, and an initialised PMU; BACKED_BY_PMU: pmus[0] */
 void guest_create(struct vm *vm, unsigned int features, enum backing backing, const char *entry);
 /* The same with more vCPUs, all of them initialised, and any PMU; entry is where vCPU 0 starts */
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,

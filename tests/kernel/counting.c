@@ -69,10 +69,7 @@ static void test_moves_in_guest(void)
 	       "counts when moved while the guest runs");
 }
 
-/*
- * The guest programs the counter all the time, so that it is moved while KVM creates and releases
- * events.
- */
+/* The guest programs the counter all the time: moves meet KVM creating and releasing events. */
 static void test_moves_while_programming(void)
 {
 	const uint64_t turns = 1000, laps = 10000;

@@ -181,10 +181,7 @@ guest_program:
 	report	GUEST_VALUE, x4
 	b	1b
 
-/*
- * Reports what GUEST_READS reads of the counter take, in ticks of the system counter. In: x0
- * PMCR_EL0.
- */
+/* Reports the ticks of the system counter that GUEST_READS reads take. In: x0 PMCR_EL0. */
 	.balign	0x80
 	.global	guest_read
 guest_read:
@@ -204,10 +201,7 @@ guest_read:
 	report	GUEST_VALUE, x10
 	b	1b
 
-/*
- * Reports what some writes of the counter take, in ticks of the system counter. In: x0 PMCR_EL0, x3
- * how many writes.
- */
+/* Reports the ticks that x3 writes of the counter take. In: x0 PMCR_EL0. */
 	.balign	0x80
 	.global	guest_write
 guest_write:
@@ -339,10 +333,7 @@ guest_selected_counter:
 guest_storm:
 	prologue
 	setup_pmu
-	/*
-	 * In each round, as the VM may be another one; without interrupts, whose handler has
-	 * registers of its own
-	 */
+	/* In each round, as the VM may be a new one. An interrupt's handler would change x10 */
 1:	msr	daifset, #2
 	setup_gic
 	mov	w10, #PPI_BITS

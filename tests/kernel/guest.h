@@ -54,10 +54,7 @@
 
 #else
 
-/*
- * Of guest_step, in the order it has them: write the operand to a register, mask interrupts, wait
- * for one
- */
+/* Of guest_step, in its order: write the operand to a register, mask interrupts, wait for one */
 enum operation {
 	OP_NONE, OP_PMCCNTR, OP_PMCR, OP_PMCCFILTR, OP_PMCNTENSET, OP_PMCNTENCLR, OP_PMOVSCLR,
 	OP_PMINTENSET, OP_PMINTENCLR,

@@ -23,10 +23,7 @@
 #define STEPS		1000
 #define MANY_STEPS	10000
 #define SLEEPS		100
-/*
- * Microseconds in which a step has long begun, which waits for idle CPUs before, and sleeps in the
- * guest
- */
+/* Microseconds from the begin of a step, which waits for idle CPUs, to the sleep in the guest */
 #define SLEEP_BEGINS	20000
 /* CPUs that go away and come back take a while */
 #define HOTPLUGS	16
@@ -125,10 +122,7 @@ static void test_random(int steps, uint64_t seed)
 	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
 }
 
-/*
- * The PMU without CPU 0, which stays online, loses its CPUs one by one, each while the vCPU is on
- * it, and gets them back.
- */
+/* CPU 0 stays online. The other PMU loses its CPUs below the vCPU, and gets them back. */
 static void test_hotplug(void)
 {
 	const struct host_pmu *pmu = pmus[0].cpus & 1 ? &pmus[1] : &pmus[0];

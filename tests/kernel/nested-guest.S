@@ -40,10 +40,7 @@ nested_guest:
 	report_register pmcr_el0
 	b	.
 
-/*
- * Reports the bits of the counters at EL2, at EL1, and at EL2 again after EL1 changed what makes
- * KVM look at all of them.
- */
+/* Reports the counters' bits at EL2, at EL1, and at EL2 after EL1 made KVM look at all of them. */
 	.balign	0x80
 nested_bits:
 	mov	x19, #GUEST_MMIO
@@ -78,10 +75,7 @@ nested_bits_at_el2:
 	report_register pmovsset_el0
 	b	.
 
-/*
- * The cycle counter is enabled at EL2 for a while, and then at EL1. Reports what it counts there.
- * In: x20 PMCCFILTR_EL0.
- */
+/* Enables the cycle counter at EL2, then at EL1; reports its count there. In: x20 PMCCFILTR_EL0. */
 	.balign	0x80
 nested_filter:
 	mov	x19, #GUEST_MMIO

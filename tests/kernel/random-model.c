@@ -111,10 +111,7 @@ uint64_t predict_run(struct model *model, int vcpu, uint64_t argument)
 /* Common to all attributes that are set */
 static uint64_t common_errors(const struct model *model, int vcpu)
 {
-	/*
-	 * Not documented: EBUSY for an interrupt and a number of counters that are set once the PMU
-	 * is initialised
-	 */
+	/* Not documented: EBUSY for an interrupt or a number of counters after PMU INIT */
 	return may(!has_pmu(model), ENODEV) | may(model->vcpu[vcpu].pmu_ready, EBUSY);
 }
 
@@ -257,10 +254,7 @@ uint64_t predict_read_n(struct model *model, int vcpu, uint64_t argument)
 	return or_success(register_errors(model, vcpu, has_pmu(model)));
 }
 
-/*
- * The only documented thing is that strict ignores it; and the kernel's own selftests write the
- * number of counters so
- */
+/* Documented is only that strict ignores it; the kernel's selftests set the number so. */
 uint64_t predict_write_n(struct model *model, int vcpu, uint64_t n)
 {
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model));

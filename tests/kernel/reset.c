@@ -199,10 +199,7 @@ static bool reach(struct stepper *stepper, const struct state *state)
 	       check_step(stepper, state->last, state->operand, AT_EL1);
 }
 
-/*
- * Only the counter is enabled: PMCR_EL0.LC stays clear, as all that is written might put the events
- * right
- */
+/* Only enables the counter: to write PMCR_EL0.LC, too, might put the events right */
 static bool counts_afresh(struct stepper *stepper)
 {
 	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&

@@ -126,10 +126,7 @@ static void test_fresh_vms(void)
 		write_at_random(&old, &seed);
 		ok = goes_on(&old);
 		saved = save_registers(&old.vm, 0);
-		/*
-		 * Events of one thread share the counters of a CPU, of which some PMUs have but one
-		 * for cycles.
-		 */
+		/* Events of one thread share a CPU's counters; some PMUs have one for cycles. */
 		stepper_destroy(&old);
 		create(&fresh, PMU);
 		restore(&fresh, &saved, i);
@@ -195,10 +192,7 @@ static void test_all(void)
 	test_fresh_process();
 }
 
-/*
- * What stops the counter at EL2, by userspace and by the guest, which runs there:
- * MDCR_EL2.{HPMD,HCCD}, PMCR_EL0.DP and the filter
- */
+/* MDCR_EL2.{HPMD,HCCD}, PMCR_EL0.DP and the filter stop the counter at EL2, where the guest is. */
 static void test_hypervisor(void)
 {
 	static const uint64_t filters[] = { PMCCFILTR_NSH, 0, PMCCFILTR_NSH | PMCCFILTR_P };

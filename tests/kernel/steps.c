@@ -6,10 +6,7 @@
 
 /* Nanoseconds for the work that a move leaves to the CPU that the thread came from */
 #define SETTLE		200000
-/*
- * Nanoseconds, by CONFIG_HZ of testbed/host.config. Idle CPUs may have work at a tick, so no step
- * is near one.
- */
+/* Nanoseconds, by CONFIG_HZ of testbed/host.config. No step is near a tick: CPUs work then. */
 #define TICK		4000000
 #define TICK_MARGIN	500000
 /* At most so many instructions of a step are not counted */
@@ -178,10 +175,7 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 	return value;
 }
 
-/*
- * The last line tells a wrong counter from a CPU that had something to do meanwhile, whose
- * instructions are cycles, too
- */
+/* The last line tells a wrong counter from another CPU's work, which counts as cycles, too. */
 static void explain_step(const struct stepper *stepper, enum operation operation, uint64_t operand,
 			 enum level level, uint64_t value)
 {
@@ -238,10 +232,7 @@ static uint64_t growth(struct stepper *stepper, enum level level)
 	return do_step(stepper, OP_NONE, 0, level) - last;
 }
 
-/*
- * The lengths of a step's parts, from steps that do not write the counter while it is to count at
- * EL0
- */
+/* The lengths of a step's parts. No step writes the counter while it counts at EL0. */
 static void measure(struct stepper *stepper, uint64_t running_filter)
 {
 	uint64_t whole[LEVELS] = { growth(stepper, AT_EL1) }, value;

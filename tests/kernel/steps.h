@@ -37,10 +37,7 @@ struct stepper {
 	 * read of the counter, without the loop at EL0; that loop; from the read to the next report
 	 */
 	uint64_t head, rest[LEVELS], el0, tail;
-	/*
-	 * The system counter's count over the loop, in the latest step, and in one without an
-	 * operation
-	 */
+	/* Ticks of the system counter in the latest loop, and in one without an operation */
 	uint64_t ticks, quiet[LEVELS];
 	/* The CPUs to move to before each KVM_RUN; NULL: none */
 	uint64_t (*where)(int run);
@@ -55,16 +52,10 @@ struct stepper {
  */
 void stepper_create(struct stepper *stepper, unsigned int features, enum backing backing);
 void stepper_destroy(struct stepper *stepper);
-/*
- * Replaces the VM by a new one. Its vCPU first runs in stepper_enter(), and keeps the PMU as
- * userspace has set it up.
- */
+/* Replaces the VM. Its vCPU first runs in stepper_enter(), with the PMU that userspace set up. */
 void stepper_restart(struct stepper *stepper);
 void stepper_enter(struct stepper *stepper);
-/*
- * Runs the guest to its next report, and returns the counter as the guest read it. The model does
- * not follow.
- */
+/* Runs the guest to its next report: the counter that it read. The model does not follow. */
 uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t operand,
 		 enum level level);
 /* The same with the model; false, with a comment in the TAP, when the counter differs from it. */
@@ -85,10 +76,7 @@ bool check_steps(struct stepper *stepper, int steps, bool registers);
 bool check_cpus(struct stepper *stepper, uint64_t cpus, bool registers);
 /* True when the counter stands still during some steps on each of the CPUs. */
 bool stands_still(struct stepper *stepper, uint64_t cpus);
-/*
- * True when the counter counts in steps on each of the CPUs. The model starts anew from what
- * userspace reads.
- */
+/* True when it counts in steps on each CPU. The model starts anew from what userspace reads. */
 bool counts_on(struct stepper *stepper, uint64_t cpus);
 /* The cycle counter, as userspace reads it */
 uint64_t read_counter(struct stepper *stepper);

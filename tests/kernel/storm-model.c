@@ -25,10 +25,7 @@
  * first.
  */
 #define NEAR			(1ULL << 31)
-/*
- * An interrupt may come this many rounds after its overflow: between the last read of a round and
- * the report of it.
- */
+/* Rounds from an overflow to its interrupt, at most: it may follow a round's last read. */
 #define LATE_ROUNDS		1
 
 static bool counts(const struct counter *counter)

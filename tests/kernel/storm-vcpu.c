@@ -76,10 +76,7 @@ static void start_guest(struct vcpu *vcpu)
 
 /* Registers */
 
-/*
- * Some of the registers are saved and restored, anywhere in the guest's program; neither it nor we
- * may notice
- */
+/* Saves and restores some registers, anywhere in the guest's program, and nothing may change. */
 static void save_and_restore(struct vcpu *vcpu)
 {
 	unsigned int chosen = draw(&vcpu->sequence), first = draw(&vcpu->sequence);
@@ -145,10 +142,7 @@ static void copy_registers(struct vm *from, struct vm *to)
 	}
 }
 
-/*
- * As a migration does, of a VM with one vCPU. The GIC is not copied, the guest sets it up in each
- * round.
- */
+/* Migrates a VM with one vCPU. The guest sets the GIC up in each round, so it is not copied. */
 static void move_to_fresh_vm(struct vcpu *vcpu)
 {
 	struct vm *vm = &vcpu->machine->vm, fresh;
@@ -186,10 +180,7 @@ static void act_between_rounds(struct vcpu *vcpu)
 		save_and_restore(vcpu);
 	if (!fresh && !one_in(sequence, 64))
 		return;
-	/*
-	 * Completes the store that reported the round. It must not be repeated, nor complete after
-	 * the reset.
-	 */
+	/* Completes the store of the report, not to repeat it, or complete it after the reset. */
 	if (vcpu_touch(&vcpu->machine->vm, vcpu->index))
 		die("KVM_RUN with immediate_exit failed");
 	if (fresh)
@@ -212,10 +203,7 @@ static void go_home(const struct vcpu *vcpu)
 		usleep(1000);
 }
 
-/*
- * True when the guest has reported the end of the round, false when the machine or the storm is
- * over.
- */
+/* False when the machine or the storm is over before the guest reports the end of the round */
 static bool run_round(struct vcpu *vcpu)
 {
 	struct machine *machine = vcpu->machine;

@@ -10,10 +10,7 @@
 
 #define WORKERS		3
 
-/*
- * Actions on VMs and CPUs, each counted. A storm that lacks one of them fails: it would prove less
- * than it claims.
- */
+/* Counted actions on VMs and CPUs. A storm that lacks one fails: it proves less than it claims. */
 enum action {
 	ROUNDS, PROGRAMMED, INTERRUPTS, SAVED, FRESH_VMS, RESETS, MOVES, KICKS, REFUSED, VMS,
 	ABANDONED, KILLED, OFFLINED, PMUS_OFFLINED,
@@ -41,10 +38,7 @@ struct storm {
 
 extern struct storm *storm;
 
-/*
- * Reports that a judged claim is broken, and ends the storm. Only the first report of each claim is
- * kept.
- */
+/* Reports that a judged claim is broken, and ends the storm. The first report of each is kept. */
 void broken(enum claim claim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline void record(enum action action)
@@ -52,10 +46,7 @@ static inline void record(enum action action)
 	atomic_fetch_add(&storm->done[action], 1);
 }
 
-/*
- * The next number of a sequence. Each thread has a sequence of its own: the same seed gives the
- * same actions.
- */
+/* The next number. Each thread has its own sequence: a seed gives the same actions. */
 uint64_t draw(uint64_t *sequence);
 
 static inline bool one_in(uint64_t *sequence, unsigned int n)
@@ -80,10 +71,7 @@ struct counter {
 	uint64_t pmcr, filter;
 	/* The counter when it was last read, and the system counter just before that read */
 	uint64_t value, time;
-	/*
-	 * The counter up to which overflows have been counted. Interrupt handlers report it earlier
-	 * than rounds do.
-	 */
+	/* Up to where overflows are counted: interrupt handlers report before rounds do */
 	uint64_t passed;
 	/* Counted so far; late: rounds for which an interrupt has been due */
 	unsigned int overflows, interrupts, late;

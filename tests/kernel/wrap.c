@@ -14,10 +14,7 @@
 
 #include "steps.h"
 
-/*
- * At most so many cycles, a bit more than two steps, are between the write of the counter and the
- * wrap.
- */
+/* Cycles from the write of the counter to the wrap, at most: a bit more than two steps */
 #define DUE_MAX		300
 #define DUE_STEPS	4
 #define SAMPLES_STEPS	1500
@@ -148,10 +145,7 @@ static void change_before_wrap(struct stepper *stepper, const struct width *widt
 		die("the wrap was before the change");
 }
 
-/*
- * Wraps, or would, with OPERATION having disabled something. Once more after the opposite, if the
- * flag was set.
- */
+/* No interrupt while OPERATION disables something; after OPPOSITE one, at once if it wrapped */
 static void test_disabled(const struct width *width, enum operation operation, uint64_t operand,
 			  enum operation opposite, uint64_t restore, const char *name)
 {
@@ -172,10 +166,7 @@ static void test_disabled(const struct width *width, enum operation operation, u
 	result(ok, "no interrupt at the wrap of %s when %s", width->name, name);
 }
 
-/*
- * How late the interrupt is, 0 when there has to be none, -1 when their number or the flag is not
- * right
- */
+/* How late the interrupt is, 0 if none is due, -1 if their number or the flag is wrong */
 static int64_t late_after_change(const struct change *change)
 {
 	const struct width width = { .pmcr = change->before, .wrap = change->value };
@@ -225,10 +216,7 @@ static void test_stopped(const struct width *width)
 	result(ok, "an overflow of %s interrupts when PMCR_EL0.E gets set", width->name);
 }
 
-/*
- * Each sample is that of a period, and together they are what the guest executed: of steps, and of
- * the handler
- */
+/* Each sample is that of a period; all samples are what steps and handler executed. */
 static void test_samples(const struct width *width, const struct move *move)
 {
 	uint64_t start = width->wrap - SAMPLES_PERIOD, count, late, steps, since, others;
@@ -253,10 +241,7 @@ static void test_samples(const struct width *width, const struct move *move)
 	       "samples of %s come at their period, %s", width->name, move->name);
 }
 
-/*
- * Returns the old rate. perf throttles an event that overflows, in one tick, as often as this rate
- * allows in a second.
- */
+/* Returns the old rate a second. perf throttles an event that overflows so often in a tick. */
 static int set_sample_rate(int rate)
 {
 	FILE *file = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "r+");
@@ -270,10 +255,7 @@ static int set_sample_rate(int rate)
 	return old;
 }
 
-/*
- * perf stops an event that it throttles, and starts it again at a tick. By then KVM has already
- * started it, and it has counted.
- */
+/* perf starts a throttled event at a tick, when KVM has started it already and it has counted. */
 static void test_throttled(const struct width *width)
 {
 	int rate = set_sample_rate(1);
