@@ -238,10 +238,9 @@ static atomic_bool stop;
 
 static void *run_vcpu(void *argument)
 {
-	unsigned int reason;
 	uint64_t value;
 
-	while (!stop && vm_run(argument, &value, &reason) == GUEST_VALUE)
+	while (!stop && vm_run(argument, &value) == GUEST_VALUE)
 		laps++;
 	return NULL;
 }

@@ -62,15 +62,19 @@ void counter_create(struct vm *vm, enum backing backing, uint64_t pmcr, uint64_t
 	set_argument(vm, 6, pmcr);
 }
 
+void guest_stopped(const struct vm *vm, int offset, uint64_t value)
+{
+	die("the guest stopped: offset %d, KVM exit %u, value 0x%lx", offset,
+	    vm->run[0]->exit_reason, value);
+}
+
 uint64_t next_value(struct vm *vm)
 {
-	unsigned int reason;
 	uint64_t value;
-	int offset = vm_run(vm, &value, &reason);
+	int offset = vm_run(vm, &value);
 
 	if (offset != GUEST_VALUE)
-		die("the guest reports no value: offset %d, KVM exit %u, value 0x%lx", offset,
-		    reason, value);
+		guest_stopped(vm, offset, value);
 	return value;
 }
 

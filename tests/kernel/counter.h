@@ -38,6 +38,8 @@ struct saved save_registers(struct vm *vm, int vcpu);
 
 /* Of the guest program: register x0 and so on */
 void set_argument(struct vm *vm, int number, uint64_t value);
+/* Ends the program, with what vm_run() returned instead of a report that is due. */
+_Noreturn void guest_stopped(const struct vm *vm, int offset, uint64_t value);
 /* The next report of the guest, which must be a value */
 uint64_t next_value(struct vm *vm);
 

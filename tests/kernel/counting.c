@@ -130,7 +130,8 @@ static void test_set_pmu(void)
 	counter_create(&vm, BACKED_BY_PMU, PMCR_E | PMCR_LC, 0, LAP_TURNS);
 	next_value(&vm);
 	pin_to(pmus[1].cpus);
-	offset = vm_run(&vm, &value, &reason);
+	offset = vm_run(&vm, &value);
+	reason = vm.run[0]->exit_reason;
 	vm_destroy(&vm);
 	pin_to(all_cpus);
 	printf("# SET_PMU: expected KVM exit %d elsewhere, got %u with offset %d\n",

@@ -22,7 +22,6 @@ static void test_wraparound(uint64_t start, enum backing backing, const char *na
 	const uint64_t after = 1ULL << 28, end = 2;
 	uint64_t value = 0;
 	int offset, laps = 0, interrupts = 0, late = 0;
-	unsigned int reason;
 	struct vm vm;
 
 	pin_to(pmus[0].cpus);
@@ -31,10 +30,9 @@ static void test_wraparound(uint64_t start, enum backing backing, const char *na
 	while (value >> 32 < end || (uint32_t)value < after) {
 		if (backing == BACKED_BY_FIXED)
 			pin_to(every_pmu(laps++));
-		offset = vm_run(&vm, &value, &reason);
+		offset = vm_run(&vm, &value);
 		if (offset == GUEST_EXCEPTION || offset < 0)
-			die("the guest stopped: offset %d, KVM exit %u, value 0x%lx", offset,
-			    reason, value);
+			guest_stopped(&vm, offset, value);
 		if (offset != GUEST_IRQ)
 			continue;
 		interrupts++;

@@ -109,15 +109,14 @@ static void *run_other_vcpu(void *argument)
 /* vCPU 1 turns vCPU 0 on again, which is reset inside of KVM_RUN. Returns with its first report. */
 static void reset_by_power(struct vm *vm)
 {
-	unsigned int reason;
 	pthread_t thread;
 	uint64_t value;
 
 	jump_to(vm, firmware_address(reset_guest_off));
 	if (pthread_create(&thread, NULL, run_other_vcpu, vm))
 		die("starting a thread failed");
-	if (vm_run(vm, &value, &reason) != GUEST_VALUE)
-		die("vCPU 0 did not start again, but exit %u", reason);
+	if (vm_run(vm, &value) != GUEST_VALUE)
+		die("vCPU 0 did not start again, but exit %u", vm->run[0]->exit_reason);
 	pthread_join(thread, NULL);
 	/* It starts over, as the others do */
 	jump_to(vm, GUEST_RAM);

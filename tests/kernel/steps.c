@@ -141,7 +141,6 @@ static void settle(void)
 /* Runs the guest to its next report that is not of an interrupt. */
 static uint64_t run(struct stepper *stepper)
 {
-	unsigned int reason;
 	uint64_t value;
 	int offset;
 
@@ -149,15 +148,14 @@ static uint64_t run(struct stepper *stepper)
 		if (stepper->where)
 			pin_to(stepper->where(stepper->runs++));
 		settle();
-		offset = vm_run(&stepper->vm, &value, &reason);
+		offset = vm_run(&stepper->vm, &value);
 		if (offset != GUEST_IRQ)
 			break;
 		stepper->interrupts++;
 		stepper->interrupted_at = value;
 	}
 	if (offset != GUEST_VALUE)
-		die("the guest stopped: offset %d, KVM exit %u, value 0x%lx", offset, reason,
-		    value);
+		guest_stopped(&stepper->vm, offset, value);
 	return value;
 }
 

@@ -43,13 +43,12 @@ static void test_identity(unsigned int features, const char *name)
 
 static void test_undefined(const char *entry, const char *name)
 {
-	unsigned int reason;
 	uint64_t esr = ~0ULL;
 	struct vm vm;
 	int offset;
 
 	guest_create(&vm, PMU, BACKED_BY_FIXED, entry);
-	offset = vm_run(&vm, &esr, &reason);
+	offset = vm_run(&vm, &esr);
 	vm_destroy(&vm);
 	/* Exception class 0: unknown reason, which is what an undefined register is */
 	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%lx\n", GUEST_EXCEPTION,

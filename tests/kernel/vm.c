@@ -235,14 +235,13 @@ void vm_load(struct vm *vm, const char *entry)
 	vcpu_must_set_reg(vm, 0, REG_PC, GUEST_RAM + (entry - guest_image));
 }
 
-int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason)
+int vm_run(struct vm *vm, uint64_t *value)
 {
 	struct kvm_run *run = vm->run[0];
 	uint64_t offset;
 
 	if (ioctl(vm->vcpu[0], KVM_RUN, 0))
 		die("KVM_RUN failed");
-	*reason = run->exit_reason;
 	offset = run->mmio.phys_addr - GUEST_MMIO;
 	if (run->exit_reason != KVM_EXIT_MMIO || !run->mmio.is_write ||
 	    run->mmio.len != sizeof(*value) || offset >= GUEST_WINDOW)

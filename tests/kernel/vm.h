@@ -125,8 +125,8 @@ int vm_try_create_gic(struct vm *vm);
 int vm_init_gic(struct vm *vm);
 /* Copies the guest programs, and lets vCPU 0 start at entry */
 void vm_load(struct vm *vm, const char *entry);
-/* Runs vCPU 0 until it stores to the window: the offset, or -1 with the reason of another exit */
-int vm_run(struct vm *vm, uint64_t *value, unsigned int *reason);
+/* Runs vCPU 0 until it stores to the window: the offset, or -1 after another exit */
+int vm_run(struct vm *vm, uint64_t *value);
 
 /* The host's CPU PMUs; CPUs as far as they fit */
 struct host_pmu {
