@@ -156,8 +156,7 @@ static void identify(void)
 	pmu.el2 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL2_SHIFT);
 	pmu.el3 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL3_SHIFT);
 	print("conform pmuver=%u n=%u fgt=%u aarch32=%u el2=%u el3=%u repeat=%s", pmu.version,
-	      pmu.counters, pmu.fgt, pmu.aarch32,
-	      pmu.el2, pmu.el3, repeats[params[REPEAT].value]);
+	      pmu.counters, pmu.fgt, pmu.aarch32, pmu.el2, pmu.el3, repeats[params[REPEAT].value]);
 }
 
 /*

@@ -9,11 +9,10 @@
  * How it can tell, in three phases:
  *  - The boot vCPU calibrates as the loader does, see lib/calibrate.c.
  *  - Each vCPU charges threads with cycles as the kernel does, see lib/kernel.c, and prints how
- *  many threads got none.
+ *    many threads got none.
  *  - Each vCPU measures intervals, and divides by the cycles of each. This is stricter than Windows
- *  is known to be. An interval without
- *    cycles is STOP, a counter that goes back is FAIL. The guest does not sleep, so a counter that
- *    runs counts in each interval.
+ *    is known to be. An interval without cycles is STOP, a counter that goes back is FAIL. The
+ *    guest does not sleep, so a counter that runs counts in each interval.
  */
 #include "guest.h"
 
@@ -48,8 +47,9 @@ static struct param params[] = {
 	[USER] = { .name = "user", .value = USER_EN, .words = users },
 };
 
-static const uint64_t user_bits[] = { [USER_EN] = PMUSERENR_EN,
-				      [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER };
+static const uint64_t user_bits[] = {
+	[USER_EN] = PMUSERENR_EN, [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER,
+};
 
 static uint64_t start_time, end_time, interval;
 static uint64_t measured;
@@ -178,8 +178,7 @@ void guest_main(void)
 		pass("calibrated, the clock is %s", clock_is_right ? "right" : "wrong");
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu", vcpu_count(), cntfrq(),
-	      params[SECONDS].value,
-	      params[INTERVAL_US].value);
+	      params[SECONDS].value, params[INTERVAL_US].value);
 	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
 	run_kernel();
 	wait_for_vcpus(&switched, "ran their threads");

@@ -6,7 +6,8 @@
 #include "guest.h"
 
 #define CYCLE_COUNTER	31			/* in PMSELR_EL0.SEL */
-#define CYCLE_BIT	(1UL << CYCLE_COUNTER)	/* in the registers that have a bit for each counter */
+/* In the registers that have a bit for each counter */
+#define CYCLE_BIT	(1UL << CYCLE_COUNTER)
 #define LOW_32_BITS	0xffffffffUL
 
 #define PMCCFILTR_P	(1UL << 31)		/* not at EL1 */

@@ -214,8 +214,7 @@ static void expect_divided(const char *what, uint64_t divided, uint64_t undivide
 	uint64_t times = divided * divisor;
 
 	expect(times > undivided / FACTOR && times < undivided * FACTOR,
-	       "%s: expected 0x%lx / %lu or so, got 0x%lx", what, undivided,
-	       divisor, divided);
+	       "%s: expected 0x%lx / %lu or so, got 0x%lx", what, undivided, divisor, divided);
 }
 
 /* PMCR_EL0.D with LC = 0: every 64th cycle is counted; both bits only exist where AArch32 does. */
@@ -276,8 +275,8 @@ void check_filters(void)
  */
 void check_filter_res0(void)
 {
-	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH | (pmu.el3 ? 0 : PMCCFILTR_NSK |
-							   PMCCFILTR_NSU | PMCCFILTR_M);
+	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH |
+		(pmu.el3 ? 0 : PMCCFILTR_NSK | PMCCFILTR_NSU | PMCCFILTR_M);
 
 	expect_counted(AT_EL1, none, true);
 	expect_counted(AT_EL0, none, true);

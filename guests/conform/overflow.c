@@ -115,12 +115,12 @@ void check_overflow_32(void)
 {
 	start_at(BEYOND_32 - NEAR, 0);
 	if (pmu.aarch32) {
-		expect(wait_for(overflowed()),
-		       "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC = 0: expected 1, got 0");
+		expect(wait_for(overflowed()), "PMOVSSET_EL0.C after an overflow of 32 bits, "
+		       "PMCR_EL0.LC = 0: expected 1, got 0");
 	} else {
 		spin();
-		expect(!overflowed(),
-		       "PMOVSSET_EL0.C after an overflow of 32 bits, PMCR_EL0.LC RES1: expected 0, got 1");
+		expect(!overflowed(), "PMOVSSET_EL0.C after an overflow of 32 bits, "
+		       "PMCR_EL0.LC RES1: expected 0, got 1");
 	}
 	expect(read_sysreg(pmccntr_el0) >= BEYOND_32,
 	       "PMCCNTR_EL0 after an overflow of 32 bits: expected at least 0x%lx, got 0x%lx",

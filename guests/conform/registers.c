@@ -60,7 +60,11 @@ void check_write_only_bits(void)
  */
 void check_writable_bits(void)
 {
-	const struct { const char *name; uint64_t bit; bool writable; } bits[] = {
+	const struct {
+		const char *name;
+		uint64_t bit;
+		bool writable;
+	} bits[] = {
 		{ "PMCR_EL0.E", PMCR_E, true },
 		{ "PMCR_EL0.D", PMCR_D, pmu.aarch32 },
 		{ "PMCR_EL0.DP", PMCR_DP, pmu.el3 || (pmu.el2 && pmu.version >= PMUV3P1) },
@@ -81,25 +85,27 @@ void check_writable_bits(void)
 	}
 }
 
+#define low_bits(reg)	(read_sysreg(reg) & LOW_32_BITS)
+
 /* Bits that one register sets and another clears; each reads both. Bits [30:N] are RAZ/WI. */
-#define check_bit_registers(set, clr) ({							\
-	uint64_t all_ = counter_bits();								\
-												\
-	write_sysreg(~0UL, clr);								\
-	isb();											\
-	expect_equal(#set " after all was cleared", 0, read_sysreg(set) & LOW_32_BITS);		\
-	write_sysreg(~0UL, set);								\
-	isb();											\
-	expect_equal(#set " after all was set", all_, read_sysreg(set) & LOW_32_BITS);		\
-	expect_equal(#clr " after all was set", all_, read_sysreg(clr) & LOW_32_BITS);		\
-	write_sysreg(0, set);									\
-	write_sysreg(0, clr);									\
-	isb();											\
-	expect_equal(#set " after zeros were written", all_, read_sysreg(set) & LOW_32_BITS);	\
-	write_sysreg(CYCLE_BIT, clr);								\
-	isb();											\
-	expect_equal(#set " after C was cleared", all_ & ~CYCLE_BIT, read_sysreg(set) & LOW_32_BITS); \
-	expect_equal(#clr " after C was cleared", all_ & ~CYCLE_BIT, read_sysreg(clr) & LOW_32_BITS); \
+#define check_bit_registers(set, clr) ({						\
+	uint64_t all_ = counter_bits(), others_ = all_ & ~CYCLE_BIT;			\
+											\
+	write_sysreg(~0UL, clr);							\
+	isb();										\
+	expect_equal(#set " after all was cleared", 0, low_bits(set));			\
+	write_sysreg(~0UL, set);							\
+	isb();										\
+	expect_equal(#set " after all was set", all_, low_bits(set));			\
+	expect_equal(#clr " after all was set", all_, low_bits(clr));			\
+	write_sysreg(0, set);								\
+	write_sysreg(0, clr);								\
+	isb();										\
+	expect_equal(#set " after zeros were written", all_, low_bits(set));		\
+	write_sysreg(CYCLE_BIT, clr);							\
+	isb();										\
+	expect_equal(#set " after C was cleared", others_, low_bits(set));		\
+	expect_equal(#clr " after C was cleared", others_, low_bits(clr));		\
 })
 
 void check_enable_bits(void)
@@ -184,8 +190,7 @@ void check_pmmir(void)
 	if (pmu.version < PMUV3P4) {
 		expect(got.result == UNDEFINED,
 		       "read of PMMIR_EL1 before PMUv3p4: expected %s, got %s",
-		       result_names[UNDEFINED],
-		       result_names[got.result]);
+		       result_names[UNDEFINED], result_names[got.result]);
 		return;
 	}
 	expect(got.result == DONE, "read of PMMIR_EL1: expected %s, got %s", result_names[DONE],
@@ -204,13 +209,12 @@ void check_no_such_access(void)
 	for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
 		got = write_at(AT_EL1, read_only[i], 0);
 		expect(got.result == UNDEFINED, "write of %s: expected %s, got %s",
-		       register_name(read_only[i]),
-		       result_names[UNDEFINED], result_names[got.result]);
+		       register_name(read_only[i]), result_names[UNDEFINED],
+		       result_names[got.result]);
 	}
 	got = read_at(AT_EL1, SYS_PMSWINC_EL0);
 	expect(got.result == UNDEFINED, "read of PMSWINC_EL0: expected %s, got %s",
-	       result_names[UNDEFINED],
-	       result_names[got.result]);
+	       result_names[UNDEFINED], result_names[got.result]);
 }
 
 /* PMSWINC_EL0: increments event counters that count SW_INCR, and nothing else. */

@@ -75,22 +75,21 @@ void check_selected_cycle_counter(void)
 	got = read_at(AT_EL1, SYS_PMXEVCNTR_EL0);
 	expect(got.result == UNDEFINED ||
 	       (got.result == DONE && (!got.value || got.value == SENTINEL)),
-	       "read of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31, PMCCNTR_EL0 0x%lx: expected UNDEFINED, 0 or no effect, got %s and 0x%lx",
+	       "read of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31, PMCCNTR_EL0 0x%lx: "
+	       "expected UNDEFINED, 0 or no effect, got %s and 0x%lx",
 	       PATTERN, result_names[got.result], got.value);
 	got = write_at(AT_EL1, SYS_PMXEVCNTR_EL0, ~PATTERN);
 	expect(got.result == UNDEFINED || got.result == DONE,
 	       "write of PMXEVCNTR_EL0, PMSELR_EL0.SEL 31: expected UNDEFINED or %s, got %s",
-	       result_names[DONE],
-	       result_names[got.result]);
+	       result_names[DONE], result_names[got.result]);
 	expect_equal("PMCCNTR_EL0 after a write of PMXEVCNTR_EL0 with PMSELR_EL0.SEL 31", PATTERN,
 		     read_sysreg(pmccntr_el0));
 	write_sysreg(PATTERN, pmccntr_el0);
 	write_sysreg(PMUSERENR_ER, pmuserenr_el0);
 	isb();
 	got = read_at(AT_EL0, SYS_PMXEVCNTR_EL0);
-	expect(got.value != PATTERN,
-	       "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x: expected no cycle counter, got 0x%lx",
-	       PMUSERENR_ER, got.value);
+	expect(got.value != PATTERN, "read of PMXEVCNTR_EL0 at EL0, PMUSERENR_EL0 0x%x: "
+	       "expected no cycle counter, got 0x%lx", PMUSERENR_ER, got.value);
 }
 
 /*
@@ -113,13 +112,12 @@ static bool write_is_permitted(struct access got)
 
 static void expect_nothing_at(const char *name, unsigned int id, unsigned int n, uint64_t also)
 {
-	const char *expected = pmu.fgt ? "UNDEFINED, as with FEAT_FGT"
-		: "UNDEFINED, 0 or no effect";
+	const char *expected =
+		pmu.fgt ? "UNDEFINED, as with FEAT_FGT" : "UNDEFINED, 0 or no effect";
 	struct access got = read_at(AT_EL1, id);
 
 	expect(read_is_permitted(got, also), "read of %s, n %u: expected %s, got %s and 0x%lx",
-	       name, n, expected,
-	       result_names[got.result], got.value);
+	       name, n, expected, result_names[got.result], got.value);
 	got = write_at(AT_EL1, id, PATTERN);
 	expect(write_is_permitted(got), "write of %s, n %u: expected %s, got %s", name, n, expected,
 	       result_names[got.result]);

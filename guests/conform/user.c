@@ -55,11 +55,15 @@ static struct access try(const struct user_access *access, bool is_write, uint64
 /* Calls for reads and writes of each register with each value of PMUSERENR_EL0 */
 static void try_all(void (*judge)(const struct user_access *access, bool is_write, uint64_t bits))
 {
-	for (size_t i = 0; i < ARRAY_SIZE(user_accesses); i++)
-		for (uint64_t bits = 0; (pmu.counters || !user_accesses[i].event_counter) &&
-		     bits <= PMUSERENR_ALL; bits++)
+	for (size_t i = 0; i < ARRAY_SIZE(user_accesses); i++) {
+		const struct user_access *access = &user_accesses[i];
+
+		if (access->event_counter && !pmu.counters)
+			continue;
+		for (uint64_t bits = 0; bits <= PMUSERENR_ALL; bits++)
 			for (int is_write = 0; is_write <= 1; is_write++)
-				judge(&user_accesses[i], is_write, bits);
+				judge(access, is_write, bits);
+	}
 }
 
 static void judge_access(const struct user_access *access, bool is_write, uint64_t bits)
@@ -70,15 +74,13 @@ static void judge_access(const struct user_access *access, bool is_write, uint64
 
 	if (rule == NEVER)
 		expect(got.result == UNDEFINED, "%s of %s at EL0: expected %s, got %s",
-		       is_write ? "write" : "read",
-		       register_name(access->id), result_names[UNDEFINED],
-		       result_names[got.result]);
+		       is_write ? "write" : "read", register_name(access->id),
+		       result_names[UNDEFINED], result_names[got.result]);
 	else
 		expect((got.result == DONE) == allowed,
 		       "%s of %s at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s",
 		       is_write ? "write" : "read", register_name(access->id), bits,
-		       allowed ? result_names[DONE] : "an exception",
-		       result_names[got.result]);
+		       allowed ? result_names[DONE] : "an exception", result_names[got.result]);
 }
 
 /* Whether another bit than EN allows some access to the register */
@@ -120,7 +122,8 @@ static uint64_t syndrome(unsigned int id, bool is_write)
 	unsigned int op0 = id >> 14 & 3, op1 = id >> 11 & 7, crn = id >> 7 & 0xf,
 		crm = id >> 3 & 0xf, op2 = id & 7;
 
-	return (uint64_t)ESR_EC_SYSREG << ESR_EC_SHIFT | 1 << 25 | op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1 | !is_write;
+	return (uint64_t)ESR_EC_SYSREG << ESR_EC_SHIFT | 1 << 25 | op0 << 20 | op2 << 17 |
+	       op1 << 14 | crn << 10 | crm << 1 | !is_write;
 }
 
 static void judge_trap(const struct user_access *access, bool is_write, uint64_t bits)
@@ -133,8 +136,8 @@ static void judge_trap(const struct user_access *access, bool is_write, uint64_t
 	got = try(access, is_write, bits);
 	expect(got.esr == syndrome(access->id, is_write),
 	       "ESR_EL1 after a %s of %s at EL0, PMUSERENR_EL0 0x%lx: expected 0x%lx, got 0x%lx",
-	       is_write ? "write" : "read",
-	       register_name(access->id), bits, syndrome(access->id, is_write), got.esr);
+	       is_write ? "write" : "read", register_name(access->id), bits,
+	       syndrome(access->id, is_write), got.esr);
 }
 
 /* PMUSERENR_EL0: what is not allowed is trapped to EL1, with 0x18 in ESR_EL1.EC. */

@@ -127,8 +127,8 @@ static void expect_user_count(uint64_t user, uint64_t least)
 	       result_names[DONE],
 	       result_names[first.result == DONE ? second.result : first.result]);
 	expect(first.value >= least && second.value > first.value && second.value < 2 * least,
-	       "PMCCNTR_EL0 read at EL0, PMUSERENR_EL0 0x%lx: expected more and more from 0x%lx, got 0x%lx and 0x%lx", user, least,
-	       first.value, second.value);
+	       "PMCCNTR_EL0 read at EL0, PMUSERENR_EL0 0x%lx: expected more and more from 0x%lx, "
+	       "got 0x%lx and 0x%lx", user, least, first.value, second.value);
 }
 
 /* ReadTimeStampCounter() reads PMCCNTR_EL0 in user mode. Its value is the kernel's. */
@@ -211,8 +211,8 @@ void check_windows_profiler_overflow(void)
 	for (int i = 0; i < 3; i++) {
 		write_sysreg(BEYOND_32 - NEAR, pmccntr_el0);
 		isb();
-		expect(!pmu.aarch32 || wait_for(overflowed()),
-		       "PMOVSCLR_EL0.C after an overflow of 32 bits, PMCR_EL0.LC 0: expected 1, got 0");
+		expect(!pmu.aarch32 || wait_for(overflowed()), "PMOVSCLR_EL0.C after an overflow "
+		       "of 32 bits, PMCR_EL0.LC 0: expected 1, got 0");
 		write_sysreg(CYCLE_BIT, pmovsclr_el0);
 		expect(!overflowed(), "PMOVSCLR_EL0.C after it was cleared: expected 0, got 1");
 		expect_counting("after an overflow");

@@ -22,8 +22,8 @@
 
 const char *const loader_points[] = {
 	[POINT_NONE] = "none", [POINT_SETUP] = "setup", [POINT_SHORT] = "short",
-	[POINT_BETWEEN] = "between", [POINT_EARLY] = "early",
-	[POINT_LATE] = "late", [POINT_END] = "end", [POINT_KERNEL] = "kernel", NULL,
+	[POINT_BETWEEN] = "between", [POINT_EARLY] = "early", [POINT_LATE] = "late",
+	[POINT_END] = "end", [POINT_KERNEL] = "kernel", NULL,
 };
 
 /* Points inside a stall split it in two. */
@@ -153,13 +153,14 @@ bool calibrate_as_loader(const struct loader *loader)
 	frequency = DIFFERENCES_PER_SECOND * (second.cycles - first.cycles);
 	pass_point(&run, POINT_END);
 	if (!(frequency / 1000))
-		stop("divide by zero vcpu=%u loader stall=%s short=%lu long=%lu held=%lu frequency=%lu", vcpu_index(), loader->name,
-		     first.cycles, second.cycles, run.held.cycles, frequency);
+		stop("divide by zero vcpu=%u loader stall=%s short=%lu long=%lu held=%lu "
+		     "frequency=%lu", vcpu_index(), loader->name, first.cycles, second.cycles,
+		     run.held.cycles, frequency);
 	later = stall(&run, LATER_US);
 	rate = higher(rate_of(first), higher(rate_of(second), rate_of(later)));
 	wrong = is_wrong(frequency, rate);
-	print("loader stall=%s short=%lu long=%lu held=%lu frequency=%lu rate=%lu elapsed_ms=%lu clock=%s", loader->name, first.cycles,
-	      second.cycles, run.held.cycles, frequency, rate, later.cycles / (frequency / 1000),
-	      wrong ? "wrong" : "right");
+	print("loader stall=%s short=%lu long=%lu held=%lu frequency=%lu rate=%lu elapsed_ms=%lu "
+	      "clock=%s", loader->name, first.cycles, second.cycles, run.held.cycles, frequency,
+	      rate, later.cycles / (frequency / 1000), wrong ? "wrong" : "right");
 	return !wrong;
 }

@@ -43,20 +43,21 @@ void platform_init(const void *tree)
 	int error = fdt_check_header(tree);
 
 	if (error)
-		fail("no device tree at 0x%lx (libfdt error %d); start the guest with QEMU's -kernel", (uint64_t)tree, error);
+		fail("no device tree at 0x%lx (libfdt error %d); start the guest with QEMU's "
+		     "-kernel", (uint64_t)tree, error);
 	fdt = tree;
 }
 
 uint64_t platform_uart_base(void)
 {
-	const char *path = string_property("/chosen", "stdout-path");
+	const char *path = string_property("/chosen", "stdout-path"), *options;
 	uint64_t base;
 	int node;
 
 	if (!path)
 		return DEFAULT_UART;
-	node = fdt_path_offset_namelen(fdt, path, strchr(path, ':') ? strchr(path, ':') - path
-				       : (int)strlen(path));
+	options = strchr(path, ':');
+	node = fdt_path_offset_namelen(fdt, path, options ? options - path : (int)strlen(path));
 	return node >= 0 && read_reg(node, &base) ? base : DEFAULT_UART;
 }
 

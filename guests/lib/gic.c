@@ -4,7 +4,7 @@
 
 #define GICD_CTLR	0x08000000UL
 #define GICD_CTLR_ARE_G1 0x12
-#define GICR		0x080a0000UL		/* the first redistributor, which is the boot vCPU's */
+#define GICR		0x080a0000UL		/* the boot vCPU's redistributor */
 #define GICR_STRIDE	0x20000UL
 #define GICR_WAKER	0x14
 #define GICR_WAKER_SLEEP 2			/* ProcessorSleep */

@@ -82,7 +82,7 @@ extern char vectors_of_run[];
 /* Pieces of code for either level; EL0 has them at EL0_ALIAS. They end with a SVC. */
 extern char code_spin[];			/* for a while */
 extern char code_count[];			/* sets PMCNTENSET_EL0.C, spins, clears it */
-extern char code_thread[];			/* spins; the value is the cycles that it read itself meanwhile */
+extern char code_thread[];			/* spins; the value is the cycles that it read */
 
 #define VECTOR_IRQ_EL1	5
 #define VECTOR_IRQ_EL0	9
@@ -112,7 +112,7 @@ struct param {
 	const char *name;
 	uint64_t value;			/* the default until read */
 	uint64_t min, max;		/* of a number */
-	const char *const *words;	/* instead of a number: NULL-ended list; value is the index */
+	const char *const *words;	/* instead of a number: the value is an index; NULL-ended */
 };
 void read_params(struct param *params, size_t count);
 
@@ -146,7 +146,8 @@ void print_deltas_held(void);
  */
 enum point {
 	POINT_NONE, POINT_SETUP, POINT_SHORT, POINT_BETWEEN, POINT_EARLY, POINT_LATE, POINT_END,
-	POINT_KERNEL,				/* not of the calibration: half-way through run_as_kernel() */
+	/* Not of the calibration: half-way through run_as_kernel() */
+	POINT_KERNEL,
 };
 extern const char *const loader_points[];	/* their names, NULL-ended */
 

@@ -22,7 +22,8 @@ void smp_init(void)
 	if (count < 1 || count > MAX_VCPUS)
 		fail("the firmware names %u CPUs, 1 to %u are supported", count, MAX_VCPUS);
 	if (mpidrs[0] != self)
-		fail("booted on the CPU with MPIDR 0x%lx, the first that the firmware names has 0x%lx", self, mpidrs[0]);
+		fail("booted on the CPU with MPIDR 0x%lx, the first that the firmware names has "
+		     "0x%lx", self, mpidrs[0]);
 }
 
 unsigned int vcpu_count(void)

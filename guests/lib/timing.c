@@ -61,8 +61,7 @@ static void print_ring(unsigned int vcpu)
 		const struct delta *delta = &ring->deltas[printed % RING_SIZE];
 
 		print_held("delta vcpu=%u cntvct=%lu cycles=%lu ticks=%lu", vcpu, delta->cntvct,
-			   delta->after - delta->before,
-			   delta->ticks);
+			   delta->after - delta->before, delta->ticks);
 		__atomic_store_n(&ring->printed, printed + 1, __ATOMIC_RELEASE);
 	}
 }
@@ -138,8 +137,8 @@ uint64_t read_cycles(void)
 	uint64_t now = read_sysreg(pmccntr_el0);
 
 	if (now < before)
-		fail("PMCCNTR_EL0 went back vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
-		     vcpu_index(), cntvct(), before, now);
+		fail("PMCCNTR_EL0 went back vcpu=%u cntvct=%lu pmccntr_before=0x%lx "
+		     "pmccntr_after=0x%lx", vcpu_index(), cntvct(), before, now);
 	last_cycles[vcpu_index()] = now;
 	return now;
 }

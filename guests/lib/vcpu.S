@@ -45,7 +45,8 @@ enter_el1_mmu:
 	msr	vpidr_el2, x0
 	mrs	x0, mpidr_el1
 	msr	vmpidr_el2, x0
-	mov	x2, #0				/* MDCR_EL2: no traps; EL1 owns all PMCR_EL0.N counters */
+	/* MDCR_EL2: no traps; EL1 owns all PMCR_EL0.N counters */
+	mov	x2, #0
 	mrs	x0, id_aa64dfr0_el1
 	ubfx	x0, x0, #ID_DFR0_PMUVER_SHIFT, #4
 	cbz	x0, 1f
@@ -121,18 +122,20 @@ exception:
  * after a GiB of nothing, an alias of the RAM for EL0: EL1 executes nothing that EL0 may write to,
  * so code for both needs two mappings.
  */
+#define RAM_BLOCK	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER
+
 	.section .rodata, "a"
 	.balign	4096
 page_table:
 	.quad	DESC_BLOCK | DESC_AF | DESC_XN
 	.set	gib, 1
 	.rept	RAM_GIBS
-	.quad	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER
+	.quad	RAM_BLOCK
 	.set	gib, gib + 1
 	.endr
 	.quad	0
 	.set	gib, 1
 	.rept	RAM_GIBS
-	.quad	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER | DESC_EL0_RO | DESC_PXN
+	.quad	RAM_BLOCK | DESC_EL0_RO | DESC_PXN
 	.set	gib, gib + 1
 	.endr

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// spin N: runs N instructions, and the few thousand that a program takes to start and end. N is even.
+// spin N: runs N instructions, and the few thousand that a program takes to start and end.
+// N is even.
 #include <stdlib.h>
 
 int main(int argc, char **argv)

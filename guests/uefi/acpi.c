@@ -184,8 +184,7 @@ uint32_t acpi_check(void)
 			     cpu->MPIDR, self);
 		if (cpu->PerformanceInterruptGSIV != PMU_INTERRUPT)
 			fail("GICC %u of the MADT has PMU interrupt %u; Windows expects %u",
-			     count - 1, cpu->PerformanceInterruptGSIV,
-			     PMU_INTERRUPT);
+			     count - 1, cpu->PerformanceInterruptGSIV, PMU_INTERRUPT);
 	}
 	if (!count)
 		fail("the MADT has no enabled GICC");

@@ -22,7 +22,8 @@ static void *need_service(const EFI_BOOT_SERVICES *services, EFI_GUID guid, cons
 	void *interface;
 
 	if (services->LocateProtocol(&guid, NULL, &interface) != EFI_SUCCESS)
-		fail("the firmware has no %s; it needs a network card, and a CPU with random numbers (FEAT_RNG)", name);
+		fail("the firmware has no %s; it needs a network card, and a CPU with random "
+		     "numbers (FEAT_RNG)", name);
 	return interface;
 }
 

@@ -44,9 +44,9 @@ uint64_t read_reboots(void)
 
 void write_reboots(uint64_t count)
 {
-	EFI_STATUS status = runtime->SetVariable(REBOOTS, &vendor, EFI_VARIABLE_NON_VOLATILE |
-						 EFI_VARIABLE_BOOTSERVICE_ACCESS,
-						 sizeof(count), &count);
+	const uint32_t attributes = EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS;
+	EFI_STATUS status = runtime->SetVariable(REBOOTS, &vendor, attributes, sizeof(count),
+						 &count);
 
 	if (status != EFI_SUCCESS)
 		fail("SetVariable returned 0x%lx; are the firmware's variables writable?", status);
@@ -147,7 +147,8 @@ EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
 	image = need_protocol(system, handle, (EFI_GUID)EFI_LOADED_IMAGE_PROTOCOL_GUID);
 	read_parameters(system, image);
 	if (read_sysreg(CurrentEL) == CURRENTEL_EL2)
-		fail("the firmware runs at EL2, where the counter would have to be set up in another way; give the VM no EL2");
+		fail("the firmware runs at EL2, where the counter would have to be set up in "
+		     "another way; give the VM no EL2");
 	runtime = system->RuntimeServices;
 	boot_services_stall = system->BootServices->Stall;
 	loader_main(system->BootServices);

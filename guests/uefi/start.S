@@ -4,7 +4,8 @@
 
 	.text
 	.globl	start_kernel
-start_kernel:			/* x0: RSDP. What runs until the MMU is on again is in memory, see loader.c. */
+/* x0: RSDP. What runs until the MMU is on again is in memory, see loader.c. */
+start_kernel:
 	msr	daifset, #0xf
 	mov	x19, x0
 	mov	x20, #0				/* the boot vCPU is given index 0; see smp.c */

@@ -169,8 +169,7 @@ void guest_main(void)
 	calibrate_loader("cntvct", stall_by_cntvct);
 	start_secondaries(secondary_main);
 	print("winlike vcpus=%u cntfrq=%lu seconds=%lu interval_us=%lu every=%lu", vcpu_count(),
-	      cntfrq(), params[SECONDS].value,
-	      params[INTERVAL_US].value, params[EVERY].value);
+	      cntfrq(), params[SECONDS].value, params[INTERVAL_US].value, params[EVERY].value);
 	__atomic_store_n(&announced, 1, __ATOMIC_RELEASE);
 	calibrate();
 	wait_for_vcpus(&calibrated, "are calibrated");

@@ -56,8 +56,9 @@ static Answer ask_kvm(const Host *host, Choice *choice)
 	}
 	if (able == NO && pmu) {
 		g_autofree char *reason =
-			g_strdup_printf("%s covers these CPUs, but the kernel lacks KVM_ARM_VCPU_PMU_V3_SET_PMU; boot Linux "
-					"5.18 or newer", pmu->name);
+			g_strdup_printf("%s covers these CPUs, but the kernel lacks "
+					"KVM_ARM_VCPU_PMU_V3_SET_PMU; boot Linux 5.18 or newer",
+					pmu->name);
 
 		refuse(choice, reason);
 		return YES;
@@ -70,17 +71,17 @@ static void report_pmu(const Choice *choice, Answer able, const char *list, cons
 {
 	g_autofree char *later = arm_host_cpu_set_format(&choice->qemus.uncovered);
 	g_autofree char *cpus = arm_host_cpu_set_format(&choice->qemus.pmu->cpus);
-	const char *condition = able == YES ? "" : choice->qemus.is_default
-		? " if KVM has a PMU for guests" :
-				" if KVM has a PMU for guests and KVM_ARM_VCPU_PMU_V3_SET_PMU";
-	Level level = is_final ? LEVEL_OK : able != YES ? LEVEL_UNKNOWN : *later ? LEVEL_WARNING
-		: LEVEL_OK;
+	const char *condition = able == YES ? "" : choice->qemus.is_default ?
+		" if KVM has a PMU for guests" :
+		" if KVM has a PMU for guests and KVM_ARM_VCPU_PMU_V3_SET_PMU";
+	Level level = is_final ? LEVEL_OK : able != YES ? LEVEL_UNKNOWN :
+		      *later ? LEVEL_WARNING : LEVEL_OK;
 
 	if (*later) {
 		report_add(report, level, "choice",
-			   "%s, vCPUs on CPUs %s get %s with all of its counters%s; QEMU pauses the VM on CPUs %s "
-			   "when they come online", when, list, choice->qemus.pmu->name, condition,
-			   later);
+			   "%s, vCPUs on CPUs %s get %s with all of its counters%s; "
+			   "QEMU pauses the VM on CPUs %s when they come online",
+			   when, list, choice->qemus.pmu->name, condition, later);
 		report_advise(report, "pin the vCPUs to CPUs %s", cpus);
 	} else {
 		report_add(report, level, "choice",
@@ -101,12 +102,12 @@ static void report_choice(const Choice *choice, Answer able, const CPUs *cpus, c
 		report_pmu(choice, able, list, when, is_final, report);
 	} else if (able == YES) {
 		report_add(report, LEVEL_OK, "choice",
-			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS ": the cycle counter alone, on all of them",
-			   when, list);
+			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS
+			   ": the cycle counter alone, on all of them", when, list);
 	} else {
 		report_add(report, is_final ? LEVEL_OK : LEVEL_UNKNOWN, "choice",
-			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS " if the kernel "
-			   "has them; otherwise QEMU refuses", when, list);
+			   "%s, vCPUs on CPUs %s get " FIXED_COUNTERS
+			   " if the kernel has them; otherwise QEMU refuses", when, list);
 	}
 }
 
@@ -146,8 +147,8 @@ static ArmHostCPUSet usable_of(const Host *host, const ArmHostPMU *pmu, const CP
 /* To the strongest PMU that has some of these CPUs */
 static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Advice *advice)
 {
-	ArmHostCPUSet usable = host->strongest ? usable_of(host, host->strongest, cpus)
-		: (ArmHostCPUSet){ };
+	ArmHostCPUSet usable = host->strongest ?
+		usable_of(host, host->strongest, cpus) : (ArmHostCPUSet){ };
 	g_autofree char *list = NULL;
 
 	for (guint i = 0; i < host->pmus->len && cpus_are_empty(&usable); i++) {
@@ -191,7 +192,9 @@ static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const 
 	if (!cpus_are_empty(&choice->qemus.uncovered)) {
 		g_autofree char *later = arm_host_cpu_set_format(&choice->qemus.uncovered);
 
-		advice->reason = g_strdup_printf("QEMU pauses the VM on CPUs %s when they come online", later);
+		advice->reason =
+			g_strdup_printf("QEMU pauses the VM on CPUs %s when they come online",
+					later);
 		return LEVEL_WARNING;
 	}
 	return LEVEL_OK;

@@ -12,11 +12,9 @@
  */
 static const char *const flags[] = {
 	"S", "daemonize", "enable-kvm", "enable-sync-profile", "full-screen", "h", "help",
-	"jitdump", "mem-prealloc", "no-fd-bootchk",
-	"no-reboot", "no-shutdown", "no-user-config", "nodefaults", "nographic", "only-migratable",
-	"perfmap", "preconfig", "s",
-	"semihosting", "snapshot", "usb", "version", "win2k-hack", "xen-attach",
-	"xen-domid-restrict", NULL
+	"jitdump", "mem-prealloc", "no-fd-bootchk", "no-reboot", "no-shutdown", "no-user-config",
+	"nodefaults", "nographic", "only-migratable", "perfmap", "preconfig", "s", "semihosting",
+	"snapshot", "usb", "version", "win2k-hack", "xen-attach", "xen-domid-restrict", NULL
 };
 
 typedef struct CommandLine {

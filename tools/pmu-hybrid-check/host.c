@@ -212,8 +212,8 @@ static void judge_cpus(const Host *host, Report *report)
 	g_autofree char *online = arm_host_cpu_set_format(&host->online);
 	g_autofree char *offline = arm_host_cpu_set_format(&offline_cpus);
 	g_autofree char *allowed = arm_host_cpu_set_format(&host->allowed);
-	g_autofree char *rest = *offline ? g_strdup_printf("; CPUs %s are offline", offline)
-		: g_strdup("");
+	g_autofree char *rest = *offline ?
+		g_strdup_printf("; CPUs %s are offline", offline) : g_strdup("");
 
 	json_set_string(report->facts, "linux", host->release);
 	json_set_string(report->facts, "cpus", online);
@@ -223,9 +223,10 @@ static void judge_cpus(const Host *host, Report *report)
 		   rest);
 	if (host->hides_cpus) {
 		report_add(report, LEVEL_UNKNOWN, "host",
-			   "/sys/devices/system/cpu/online is not the kernel's: programs here run on CPUs %s",
-			   allowed);
-		report_advise(report, "run this outside of the container: CPUs that it hides are not judged");
+			   "/sys/devices/system/cpu/online is not the kernel's: "
+			   "programs here run on CPUs %s", allowed);
+		report_advise(report, "run this outside of the container: "
+			      "CPUs that it hides are not judged");
 	} else if (!cpus_are_in(&host->online, &host->allowed)) {
 		report_add(report, LEVEL_OK, "host", "a cpuset keeps programs here on CPUs %s",
 			   allowed);
@@ -240,10 +241,12 @@ static void judge_coverage(const Host *host, Report *report)
 	if (!host->pmus->len) {
 		report_add(report, LEVEL_PROBLEM, "pmu",
 			   "no PMU of a CPU below /sys/bus/event_source/devices");
-		report_advise(report, "see that device tree or firmware have the PMU, and the kernel its driver");
+		report_advise(report, "see that device tree or firmware have the PMU, "
+			      "and the kernel its driver");
 	} else if (*list) {
 		report_add(report, LEVEL_WARNING, "pmu", "none on CPUs %s", list);
-		report_advise(report, "keep VMs away from these CPUs: a guest's counters stand still there");
+		report_advise(report, "keep VMs away from these CPUs: "
+			      "a guest's counters stand still there");
 	}
 }
 
@@ -274,14 +277,17 @@ static void judge_mode(const Host *host, Report *report)
 	const char *missing = host->kvm.set_pmu == NO ? " and KVM_ARM_VCPU_PMU_V3_SET_PMU" : "";
 
 	report_add(report, LEVEL_WARNING, "kernel",
-		   "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY%s: each VM has to stay on one PMU", missing);
+		   "KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY%s: "
+		   "each VM has to stay on one PMU", missing);
 	if (host->strongest) {
 		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
 		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
 
-		report_advise(report, *missing
-			      ? "boot a kernel with them, or keep QEMU on one PMU from its start: taskset -c %s" :
-			      "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs %s", cpus);
+		report_advise(report, *missing ?
+			      "boot a kernel with them, or keep QEMU on one PMU from its start: "
+			      "taskset -c %s" :
+			      "boot a kernel with it, or pin the vCPUs of each VM to one PMU, "
+			      "e.g. CPUs %s", cpus);
 	} else {
 		report_advise(report, "boot a kernel with %s", *missing ? "them" : "it");
 	}
@@ -291,12 +297,15 @@ static void judge_no_pmu(const Host *host, Report *report)
 {
 	if (host->pmus->len) {
 		report_add(report, LEVEL_PROBLEM, "kernel",
-			   "KVM has no PMU for guests, although the host has: on Apple silicon before "
-			   "Linux 6.15, and where ID_AA64DFR0_EL1.PMUVer differs between cores");
-		report_advise(report, "on Apple silicon, boot Linux 6.15 or newer; elsewhere guests can have none on this host");
+			   "KVM has no PMU for guests, although the host has: "
+			   "on Apple silicon before Linux 6.15, "
+			   "and where ID_AA64DFR0_EL1.PMUVer differs between cores");
+		report_advise(report, "on Apple silicon, boot Linux 6.15 or newer; "
+			      "elsewhere guests can have none on this host");
 	} else {
 		report_add(report, LEVEL_PROBLEM, "kernel", "KVM has no PMU for guests");
-		report_advise(report, "give the host its PMU first: KVM backs that of guests by it");
+		report_advise(report, "give the host its PMU first: "
+			      "KVM backs that of guests by it");
 	}
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "check.h"
 
-#define START_ADVICE	"start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU"
+#define START_ADVICE	"start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself " \
+			"(<emulatorpin>) and all vCPUs on one PMU"
 
 /* To CPUs that exist, are online, and are open to programs here */
 static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
@@ -14,11 +15,14 @@ static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU 
 	g_autofree char *offline_list = arm_host_cpu_set_format(&offline);
 
 	if (*list) {
-		report_advise(report, "taskset -pc %s %d; a VM that QEMU has paused goes on with 'cont'", list, vcpu->thread);
+		report_advise(report, "taskset -pc %s %d; a VM that QEMU has paused goes on with "
+			      "'cont'", list, vcpu->thread);
 	} else if (cpus_are_empty(&online)) {
-		report_advise(report, "chcpu -e %s, since no CPU of %s is online; then pin the thread to them", offline_list, pmu->name);
+		report_advise(report, "chcpu -e %s, since no CPU of %s is online; "
+			      "then pin the thread to them", offline_list, pmu->name);
 	} else {
-		report_advise(report, "run this outside of the container: its cpuset has no CPU of %s", pmu->name);
+		report_advise(report, "run this outside of the container: "
+			      "its cpuset has no CPU of %s", pmu->name);
 	}
 }
 
@@ -146,15 +150,15 @@ static void report_only_pick(const Vm *vm, const Host *host, const ArmHostPMU *p
 		report_advise(report, START_ADVICE);
 	} else if (pmu) {
 		report_add(report, LEVEL_PROBLEM, "backend",
-			   "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked %s, vCPUs are on %s",
-			   emulator, pick->name, pmu->name);
+			   "no pmu-hybrid, and QEMU itself on CPUs %s: "
+			   "KVM picked %s, vCPUs are on %s", emulator, pick->name, pmu->name);
 		report_advise(report, START_ADVICE);
 	} else {
 		report_add(report, LEVEL_PROBLEM, "backend",
-			   "no pmu-hybrid, %s picked by KVM, and vCPUs on CPUs %s: counters stand still on some",
-			   pick->name, cpus);
-		report_advise(report, host->pmus->len > 1 ? START_ADVICE
-			      : "pin the vCPUs to CPUs with a PMU");
+			   "no pmu-hybrid, %s picked by KVM, and vCPUs on CPUs %s: "
+			   "counters stand still on some", pick->name, cpus);
+		report_advise(report, host->pmus->len > 1 ? START_ADVICE :
+			      "pin the vCPUs to CPUs with a PMU");
 	}
 }
 
@@ -174,18 +178,19 @@ static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
 			   "the guest has no PMU: the host has none");
 	} else if (!picks->len) {
 		report_add(report, LEVEL_UNKNOWN, "backend",
-			   "no pmu-hybrid, and QEMU itself on CPUs %s, none of which has a PMU: it was "
-			   "started elsewhere", *emulator ? emulator : "that are offline");
+			   "no pmu-hybrid, and QEMU itself on CPUs %s, none of which has a PMU: "
+			   "it was started elsewhere", *emulator ? emulator : "that are offline");
 	} else if (picks->len == 1) {
 		report_only_pick(vm, host, g_ptr_array_index(picks, 0), report);
 	} else if (!host_find_covering(host, &vm->cpus.online)) {
 		report_add(report, LEVEL_PROBLEM, "backend",
-			   "no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs %s: counters stand still on some", cpus);
+			   "no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs %s: "
+			   "counters stand still on some", cpus);
 		report_advise(report, START_ADVICE);
 	} else {
 		report_add(report, LEVEL_WARNING, "backend",
-			   "no pmu-hybrid, and QEMU itself on CPUs %s: KVM picked any of their PMUs",
-			   emulator);
+			   "no pmu-hybrid, and QEMU itself on CPUs %s: "
+			   "KVM picked any of their PMUs", emulator);
 		report_advise(report, START_ADVICE);
 	}
 }
@@ -209,21 +214,22 @@ static void judge_backend(const Vm *vm, const Host *host, Report *report)
 		judge_choice_made(vm, host, report);
 	} else if (vm->kvm == NO) {
 		report_add(report, LEVEL_OK, "backend",
-			   "TCG, not KVM: QEMU emulates the guest's PMU, which counts on every CPU");
+			   "TCG, not KVM: QEMU emulates the guest's PMU, "
+			   "which counts on every CPU");
 	} else if (vm->kvm == UNKNOWN) {
 		report_add(report, LEVEL_UNKNOWN, "backend",
 			   "the monitor does not tell whether the VM uses KVM");
 	} else if (vm->pmu == NO) {
 		report_add(report, LEVEL_WARNING, "backend", "the guest has no PMU: %s",
-			   host->kvm.pmu == NO ? "KVM has none for guests" :
-			   "pmu=off");
+			   host->kvm.pmu == NO ? "KVM has none for guests" : "pmu=off");
 		report_advise(report, "Windows needs a PMU to start, and perf to count: %s",
-			      host->kvm.pmu == NO ?
-			      "see pmu-hybrid-check without arguments" : "start the VM without pmu=off (<pmu state='off'/>)");
+			      host->kvm.pmu == NO ? "see pmu-hybrid-check without arguments" :
+			      "start the VM without pmu=off (<pmu state='off'/>)");
 	} else if (vm->hybrid == UNKNOWN || (vm->hybrid == YES && !vm->backend)) {
 		report_add(report, LEVEL_UNKNOWN, "backend",
 			   vm->hybrid == YES ? "QEMU's monitor knows" :
-			   "QEMU's monitor knows: the command line alone does not tell whether pmu-hybrid is on");
+			   "QEMU's monitor knows: the command line alone does not tell "
+			   "whether pmu-hybrid is on");
 		report_advise(report, "give --qmp SOCKET, or --domain NAME for libvirt's VMs");
 	} else if (vm->hybrid == YES) {
 		report_add(report, LEVEL_OK, "backend", "chosen when the VM starts (it is %s)",
@@ -289,8 +295,8 @@ static void add_facts(const Vm *vm, Report *report)
 void judge_vm(const Vm *vm, const Host *host, Report *report)
 {
 	bool is_chosen = vm->backend && *vm->backend;
-	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" : vm->backend &&
-		!is_chosen ? "at its start" : "if it started now";
+	const char *when = vm->hybrid == NO ? "with pmu-hybrid=on" :
+			   vm->backend && !is_chosen ? "at its start" : "if it started now";
 
 	add_facts(vm, report);
 	if (vm->ended) {
@@ -301,7 +307,8 @@ void judge_vm(const Vm *vm, const Host *host, Report *report)
 	if (vm->hidden) {
 		report_add(report, LEVEL_UNKNOWN, "vm", "where its vCPUs may run is unknown: %s",
 			   vm->hidden);
-		report_advise(report, "run this where QEMU's threads can be seen: for a VM in a container, on the host, as root");
+		report_advise(report, "run this where QEMU's threads can be seen: "
+			      "for a VM in a container, on the host, as root");
 	} else {
 		judge_vcpus(vm, host, report);
 	}

@@ -91,10 +91,10 @@ static void ask_device(Kvm *kvm)
 
 		kvm->trouble = g_strdup_printf("%s: %s", DEVICE, g_strerror(errno));
 		kvm->level = denied ? LEVEL_UNKNOWN : LEVEL_PROBLEM;
-		kvm->advice = denied
-			? "run this as root, or as a member of the group that the device belongs to"
-				:
-			      "boot a kernel with CONFIG_KVM, from firmware that starts it at EL2; 'dmesg | grep kvm' says more";
+		kvm->advice = denied ?
+			"run this as root, or as a member of the group that the device belongs to" :
+			"boot a kernel with CONFIG_KVM, from firmware that starts it at EL2; "
+			"'dmesg | grep kvm' says more";
 		return;
 	}
 	kvm->pmu = has_extension(fd, KVM_CAP_ARM_PMU_V3);
@@ -167,8 +167,10 @@ static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 	const struct {
 		const char *name;
 		Answer *answer;
-	} features[] = { { "pmu", &kvm->pmu }, { "set-pmu", &kvm->set_pmu },
-			 { FIXED_COUNTERS, &kvm->fixed_counters } };
+	} features[] = {
+		{ "pmu", &kvm->pmu }, { "set-pmu", &kvm->set_pmu },
+		{ FIXED_COUNTERS, &kvm->fixed_counters },
+	};
 	g_auto(GStrv) words = g_strsplit(list, ",", -1);
 	guint known = 0;
 

@@ -53,9 +53,11 @@ static bool parse_options(int argc, char **argv, Error **errp)
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 	int questions;
 
-	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can count on this host, what a running VM "
-				     "does, and what to change.\nWithout arguments: host, kernel and QEMU.");
-	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is unknown, 3 a problem, 4 wrong use, or no answer.");
+	g_option_context_set_summary(context, "Tells what VMs with -cpu host,pmu-hybrid=on can "
+				     "count on this host, what a running VM does, and what to "
+				     "change.\nWithout arguments: host, kernel and QEMU.");
+	g_option_context_set_description(context, "Exit status: 0 ok, 1 a warning, 2 something is "
+					 "unknown, 3 a problem, 4 wrong use, or no answer.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, errp)) {
 		return false;
@@ -126,8 +128,9 @@ static bool check_vm(const Host *host, Report *report, Error **errp)
 	Vm *vm;
 
 	if (options.domain || options.qmp) {
-		monitor = options.domain ? monitor_open_domain(options.uri, options.domain, errp)
-			: monitor_open(options.qmp, errp);
+		monitor = options.domain ?
+			  monitor_open_domain(options.uri, options.domain, errp) :
+			  monitor_open(options.qmp, errp);
 		if (!monitor) {
 			return false;
 		}
@@ -166,8 +169,8 @@ static bool check(Report *report, Error **errp)
 	good = good && kvm_ask(&host.kvm, options.root, options.kvm, errp);
 	if (good) {
 		good = options.cpus ? check_cpus(&host, report, errp) :
-		       options.pid || options.domain || options.qmp ? check_vm(&host, report, errp)
-			       : check_host(&host, report, errp);
+		       options.pid || options.domain || options.qmp ?
+		       check_vm(&host, report, errp) : check_host(&host, report, errp);
 	}
 	host_free(&host);
 	return good;
@@ -227,7 +230,8 @@ static int print_overlay(void)
 	}
 	g_print("%s", text);
 	if (trouble) {
-		g_printerr("pmu-hybrid-check: the numbers of event counters are unknown: %s; the overlay says what to check\n", trouble);
+		g_printerr("pmu-hybrid-check: the numbers of event counters are unknown: %s; "
+			   "the overlay says what to check\n", trouble);
 	}
 	return trouble ? LEVEL_UNKNOWN : LEVEL_OK;
 }

@@ -165,8 +165,8 @@ static int connect_to(const char *path, Error **errp)
 	/* QEMU keeps few clients waiting. */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it"
-			   : g_strerror(errno));
+		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it" :
+			   g_strerror(errno));
 		if (fd >= 0) {
 			close(fd);
 		}
@@ -187,8 +187,8 @@ Monitor *monitor_open(const char *path, Error **errp)
 		monitor = monitor_open_fd(fd, errp);
 	}
 	if (!monitor) {
-		error_prepend(errp, fd < 0 ? "no QMP monitor at %s: "
-			      : "no QMP monitor at %s, or one that serves another client: ", path);
+		error_prepend(errp, fd < 0 ? "no QMP monitor at %s: " :
+			      "no QMP monitor at %s, or one that serves another client: ", path);
 		return NULL;
 	}
 	monitor->peer = peer.pid;
@@ -217,8 +217,8 @@ JsonNode *monitor_run(Monitor *monitor, const char *command, JsonObject *argumen
 	object = json_node_get_object(answer);
 	if (!json_object_has_member(object, "return")) {
 		g_set_error(errp, ERROR_DOMAIN, ERROR_REFUSED, "%s: %s", command,
-			    json_get_string(json_get_object(object, "error"), "desc") ?
-			    : "no answer");
+			    json_get_string(json_get_object(object, "error"), "desc") ?:
+			    "no answer");
 		return NULL;
 	}
 	return json_object_dup_member(object, "return");

@@ -70,8 +70,8 @@ static void count_counters(const Tree *tree, Pmu *pmu, char **trouble)
 	}
 	if (pmu->counters < 0) {
 		g_free(*trouble);
-		*trouble = g_strdup(error ? error->message
-				    : "no CPU of the kernel's is that of a PMU node");
+		*trouble = g_strdup(error ? error->message :
+				    "no CPU of the kernel's is that of a PMU node");
 	}
 }
 
@@ -101,7 +101,8 @@ static bool check_counters(const Tree *tree, const char *root, char **trouble, E
 	if (!tree->pmus->len) {
 		*trouble = g_strdup("without a PMU KVM has none");
 	} else if (overlap(tree)) {
-		*trouble = g_strdup("each PMU claims the CPUs of others, so KVM has one number for all");
+		*trouble = g_strdup("each PMU claims the CPUs of others, "
+				    "so KVM has one number for all");
 	} else if (*root) {
 		*trouble = g_strdup_printf("%s has no KVM to ask", root);
 	}
@@ -114,7 +115,8 @@ static bool check_counters(const Tree *tree, const char *root, char **trouble, E
 		g_string_append_printf(list, "%s%s has %d", i ? ", " : "", pmu->path, number);
 	}
 	if (differ) {
-		error_setg(errp, "the kinds of core have different numbers of event counters, which one PMU cannot have: %s", list->str);
+		error_setg(errp, "the kinds of core have different numbers of event counters, "
+			   "which one PMU cannot have: %s", list->str);
 	}
 	return !differ;
 }
@@ -132,7 +134,8 @@ static bool check_host(const Tree *tree, const char *root, Error **errp)
 	g_autoptr(GPtrArray) registered = arm_host_pmus_read(sysfs, &error);
 
 	if (!tree->cpus->len) {
-		error_setg(errp, "there are no CPUs in %s: with ACPI the firmware says which PMUs there are", tree->folder);
+		error_setg(errp, "there are no CPUs in %s: "
+			   "with ACPI the firmware says which PMUs there are", tree->folder);
 	} else if (tree->cpus->len > ARM_HOST_MAX_CPUS) {
 		error_setg(errp, "%u CPUs are more than %d", tree->cpus->len, ARM_HOST_MAX_CPUS);
 	} else if (tree->apple) {
@@ -141,7 +144,8 @@ static bool check_host(const Tree *tree, const char *root, Error **errp)
 	} else if (registered && registered->len > tree->pmus->len) {
 		g_autofree char *list = arm_host_pmus_format(registered);
 
-		error_setg(errp, "Linux has the PMUs %s, which are not all from nodes that are known here", list);
+		error_setg(errp, "Linux has the PMUs %s, "
+			   "which are not all from nodes that are known here", list);
 	} else if (tree->pmus->len == 1) {
 		error_setg(errp, "there is one PMU node already, %s",
 			   ((Pmu *)g_ptr_array_index(tree->pmus, 0))->path);
@@ -161,8 +165,10 @@ static char *format_reference(const Tree *tree, guint32 phandle)
 /* Where the new node goes: beside the first one, or at the top */
 static char *find_place(const Tree *tree)
 {
-	return tree->pmus->len ? g_path_get_dirname(((Pmu *)g_ptr_array_index(tree->pmus, 0))->path)
-		: g_strdup("/");
+	if (!tree->pmus->len) {
+		return g_strdup("/");
+	}
+	return g_path_get_dirname(((Pmu *)g_ptr_array_index(tree->pmus, 0))->path);
 }
 
 /*
@@ -172,8 +178,8 @@ static char *find_place(const Tree *tree)
 static char *refer_to_controller(const Tree *tree, const Pmu *pmu, const char *place)
 {
 	g_autofree char *reference = format_reference(tree, pmu->controller);
-	bool inherited = tree_find_controller(tree, g_str_equal(place, "/") ? ""
-					      : place) == pmu->controller;
+	const char *parent = g_str_equal(place, "/") ? "" : place;
+	bool inherited = tree_find_controller(tree, parent) == pmu->controller;
 
 	return *reference != '&' && inherited ? NULL : g_steal_pointer(&reference);
 }
@@ -208,7 +214,8 @@ static void open_fragment(GString *out, guint number, const char *target)
 {
 	g_autofree char *quoted = g_strescape(target, NULL);
 
-	g_string_append_printf(out, "\n\tfragment@%u {\n\t\ttarget-path = \"%s\";\n\n\t\t__overlay__ {\n", number, quoted);
+	g_string_append_printf(out, "\n\tfragment@%u {\n\t\ttarget-path = \"%s\";\n\n"
+			       "\t\t__overlay__ {\n", number, quoted);
 }
 
 static void write_fragments(GString *out, const Tree *tree, const Pmu *all)
@@ -246,17 +253,20 @@ static void write_kinds(GString *out, const Tree *tree, const char *trouble)
 		g_string_append(out, "\n");
 	}
 	if (!tree->pmus->len) {
-		g_string_append_printf(out, " * No PMU node is there. Assumed: each core has a PMUv3 that firmware leaves to Linux, and its interrupt\n"
-				    " * is PPI %d with the timer's flags. If 'perf stat' counts and 'perf record' has no samples, the PPI is another.\n",
-				    USUAL_PPI);
+		g_string_append_printf(out, " * No PMU node is there. Assumed: each core has a "
+				       "PMUv3 that firmware leaves to Linux, and its interrupt\n"
+				       " * is PPI %d with the timer's flags. If 'perf stat' counts "
+				       "and 'perf record' has no samples, the PPI is another.\n",
+				       USUAL_PPI);
 	}
 	if (trouble) {
-		g_string_append_printf(out, " *\n * CHECK FIRST: the numbers of event counters are unknown (%s).\n"
-				    " * They have to be the same on all cores: %s.\n", trouble,
-				    tree->pmus->len &&
-				       !overlap(tree)
-				       ? "see 'dmesg | grep \"counters available\"' on the board, a line for each PMU" :
-				    "see the cores' manuals, PMCR_EL0.N");
+		g_string_append_printf(out, " *\n * CHECK FIRST: the numbers of event counters are "
+				       "unknown (%s).\n"
+				       " * They have to be the same on all cores: %s.\n", trouble,
+				       tree->pmus->len && !overlap(tree) ?
+				       "see 'dmesg | grep \"counters available\"' on the board, "
+				       "a line for each PMU" :
+				       "see the cores' manuals, PMCR_EL0.N");
 	}
 }
 
@@ -267,17 +277,28 @@ static void write_use(GString *out, const Tree *tree, const Pmu *all)
 	bool labels = controller && *controller == '&';
 
 	if (!labels && (controller || all->affinity->len)) {
-		g_string_append(out, " *\n * Nodes that have no label are named by number: valid for the very tree that this host booted with. When a new\n"
-				" * kernel brings another tree, have this file written again, on a boot without the overlay.\n");
+		g_string_append(out, " *\n"
+				" * Nodes that have no label are named by number: valid for the "
+				"very tree that this host booted with. When a new\n"
+				" * kernel brings another tree, have this file written again, on a "
+				"boot without the overlay.\n");
 	}
-	g_string_append(out, " *\n * A guest's counters count on all CPUs then. Events are those of one kind of core. The host's perf has one PMU,\n"
-			" * armv8_pmuv3, and names of events that only one kind has go away.\n *\n");
+	g_string_append(out, " *\n"
+			" * A guest's counters count on all CPUs then. Events are those of one "
+			"kind of core. The host's perf has one PMU,\n"
+			" * armv8_pmuv3, and names of events that only one kind has go away.\n"
+			" *\n");
 	g_string_append_printf(out, " *     dtc -@ %s-I dts -O dtb -o one-pmu.dtbo one-pmu.dts\n",
 			       labels ? "" : "-W no-interrupts_property ");
-	g_string_append(out, " *\n * Debian, u-boot-menu: one-pmu.dtbo in /boot/dtbo, U_BOOT_FDT_OVERLAYS=\"one-pmu.dtbo\" in /etc/default/u-boot, u-boot-update\n"
-			" * Debian, flash-kernel: fdtoverlay -i BOARD.dtb -o /etc/flash-kernel/dtbs/BOARD.dtb one-pmu.dtbo, flash-kernel\n"
+	g_string_append(out, " *\n"
+			" * Debian, u-boot-menu: one-pmu.dtbo in /boot/dtbo, "
+			"U_BOOT_FDT_OVERLAYS=\"one-pmu.dtbo\" in /etc/default/u-boot, "
+			"u-boot-update\n"
+			" * Debian, flash-kernel: fdtoverlay -i BOARD.dtb "
+			"-o /etc/flash-kernel/dtbs/BOARD.dtb one-pmu.dtbo, flash-kernel\n"
 			" * Armbian: armbian-add-overlay one-pmu.dts\n"
-			" * Others: fdtoverlay -i OLD.dtb -o NEW.dtb one-pmu.dtbo, and have the boot loader take NEW.dtb\n");
+			" * Others: fdtoverlay -i OLD.dtb -o NEW.dtb one-pmu.dtbo, "
+			"and have the boot loader take NEW.dtb\n");
 }
 
 /* Text of the tree must not end the comment. */

@@ -73,7 +73,8 @@ static bool read_status(Thread *thread, const char *root, Error **errp)
 	allowed = find_line(lines, "Cpus_allowed_list:");
 	if (!allowed || !parse_int(find_line(lines, "Tgid:"), &thread->process) ||
 	    !parse_inner_id(find_line(lines, "NSpid:"), thread->id, &thread->inner_id)) {
-		error_setg(errp, "%s/proc/%d/status makes no sense: it lacks Tgid, NSpid or Cpus_allowed_list", root, thread->id);
+		error_setg(errp, "%s/proc/%d/status makes no sense: "
+			   "it lacks Tgid, NSpid or Cpus_allowed_list", root, thread->id);
 		return false;
 	}
 	return arm_host_cpu_set_parse(allowed, &thread->allowed, errp);

@@ -52,9 +52,10 @@ static void leave_group(G_GNUC_UNUSED gpointer data)
  */
 static bool start(const char *path, int output, int *fd, GPid *process, Error **errp)
 {
-	const char *command[] = { path, "-M", "none", "-accel", "kvm", "-no-user-config",
-				  "-nodefaults", "-display", "none", "-chardev",
-				  "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", NULL };
+	const char *command[] = {
+		path, "-M", "none", "-accel", "kvm", "-no-user-config", "-nodefaults", "-display",
+		"none", "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", NULL
+	};
 	const int target = 3;
 	int fds[2];
 	bool good;
@@ -161,7 +162,8 @@ static void judge_old_qemu(const Qemu *qemu, const Host *host, Report *report)
 		ArmHostCPUSet usable = host_usable_cpus(host, host->strongest);
 		g_autofree char *cpus = arm_host_cpu_set_format(&usable);
 
-		report_advise(report, "install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c %s", cpus);
+		report_advise(report, "install a QEMU that has it, "
+			      "or keep QEMU on one PMU from its start: taskset -c %s", cpus);
 	} else {
 		report_advise(report, "install a QEMU that has it");
 	}
@@ -179,7 +181,8 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 	}
 	if (qemu->trouble) {
 		report_add(report, LEVEL_UNKNOWN, "qemu", "%s", qemu->trouble);
-		report_advise(report, "see that QEMU starts with KVM; --qemu PATH names another one");
+		report_advise(report, "see that QEMU starts with KVM; "
+			      "--qemu PATH names another one");
 	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");

@@ -124,8 +124,10 @@ static JsonNode *get_value(JsonObject *object, const char *name, GType type)
 {
 	JsonNode *node = object ? json_object_get_member(object, name) : NULL;
 
-	return node && JSON_NODE_HOLDS_VALUE(node) &&
-		json_node_get_value_type(node) == type ? node : NULL;
+	if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != type) {
+		return NULL;
+	}
+	return node;
 }
 
 const char *json_get_string(JsonObject *object, const char *name)

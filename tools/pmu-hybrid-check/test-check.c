@@ -49,10 +49,19 @@ typedef struct VmCase {
 #define QEMU_HYBRID	{ (char *)"/qemu", (char *)"10.2.2", YES }
 #define QEMU_STOCK	{ (char *)"/qemu", (char *)"10.2.2", NO }
 #define HOST_LINES	"ok       host     Linux 7.3 on CPUs 0-7\n"
-#define BIGLITTLE_LINES	HOST_LINES "ok       pmu      armv8_cortex_a55 on CPUs 0-3\nok       pmu      armv8_cortex_a76 on CPUs 4-7\n"
-#define FIXED_LINE	"ok       kernel   KVM has a PMU for guests, with fixed counters that count on all CPUs\n"
+#define BIGLITTLE_LINES	HOST_LINES "ok       pmu      armv8_cortex_a55 on CPUs 0-3\n" \
+			"ok       pmu      armv8_cortex_a76 on CPUs 4-7\n"
+#define FIXED_CPUS	"ok       kernel   KVM has a PMU for guests, with fixed counters " \
+			"that count on all CPUs"
+#define FIXED_LINE	FIXED_CPUS "\n"
 #define HYBRID_LINE	"ok       qemu     /qemu 10.2.2: use -cpu host,pmu-hybrid=on\n"
 #define ADVICE		"                  -> "
+#define START_ADVICE	ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself " \
+			"(<emulatorpin>) and all vCPUs on one PMU\n"
+#define GETS(when, cpus)	"ok       choice   " when ", vCPUs on CPUs " cpus " get "
+#define GETS_FIXED(when, cpus) \
+	GETS(when, cpus) "fixed-counters: the cycle counter alone, on all of them\n"
+#define GETS_ALL(when, cpus, pmu)	GETS(when, cpus) pmu " with all of its counters\n"
 
 static const HostCase host_cases[] = {
 	{
@@ -61,28 +70,34 @@ static const HostCase host_cases[] = {
 	}, {
 		"stock kernel", BIGLITTLE, KVM_STOCK, QEMU_HYBRID,
 		BIGLITTLE_LINES
-		"warning  kernel   KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: each VM has to stay on one PMU\n"
-		ADVICE "boot a kernel with it, or pin the vCPUs of each VM to one PMU, e.g. CPUs 4-7\n"
+		"warning  kernel   KVM lacks KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY: "
+		"each VM has to stay on one PMU\n"
+		ADVICE "boot a kernel with it, or pin the vCPUs of each VM to one PMU, "
+		"e.g. CPUs 4-7\n"
 		HYBRID_LINE
 	}, {
 		"stock QEMU", BIGLITTLE, KVM_FIXED, QEMU_STOCK,
 		BIGLITTLE_LINES FIXED_LINE
 		"warning  qemu     /qemu 10.2.2 has no pmu-hybrid\n"
-		ADVICE "install a QEMU that has it, or keep QEMU on one PMU from its start: taskset -c 4-7\n"
+		ADVICE "install a QEMU that has it, or keep QEMU on one PMU from its start: "
+		"taskset -c 4-7\n"
 	}, {
 		"old kernel", BIGLITTLE, { YES, NO, YES }, QEMU_HYBRID,
 		BIGLITTLE_LINES FIXED_LINE
-		"warning  kernel   KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: QEMU cannot choose a PMU\n"
+		"warning  kernel   KVM lacks KVM_ARM_VCPU_PMU_V3_SET_PMU: "
+		"QEMU cannot choose a PMU\n"
 		ADVICE "boot Linux 5.18 or newer\n" HYBRID_LINE
 	}, {
 		"homogeneous and stock", HOMOGENEOUS, KVM_STOCK, QEMU_STOCK,
-		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-7\nok       kernel   KVM has a PMU for guests\n"
+		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-7\n"
+		"ok       kernel   KVM has a PMU for guests\n"
 		"ok       qemu     /qemu 10.2.2; VMs need no pmu-hybrid on this host\n"
 	}, {
 		"CPUs without a PMU", { { "armv8_cortex_a72", "0-5" } }, KVM_FIXED, QEMU_HYBRID,
 		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-5\n"
-		"warning  pmu      none on CPUs 6-7\n" ADVICE "keep VMs away from these CPUs: a guest's counters stand still there\n"
-		"ok       kernel   KVM has a PMU for guests, with fixed counters that count on all CPUs with a PMU\n" HYBRID_LINE
+		"warning  pmu      none on CPUs 6-7\n"
+		ADVICE "keep VMs away from these CPUs: a guest's counters stand still there\n"
+		FIXED_CPUS " with a PMU\n" HYBRID_LINE
 	}, {
 		"no PMU", { }, { NO, NO, NO }, QEMU_STOCK,
 		HOST_LINES "problem  pmu      no PMU of a CPU below /sys/bus/event_source/devices\n"
@@ -94,8 +109,11 @@ static const HostCase host_cases[] = {
 		"nothing to ask", HOMOGENEOUS,
 		{ UNKNOWN, UNKNOWN, UNKNOWN, (char *)"/dev/kvm: no", LEVEL_UNKNOWN, "be root" },
 		{ NULL, NULL, UNKNOWN, (char *)"no QEMU" },
-		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-7\nunknown  kernel   /dev/kvm: no\n" ADVICE "be root\n"
-		"unknown  qemu     no QEMU\n" ADVICE "see that QEMU starts with KVM; --qemu PATH names another one\n"
+		HOST_LINES "ok       pmu      armv8_cortex_a72 on CPUs 0-7\n"
+		"unknown  kernel   /dev/kvm: no\n"
+		ADVICE "be root\n"
+		"unknown  qemu     no QEMU\n"
+		ADVICE "see that QEMU starts with KVM; --qemu PATH names another one\n"
 	},
 };
 
@@ -103,86 +121,101 @@ static const VmCase vm_cases[] = {
 	{
 		"fixed counters", BIGLITTLE, YES, "0-7", { { "0-7", 1 }, { "0-7", 5 } }, "", "true",
 		"fixed-counters", "running",
-		"ok       vcpu 0   thread 101 on CPU 1, may run on CPUs 0-7\nok       vcpu 1   thread 102 on CPU 5, may run on CPUs 0-7\n"
+		"ok       vcpu 0   thread 101 on CPU 1, may run on CPUs 0-7\n"
+		"ok       vcpu 1   thread 102 on CPU 5, may run on CPUs 0-7\n"
 		"ok       backend  fixed-counters (VM is running)\n"
-		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		GETS_FIXED("if it started now", "0-7")
 	}, {
 		"not started", BIGLITTLE, NO, "0-7", { { "4-7", 4 } }, "", "true", "", "prelaunch",
-		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\nok       backend  chosen when the VM starts (it is prelaunch)\n"
-		"ok       choice   at its start, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
+		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
+		"ok       backend  chosen when the VM starts (it is prelaunch)\n"
+		GETS_ALL("at its start", "4-7", "armv8_cortex_a76")
 	}, {
 		"will be refused", BIGLITTLE, NO, "0-7", { { "3-4", 3 } }, "", "true", "",
 		"prelaunch",
-		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 3-4\nok       backend  chosen when the VM starts (it is prelaunch)\n"
-		"problem  choice   at its start, QEMU refuses: The vCPU threads may run on the host's CPUs 3-4, which no single PMU covers (the "
-		"host has armv8_cortex_a55 on CPUs 0-3, armv8_cortex_a76 on CPUs 4-7), and its kernel lacks "
-		"KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY; either pin all vCPU threads to the CPUs of one PMU, or use a kernel with that "
-		"attribute\n"
+		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 3-4\n"
+		"ok       backend  chosen when the VM starts (it is prelaunch)\n"
+		"problem  choice   at its start, QEMU refuses: The vCPU threads may run on the "
+		"host's CPUs 3-4, which no single PMU covers (the host has armv8_cortex_a55 on "
+		"CPUs 0-3, armv8_cortex_a76 on CPUs 4-7), and its kernel lacks "
+		"KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY; either pin all vCPU threads to the CPUs "
+		"of one PMU, or use a kernel with that attribute\n"
 	}, {
 		"can leave", BIGLITTLE, UNKNOWN, "0-7", { { "4-7", 4 }, { "3-4", 4 } }, "", "true",
 		"armv8_cortex_a76", "running",
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
-		"warning  vcpu 1   thread 102 on CPU 4, may run on CPUs 3-4: it can leave armv8_cortex_a76\n"
+		"warning  vcpu 1   thread 102 on CPU 4, may run on CPUs 3-4: "
+		"it can leave armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 102; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is running)\n"
-		"ok       choice   if it started now, vCPUs on CPUs 3-7 get fixed-counters if the kernel has them; otherwise QEMU refuses\n"
+		GETS("if it started now", "3-7") "fixed-counters if the kernel has them; "
+		"otherwise QEMU refuses\n"
 	}, {
 		"can leave, and waits where it may not be", BIGLITTLE, YES, "0-7",
 		{ { "2,4-7", 3 } }, "", "true", "armv8_cortex_a76", "paused",
-		"warning  vcpu 0   thread 101 on CPU 3, may run on CPUs 2,4-7: it can leave armv8_cortex_a76\n"
+		"warning  vcpu 0   thread 101 on CPU 3, may run on CPUs 2,4-7: "
+		"it can leave armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 101; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
-		"ok       choice   if it started now, vCPUs on CPUs 2,4-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		GETS_FIXED("if it started now", "2,4-7")
 	}, {
 		"has left", BIGLITTLE, YES, "0-7", { { "0-7", 3 } }, "", "true", "armv8_cortex_a76",
 		"paused",
-		"problem  vcpu 0   thread 101 on CPU 3, may run on CPUs 0-7: it has left armv8_cortex_a76\n"
+		"problem  vcpu 0   thread 101 on CPU 3, may run on CPUs 0-7: "
+		"it has left armv8_cortex_a76\n"
 		ADVICE "taskset -pc 4-7 101; a VM that QEMU has paused goes on with 'cont'\n"
 		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
-		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		GETS_FIXED("if it started now", "0-7")
 	}, {
 		"pinned again while it waits", BIGLITTLE, YES, "0-7", { { "4-7", 3 } }, "", "true",
 		"armv8_cortex_a76", "paused",
-		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 4-7\nok       backend  armv8_cortex_a76 (VM is paused)\n"
-		"ok       choice   if it started now, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
+		"ok       vcpu 0   thread 101 on CPU 3, may run on CPUs 4-7\n"
+		"ok       backend  armv8_cortex_a76 (VM is paused)\n"
+		GETS_ALL("if it started now", "4-7", "armv8_cortex_a76")
 	}, {
 		"KVM's pick, all CPUs", BIGLITTLE, YES, "0-7", { { "0-7", 0 } }, "", "false", "",
 		"running",
 		"ok       vcpu 0   thread 101 on CPU 0, may run on CPUs 0-7\n"
-		"problem  backend  no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs 0-7: counters stand still on some\n"
-		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
-		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		"problem  backend  no pmu-hybrid, one PMU picked by KVM, and vCPUs on CPUs 0-7: "
+		"counters stand still on some\n"
+		START_ADVICE
+		GETS_FIXED("with pmu-hybrid=on", "0-7")
 	}, {
 		"KVM's pick, emulator elsewhere", BIGLITTLE, YES, "0-3", { { "4", 4 }, { "5", 5 } },
 		"", NULL, NULL, "running",
-		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4\nok       vcpu 1   thread 102 on CPU 5, may run on CPUs 5\n"
-		"problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76\n"
-		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
-		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-5 get armv8_cortex_a76 with all of its counters\n"
+		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4\n"
+		"ok       vcpu 1   thread 102 on CPU 5, may run on CPUs 5\n"
+		"problem  backend  no pmu-hybrid, and QEMU itself on CPUs 0-3: "
+		"KVM picked armv8_cortex_a55, vCPUs are on armv8_cortex_a76\n"
+		START_ADVICE
+		GETS_ALL("with pmu-hybrid=on", "4-5", "armv8_cortex_a76")
 	}, {
 		"KVM's pick, emulator anywhere", BIGLITTLE, YES, "0-7", { { "4-7", 4 } },
 		"qemu -cpu host", NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
-		"warning  backend  no pmu-hybrid, and QEMU itself on CPUs 0-7: KVM picked any of their PMUs\n"
-		ADVICE "start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself (<emulatorpin>) and all vCPUs on one PMU\n"
-		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
+		"warning  backend  no pmu-hybrid, and QEMU itself on CPUs 0-7: "
+		"KVM picked any of their PMUs\n"
+		START_ADVICE
+		GETS_ALL("with pmu-hybrid=on", "4-7", "armv8_cortex_a76")
 	}, {
 		"KVM's pick, together", BIGLITTLE, YES, "4-7", { { "4-7", 4 } }, "qemu -cpu host",
 		NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 4-7\n"
 		"ok       backend  no pmu-hybrid, but QEMU and its vCPUs stay on armv8_cortex_a76\n"
-		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 4-7 get armv8_cortex_a76 with all of its counters\n"
+		GETS_ALL("with pmu-hybrid=on", "4-7", "armv8_cortex_a76")
 	}, {
 		"one PMU, offline CPUs", HOMOGENEOUS, NO, "0-9", { { "0-9", 9 } }, "qemu -cpu host",
 		NULL, NULL, NULL,
-		"ok       vcpu 0   thread 101 on CPU 9, may run on CPUs 0-7\nok       backend  no pmu-hybrid, and one PMU\n"
-		"ok       choice   with pmu-hybrid=on, vCPUs on CPUs 0-7 get armv8_cortex_a72 with all of its counters\n"
+		"ok       vcpu 0   thread 101 on CPU 9, may run on CPUs 0-7\n"
+		"ok       backend  no pmu-hybrid, and one PMU\n"
+		GETS_ALL("with pmu-hybrid=on", "0-7", "armv8_cortex_a72")
 	}, {
 		"no monitor", BIGLITTLE, YES, "0-7", { { "0-7", 4 } },
 		"qemu -cpu host,pmu-hybrid=on", NULL, NULL, NULL,
 		"ok       vcpu 0   thread 101 on CPU 4, may run on CPUs 0-7\n"
-		"unknown  backend  QEMU's monitor knows\n" ADVICE "give --qmp SOCKET, or --domain NAME for libvirt's VMs\n"
-		"ok       choice   if it started now, vCPUs on CPUs 0-7 get fixed-counters: the cycle counter alone, on all of them\n"
+		"unknown  backend  QEMU's monitor knows\n"
+		ADVICE "give --qmp SOCKET, or --domain NAME for libvirt's VMs\n"
+		GETS_FIXED("if it started now", "0-7")
 	},
 };
 
@@ -244,9 +277,9 @@ static void make_thread(const char *root, int pid, int thread, const char *name,
 {
 	g_autofree char *status = g_strdup_printf("Name:\t%s\nTgid:\t%d\nCpus_allowed_list:\t%s\n",
 						  name, pid, cpus);
-	g_autofree char *stat = g_strdup_printf("%d (a) b)) S%s %d 0", thread,
-						" 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
-						" 0 0 0 0 0 0 0", cpu);
+	const char *fields = " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
+		" 0 0 0";
+	g_autofree char *stat = g_strdup_printf("%d (a) b)) S%s %d 0", thread, fields, cpu);
 
 	write_file(root, status, "proc/%d/status", thread);
 	write_file(root, stat, "proc/%d/stat", thread);
@@ -284,8 +317,8 @@ static char *answer_cpus(const VmCase *c)
 	GString *text = g_string_new("{\"return\": [");
 
 	for (int i = 0; i < MAX_VCPUS && c->vcpus[i].cpus; i++) {
-		g_string_append_printf(text, "%s{\"cpu-index\": %d, \"thread-id\": %d, \"qom-path\": \"/cpu\"}", i ? ", " : "", i,
-				       PID + 1 + i);
+		g_string_append_printf(text, "%s{\"cpu-index\": %d, \"thread-id\": %d, "
+				       "\"qom-path\": \"/cpu\"}", i ? ", " : "", i, PID + 1 + i);
 	}
 	g_string_append(text, "]}");
 	return g_string_free(text, false);
@@ -309,7 +342,8 @@ static JsonNode *answer(Monitor *base, const char *line, Error **errp)
 	} else if (strstr(line, "pmu-backend") && c->backend) {
 		text = g_strdup_printf("{\"return\": \"%s\"}", c->backend);
 	}
-	return monitor_parse(text ?: "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no such thing\"}}", errp);
+	return monitor_parse(text ?: "{\"error\": {\"class\": \"GenericError\", "
+			     "\"desc\": \"no such thing\"}}", errp);
 }
 
 static void check_text(const Report *report, const char *expected)
@@ -317,13 +351,15 @@ static void check_text(const Report *report, const char *expected)
 	g_autofree char *text = report_format(report, false);
 	g_autofree char *json = report_format(report, true);
 	g_autoptr(JsonNode) node = json_from_string(json, NULL);
+	JsonObject *object = json_node_get_object(node);
+	JsonArray *findings = json_object_get_array_member(object, "findings");
 
 	g_assert_cmpstr(text, ==, expected);
 	/* The worst line's level leads, in both. */
-	g_assert_cmpint(json_array_get_length(json_object_get_array_member(json_node_get_object(node), "findings")), >, 0);
-	g_assert_true(strstr(text, json_get_string(json_node_get_object(node), "verdict")));
-	g_assert_cmpint(report->worst, ==, strstr(text, "problem ") ? 3 : strstr(text, "unknown ")
-			? 2 : !!strstr(text, "warning "));
+	g_assert_cmpint(json_array_get_length(findings), >, 0);
+	g_assert_true(strstr(text, json_get_string(object, "verdict")));
+	g_assert_cmpint(report->worst, ==, strstr(text, "problem ") ? 3 :
+			strstr(text, "unknown ") ? 2 : !!strstr(text, "warning "));
 }
 
 static void test_host(const void *data)

@@ -13,8 +13,8 @@
  */
 static const char *const cpu_pmus[] = {
 	"arm,armv8-pmuv3", "arm,c1-*-pmu", "arm,cortex-*-pmu", "arm,neoverse-*-pmu",
-	"arm,rainier-pmu", "apm,potenza-pmu", "brcm,vulcan-pmu",
-	"cavium,thunder-pmu", "nvidia,carmel-pmu", "nvidia,denver-pmu", "samsung,mongoose-pmu",
+	"arm,rainier-pmu", "apm,potenza-pmu", "brcm,vulcan-pmu", "cavium,thunder-pmu",
+	"nvidia,carmel-pmu", "nvidia,denver-pmu", "samsung,mongoose-pmu",
 };
 
 /* phandles and interrupts are 32 bits each, big-endian; NULL without the property */
@@ -237,7 +237,8 @@ static bool read_interrupts(const Tree *tree, Pmu *pmu, Error **errp)
 	const char *controller;
 
 	if (extended && !split_extended(tree, pmu, extended)) {
-		error_setg(errp, "the interrupts of %s are those of several controllers, which is written by hand", pmu->path);
+		error_setg(errp, "the interrupts of %s are those of several controllers, "
+			   "which is written by hand", pmu->path);
 		return false;
 	}
 	if (!extended) {
@@ -251,7 +252,8 @@ static bool read_interrupts(const Tree *tree, Pmu *pmu, Error **errp)
 			   pmu->path);
 	} else if (pmu->cells < GIC_MIN_CELLS || pmu->cells > GIC_MAX_CELLS ||
 		   pmu->interrupts->len % pmu->cells) {
-		error_setg(errp, "the interrupts of %s are not in the form of a GIC's, with 3 or 4 cells each", pmu->path);
+		error_setg(errp, "the interrupts of %s are not in the form of a GIC's, "
+			   "with 3 or 4 cells each", pmu->path);
 	}
 	return !*errp;
 }
@@ -289,8 +291,8 @@ static void add_cpus(const Tree *tree, Pmu *pmu, const GArray *phandles)
 static bool read_cpus(const Tree *tree, Pmu *pmu, Error **errp)
 {
 	g_autoptr(GArray) affinity = read_cells(tree, pmu->path, "interrupt-affinity");
-	guint32 partition = pmu_has_ppi(pmu) &&
-		pmu->cells > CELL_PARTITION ? cell_at(pmu->interrupts, CELL_PARTITION) : 0;
+	bool has_partition = pmu_has_ppi(pmu) && pmu->cells > CELL_PARTITION;
+	guint32 partition = has_partition ? cell_at(pmu->interrupts, CELL_PARTITION) : 0;
 	const char *path = g_hash_table_lookup(tree->paths, GUINT_TO_POINTER(partition));
 
 	if (partition) {
@@ -307,14 +309,18 @@ static bool read_cpus(const Tree *tree, Pmu *pmu, Error **errp)
 	} else {
 		bitmap_set(pmu->cpus.cpus, 0, tree->cpus->len);
 	}
-	if (pmu_has_ppi(pmu) ? count_interrupts(pmu) != 1
-	    : count_interrupts(pmu) != pmu->affinity->len) {
+	if (count_interrupts(pmu) != (pmu_has_ppi(pmu) ? 1 : pmu->affinity->len)) {
 		error_setg(errp, "%s has %u interrupts for %u CPUs: which is whose is not known",
-			   pmu->path, count_interrupts(pmu),
-			   pmu->affinity->len);
+			   pmu->path, count_interrupts(pmu), pmu->affinity->len);
 		return false;
 	}
 	return true;
+}
+
+static bool is_same_ppi(const Pmu *a, const Pmu *b)
+{
+	return cell_at(a->interrupts, CELL_KIND) == cell_at(b->interrupts, CELL_KIND) &&
+	       cell_at(a->interrupts, CELL_NUMBER) == cell_at(b->interrupts, CELL_NUMBER);
 }
 
 /* One node has room for interrupts of one sort at one controller. */
@@ -329,12 +335,11 @@ static bool check_alike(const Tree *tree, Error **errp)
 			error_setg(errp, "%s and %s have different interrupt controllers",
 				   first->path, pmu->path);
 		} else if (pmu_has_ppi(pmu) != pmu_has_ppi(first)) {
-			error_setg(errp, "%s and %s have interrupts of different kinds, PPI and SPI", first->path, pmu->path);
-		} else if (pmu_has_ppi(pmu) && (cell_at(pmu->interrupts, CELL_KIND) !=
-						cell_at(first->interrupts, CELL_KIND) ||
-					   cell_at(pmu->interrupts, CELL_NUMBER) !=
-						cell_at(first->interrupts, CELL_NUMBER))) {
-			error_setg(errp, "%s and %s have different PPIs, of which one node can have one", first->path, pmu->path);
+			error_setg(errp, "%s and %s have interrupts of different kinds, "
+				   "PPI and SPI", first->path, pmu->path);
+		} else if (pmu_has_ppi(pmu) && !is_same_ppi(pmu, first)) {
+			error_setg(errp, "%s and %s have different PPIs, "
+				   "of which one node can have one", first->path, pmu->path);
 		}
 		if (*errp) {
 			return false;
@@ -351,8 +356,9 @@ static bool check_coverage(const Tree *tree, Error **errp)
 		bool covered = false;
 
 		for (guint i = 0; i < tree->pmus->len && !covered; i++) {
-			covered = test_bit(cpu, ((Pmu *)g_ptr_array_index(tree->pmus,
-									  i))->cpus.cpus);
+			const Pmu *pmu = g_ptr_array_index(tree->pmus, i);
+
+			covered = test_bit(cpu, pmu->cpus.cpus);
 		}
 		if (!covered) {
 			g_string_append_printf(rest, " %s",
@@ -384,7 +390,8 @@ Pmu *tree_assume_pmu(const Tree *tree, Error **errp)
 	Pmu *pmu = pmu_new(tree->timer ?: "");
 
 	if (!tree->timer) {
-		error_setg(errp, "there is no PMU node, and no node of the architecture's timer to see what a PPI looks like here");
+		error_setg(errp, "there is no PMU node, and no node of the architecture's timer "
+			   "to see what a PPI looks like here");
 	} else if (read_interrupts(tree, pmu, errp)) {
 		g_array_set_size(pmu->interrupts, pmu->cells);
 		g_array_index(pmu->interrupts, guint32, CELL_KIND) = KIND_PPI;

@@ -42,9 +42,9 @@ static bool parse_name(const char *name, int *index, Answer *kvm)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (g_str_has_prefix(name, names[i].prefix) &&
 		    g_str_has_suffix(name, names[i].suffix)) {
-			size_t length = strlen(names[i].prefix);
-			g_autofree char *number = g_strndup(name + length,
-							    strlen(name) - length - strlen(names[i].suffix));
+			const char *start = name + strlen(names[i].prefix);
+			size_t length = strlen(start) - strlen(names[i].suffix);
+			g_autofree char *number = g_strndup(start, length);
 
 			*index = 0;
 			*kvm = names[i].kvm;
@@ -144,8 +144,9 @@ static bool find_named_threads(Vm *vm, const Host *host, Error **errp)
 		}
 	}
 	if (threads && !vm->vcpus->len) {
-		error_setg(errp, "process %d has no thread called 'CPU 0/KVM'; if it is QEMU with KVM, give --qmp SOCKET, or start it "
-			   "with -name debug-threads=on", vm->pid);
+		error_setg(errp, "process %d has no thread called 'CPU 0/KVM'; if it is QEMU with "
+			   "KVM, give --qmp SOCKET, or start it with -name debug-threads=on",
+			   vm->pid);
 	}
 	return vm->vcpus->len;
 }
@@ -153,8 +154,8 @@ static bool find_named_threads(Vm *vm, const Host *host, Error **errp)
 static bool ask_vcpus(Vm *vm, Monitor *monitor, Error **errp)
 {
 	g_autoptr(JsonNode) answer = monitor_run(monitor, "query-cpus-fast", NULL, errp);
-	JsonArray *cpus = answer &&
-		JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+	bool is_array = answer && JSON_NODE_HOLDS_ARRAY(answer);
+	JsonArray *cpus = is_array ? json_node_get_array(answer) : NULL;
 
 	if (!answer) {
 		return false;
@@ -213,8 +214,9 @@ static bool find_in_process(Vm *vm, const Host *host, int process, int peer, Err
 		return false;
 	}
 	for (guint i = 0; i < vm->vcpus->len; i++) {
-		found[i] = threads ? find_thread(threads, g_ptr_array_index(vm->vcpus, i), peer)
-			: NULL;
+		const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
+
+		found[i] = threads ? find_thread(threads, vcpu, peer) : NULL;
 		if (!found[i]) {
 			return false;
 		}
@@ -343,8 +345,8 @@ static bool ask_vm(Vm *vm, Monitor *monitor, Error **errp)
 	const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, 0);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) kvm = monitor_run(monitor, "query-kvm", NULL, &error);
-	g_autoptr(JsonNode) status = is_refusal(&error, errp)
-		? monitor_run(monitor, "query-status", NULL, errp) : NULL;
+	g_autoptr(JsonNode) status = is_refusal(&error, errp) ?
+		monitor_run(monitor, "query-status", NULL, errp) : NULL;
 
 	if (!status) {
 		return false;
@@ -377,9 +379,12 @@ static bool find_parts(Vm *vm, const Host *host, Monitor *monitor, Error **errp)
 {
 	Thread first;
 
-	if (monitor ? !ask_vcpus(vm, monitor, errp) ||
-	    !find_monitors_threads(vm, host, monitor->peer, errp) ||
-	    !ask_vm(vm, monitor, errp) : !find_named_threads(vm, host, errp)) {
+	if (!monitor && !find_named_threads(vm, host, errp)) {
+		return false;
+	}
+	if (monitor && (!ask_vcpus(vm, monitor, errp) ||
+			!find_monitors_threads(vm, host, monitor->peer, errp) ||
+			!ask_vm(vm, monitor, errp))) {
 		return false;
 	}
 	if (!vm->hidden) {
