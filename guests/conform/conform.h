@@ -30,12 +30,23 @@ extern struct pmu pmu;
 #define PMUV3P7		7
 #define PMUV3P9		9
 
-/* conform.c: expectations of the running check, of which the first that is not met is reported. */
-bool first_failure(void);
-const char *check_name(void);
+struct check {
+	const char *name;
+	void (*run)(void);
+	bool failed;
+};
+
+/* The checks of each file, in the order in which they run; the last entry has no name. */
+extern struct check windows_checks[], registers_checks[], selection_checks[], counting_checks[],
+	overflow_checks[], user_checks[];
+
+/* The running check, of whose expectations the first that is not met is reported. */
+extern struct check *check;
 #define expect(ok, fmt, ...) ({							\
-	if (!(ok) && first_failure())						\
-		print("FAIL %s: " fmt, check_name(), ##__VA_ARGS__);		\
+	if (!(ok) && !check->failed) {						\
+		check->failed = true;						\
+		print("FAIL %s: " fmt, check->name, ##__VA_ARGS__);		\
+	}									\
 })
 void expect_equal(const char *what, uint64_t expected, uint64_t got);
 
@@ -86,78 +97,7 @@ static inline uint64_t ticks_since(uint64_t *then, uint64_t most)
 /* Runs of code_spin, for what takes long on purpose */
 #define LONG_SPINS	400
 
-/* registers.c */
-void check_version(void);
-void check_reset(void);
-void check_read_only_fields(void);
-void check_write_only_bits(void);
-void check_writable_bits(void);
-void check_enable_bits(void);
-void check_interrupt_bits(void);
-void check_overflow_bits(void);
-void check_cycle_counter_64(void);
-void check_filter_bits(void);
-void check_user_enable_bits(void);
-void check_event_ids(void);
-void check_pmmir(void);
-void check_no_such_access(void);
-void check_software_increment(void);
-
-/* selection.c */
-void check_selection(void);
-void check_selected_filter(void);
-void check_selected_cycle_counter(void);
-void check_selected_beyond(void);
-void check_direct_beyond(void);
-void check_event_counters(void);
-
-/* counting.c */
-void check_counts(void);
-void check_global_enable(void);
-void check_stopped(void);
-void check_counts_on(void);
-void check_write_while_counting(void);
-void check_monotonic(void);
-void check_reset_cycle_counter(void);
-void check_reset_event_counters(void);
-void check_divider(void);
-void check_divider_long(void);
-void check_prohibited(void);
-void check_filters(void);
-void check_filter_res0(void);
-void check_wfi(void);
-
 /* overflow.c */
 void overflow_init(void);
-void check_overflow_64(void);
-void check_overflow_late(void);
-void check_overflow_32(void);
-void check_no_overflow(void);
-void check_no_overflow_63(void);
-void check_overflow_stays(void);
-void check_write_is_no_overflow(void);
-void check_interrupt(void);
-void check_interrupt_level(void);
-void check_interrupt_enable(void);
-void check_interrupt_global_enable(void);
-void check_interrupt_by_software(void);
-void check_interrupt_at_el0(void);
-
-/* windows.c */
-void check_windows_untouched(void);
-void check_windows_loader(void);
-void check_windows_bitmaps(void);
-void check_windows_context_switches(void);
-void check_windows_user_en(void);
-void check_windows_user_cr_er(void);
-void check_windows_read_pmc(void);
-void check_windows_profiler(void);
-void check_windows_profiler_overflow(void);
-
-/* user.c */
-void check_user_access(void);
-void check_user_own_access(void);
-void check_user_trap(void);
-void check_user_cycle_counter(void);
 
 #endif

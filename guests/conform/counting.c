@@ -70,14 +70,14 @@ static uint64_t cycles_now(void)
 	return read_sysreg(pmccntr_el0);
 }
 
-void check_counts(void)
+static void check_counts(void)
 {
 	expect(count(AT_EL1, 0), "PMCCNTR_EL0 after code at EL1: expected more than 0, got 0");
 	expect(count(AT_EL0, 0), "PMCCNTR_EL0 after code at EL0: expected more than 0, got 0");
 }
 
 /* PMCR_EL0.E = 0: all counters are disabled. */
-void check_global_enable(void)
+static void check_global_enable(void)
 {
 	expect_equal("PMCCNTR_EL0 after code at EL1 with PMCR_EL0.E = 0", 0,
 		     count_with(PMCR_LC, AT_EL1, 0));
@@ -95,7 +95,7 @@ void check_global_enable(void)
 }
 
 /* A counter that is stopped keeps its value, and goes on from there. */
-void check_stopped(void)
+static void check_stopped(void)
 {
 	uint64_t counted, stopped;
 
@@ -118,7 +118,7 @@ void check_stopped(void)
 }
 
 /* Started once, it counts on: long enough for a hypervisor to do with the vCPU whatever it does. */
-void check_counts_on(void)
+static void check_counts_on(void)
 {
 	uint64_t before, now;
 
@@ -136,7 +136,7 @@ void check_counts_on(void)
 }
 
 /* Far enough from 0, and from where it was, not to be taken for these. */
-void check_write_while_counting(void)
+static void check_write_while_counting(void)
 {
 	static const uint64_t value = 1UL << 48;
 	uint64_t now;
@@ -153,7 +153,7 @@ void check_write_while_counting(void)
 	       now, cycles_now());
 }
 
-void check_monotonic(void)
+static void check_monotonic(void)
 {
 	uint64_t before, now;
 
@@ -170,7 +170,7 @@ void check_monotonic(void)
  * PMCR_EL0.C resets the cycle counter when it is 1 that is written, and does not clear the overflow
  * flag.
  */
-void check_reset_cycle_counter(void)
+static void check_reset_cycle_counter(void)
 {
 	static const uint64_t value = 1UL << 48;
 
@@ -191,7 +191,7 @@ void check_reset_cycle_counter(void)
 }
 
 /* PMCR_EL0.P: resets event counters, and not PMCCNTR_EL0. */
-void check_reset_event_counters(void)
+static void check_reset_event_counters(void)
 {
 	static const uint64_t value = 0x123456789;
 
@@ -218,7 +218,7 @@ static void expect_divided(const char *what, uint64_t divided, uint64_t undivide
 }
 
 /* PMCR_EL0.D with LC = 0: every 64th cycle is counted; both bits only exist where AArch32 does. */
-void check_divider(void)
+static void check_divider(void)
 {
 	uint64_t undivided = shortest_count(PMCR_E), divided = shortest_count(PMCR_E | PMCR_D);
 
@@ -227,7 +227,7 @@ void check_divider(void)
 }
 
 /* PMCR_EL0.D: without effect when PMCR_EL0.LC is 1. */
-void check_divider_long(void)
+static void check_divider_long(void)
 {
 	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC),
 		divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);
@@ -239,7 +239,7 @@ void check_divider_long(void)
  * PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with
  * nothing secure.
  */
-void check_prohibited(void)
+static void check_prohibited(void)
 {
 	for (enum level level = AT_EL1; level <= AT_EL0; level++)
 		expect(count_with(PMCR_LC | PMCR_E | PMCR_DP, level, 0),
@@ -257,7 +257,7 @@ static void expect_counted(enum level level, uint64_t filter, bool counted)
 }
 
 /* PMCCFILTR_EL0.{P, U} filter EL1 and EL0. */
-void check_filters(void)
+static void check_filters(void)
 {
 	expect_counted(AT_EL1, 0, true);
 	expect_counted(AT_EL0, 0, true);
@@ -273,7 +273,7 @@ void check_filters(void)
  * PMCCFILTR_EL0.{NSK, NSU, M} are RES0 without EL3, NSH without EL2 and of no effect at other
  * levels, the event always.
  */
-void check_filter_res0(void)
+static void check_filter_res0(void)
 {
 	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH |
 		(pmu.el3 ? 0 : PMCCFILTR_NSK | PMCCFILTR_NSU | PMCCFILTR_M);
@@ -288,7 +288,7 @@ void check_filter_res0(void)
  * Whether the counter counts in WFI is IMPLEMENTATION DEFINED. It does not go back, and counts
  * afterwards.
  */
-void check_wfi(void)
+static void check_wfi(void)
 {
 	uint64_t before, after;
 
@@ -309,3 +309,21 @@ void check_wfi(void)
 	       "PMCCNTR_EL0 a while after WFI: expected more than 0x%lx, got 0x%lx", after,
 	       cycles_now());
 }
+
+struct check counting_checks[] = {
+	{ .name = "counts", .run = check_counts },
+	{ .name = "pmcr_e", .run = check_global_enable },
+	{ .name = "stopped", .run = check_stopped },
+	{ .name = "counts_on", .run = check_counts_on },
+	{ .name = "write_while_counting", .run = check_write_while_counting },
+	{ .name = "monotonic", .run = check_monotonic },
+	{ .name = "pmcr_c", .run = check_reset_cycle_counter },
+	{ .name = "pmcr_p", .run = check_reset_event_counters },
+	{ .name = "pmcr_d", .run = check_divider },
+	{ .name = "pmcr_d_with_lc", .run = check_divider_long },
+	{ .name = "pmcr_dp", .run = check_prohibited },
+	{ .name = "pmccfiltr_p_u", .run = check_filters },
+	{ .name = "pmccfiltr_res0", .run = check_filter_res0 },
+	{ .name = "wfi", .run = check_wfi },
+	{ }
+};

@@ -66,7 +66,7 @@ static void clear_overflow(void)
 }
 
 /* PMCR_EL0.LC = 1: overflow is that of 64 bits. */
-void check_overflow_64(void)
+static void check_overflow_64(void)
 {
 	start_at(-NEAR, PMCR_LC);
 	expect(wait_for(overflowed()),
@@ -79,7 +79,7 @@ void check_overflow_64(void)
 }
 
 /* An overflow after long comes when the counter wraps, and not before. */
-void check_overflow_late(void)
+static void check_overflow_late(void)
 {
 	uint64_t cycles, before, now;
 
@@ -111,7 +111,7 @@ void check_overflow_late(void)
  * PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1
  * without AArch32.
  */
-void check_overflow_32(void)
+static void check_overflow_32(void)
 {
 	start_at(BEYOND_32 - NEAR, 0);
 	if (pmu.aarch32) {
@@ -140,7 +140,7 @@ static void expect_no_overflow(uint64_t carry, uint64_t pmcr)
 }
 
 /* No other carry is an overflow. */
-void check_no_overflow(void)
+static void check_no_overflow(void)
 {
 	expect_no_overflow(BEYOND_32, PMCR_LC);
 	expect_no_overflow(BEYOND_32 / 2, PMCR_LC);
@@ -148,13 +148,13 @@ void check_no_overflow(void)
 }
 
 /* Nor is the sign of 64 bits, of its own as implementations use signed numbers. */
-void check_no_overflow_63(void)
+static void check_no_overflow_63(void)
 {
 	expect_no_overflow(1UL << 63, PMCR_LC);
 }
 
 /* The flag stays until PMOVSCLR_EL0 clears it, and the counter then overflows again. */
-void check_overflow_stays(void)
+static void check_overflow_stays(void)
 {
 	start_at(-NEAR, PMCR_LC);
 	wait_for(overflowed());
@@ -170,7 +170,7 @@ void check_overflow_stays(void)
 }
 
 /* Only counting overflows. */
-void check_write_is_no_overflow(void)
+static void check_write_is_no_overflow(void)
 {
 	start_at(~0UL << 40, PMCR_LC);
 	write_sysreg(0, pmccntr_el0);
@@ -195,7 +195,7 @@ static void start_interrupting(void)
  * An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler
  * clears the flag.
  */
-void check_interrupt(void)
+static void check_interrupt(void)
 {
 	start_interrupting();
 	expect(wait_for(interrupt_pending()),
@@ -210,7 +210,7 @@ void check_interrupt(void)
 }
 
 /* The request is a level: as long as the flag is set, the interrupt comes again. */
-void check_interrupt_level(void)
+static void check_interrupt_level(void)
 {
 	start_interrupting();
 	for (int i = 0; i < 3; i++) {
@@ -227,7 +227,7 @@ void check_interrupt_level(void)
 }
 
 /* PMINTENSET_EL1.C = 0: the flag alone. It asks for an interrupt as soon as C becomes 1. */
-void check_interrupt_enable(void)
+static void check_interrupt_enable(void)
 {
 	start_at(-NEAR, PMCR_LC);
 	wait_for(overflowed());
@@ -244,7 +244,7 @@ void check_interrupt_enable(void)
 }
 
 /* PMCR_EL0.E = 0: no overflow asks for an interrupt. */
-void check_interrupt_global_enable(void)
+static void check_interrupt_global_enable(void)
 {
 	reset_pmu();
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
@@ -263,7 +263,7 @@ void check_interrupt_global_enable(void)
 }
 
 /* A flag that software sets is as good as any. */
-void check_interrupt_by_software(void)
+static void check_interrupt_by_software(void)
 {
 	reset_pmu();
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
@@ -278,7 +278,7 @@ void check_interrupt_by_software(void)
 }
 
 /* Taken from EL0, to EL1, in the middle of what is counted. */
-void check_interrupt_at_el0(void)
+static void check_interrupt_at_el0(void)
 {
 	struct outcome outcome = { .vector = 0 };
 
@@ -296,3 +296,20 @@ void check_interrupt_at_el0(void)
 	clear_overflow();
 	end_interrupt(INTID_PMU);
 }
+
+struct check overflow_checks[] = {
+	{ .name = "overflow_64", .run = check_overflow_64 },
+	{ .name = "overflow_late", .run = check_overflow_late },
+	{ .name = "overflow_32", .run = check_overflow_32 },
+	{ .name = "no_overflow", .run = check_no_overflow },
+	{ .name = "no_overflow_63", .run = check_no_overflow_63 },
+	{ .name = "overflow_stays", .run = check_overflow_stays },
+	{ .name = "write_is_no_overflow", .run = check_write_is_no_overflow },
+	{ .name = "interrupt_once", .run = check_interrupt },
+	{ .name = "interrupt_level", .run = check_interrupt_level },
+	{ .name = "interrupt_pminten", .run = check_interrupt_enable },
+	{ .name = "interrupt_pmcr_e", .run = check_interrupt_global_enable },
+	{ .name = "interrupt_by_pmovsset", .run = check_interrupt_by_software },
+	{ .name = "interrupt_at_el0", .run = check_interrupt_at_el0 },
+	{ }
+};

@@ -19,7 +19,7 @@ static uint64_t counter_bits(void)
 }
 
 /* ID_AA64DFR0_EL1.PMUVer: values not defined are reserved. */
-void check_version(void)
+static void check_version(void)
 {
 	expect(!(PMUVER_RESERVED >> pmu.version & 1),
 	       "ID_AA64DFR0_EL1.PMUVer: expected a version, got 0x%x, which is reserved",
@@ -27,13 +27,13 @@ void check_version(void)
 }
 
 /* PMCR_EL0.E: 0 on a Warm reset. All else that is of interest here is UNKNOWN then. */
-void check_reset(void)
+static void check_reset(void)
 {
 	expect_equal("PMCR_EL0.E after reset", 0, pmu.pmcr_at_reset & PMCR_E);
 }
 
 /* PMCR_EL0.{IMP, IDCODE, N}: read-only. */
-void check_read_only_fields(void)
+static void check_read_only_fields(void)
 {
 	uint64_t before = read_sysreg(pmcr_el0) & LOW_32_BITS & ~PMCR_LOW_BITS;
 
@@ -46,7 +46,7 @@ void check_read_only_fields(void)
 }
 
 /* PMCR_EL0.{C, P}: read as zero */
-void check_write_only_bits(void)
+static void check_write_only_bits(void)
 {
 	write_sysreg(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
 	isb();
@@ -58,7 +58,7 @@ void check_write_only_bits(void)
  * PMCR_EL0: bits that are RW; where there are conditions for that, the bit is RES0 or RES1
  * otherwise.
  */
-void check_writable_bits(void)
+static void check_writable_bits(void)
 {
 	const struct {
 		const char *name;
@@ -108,23 +108,23 @@ void check_writable_bits(void)
 	expect_equal(#clr " after C was cleared", others_, low_bits(clr));		\
 })
 
-void check_enable_bits(void)
+static void check_enable_bits(void)
 {
 	check_bit_registers(pmcntenset_el0, pmcntenclr_el0);
 }
 
-void check_interrupt_bits(void)
+static void check_interrupt_bits(void)
 {
 	check_bit_registers(pmintenset_el1, pmintenclr_el1);
 }
 
-void check_overflow_bits(void)
+static void check_overflow_bits(void)
 {
 	check_bit_registers(pmovsset_el0, pmovsclr_el0);
 }
 
 /* PMCCNTR_EL0.CCNT is 64 bits, whatever PMCR_EL0.LC says about its overflow. */
-void check_cycle_counter_64(void)
+static void check_cycle_counter_64(void)
 {
 	static const uint64_t values[] = { ~0UL, 0x0123456789abcdef, 0xfedcba9876543210, 1,
 					   1UL << 63, 0 };
@@ -138,7 +138,7 @@ void check_cycle_counter_64(void)
 }
 
 /* PMCCFILTR_EL0.{P, U}: RW. The others are for levels there may not be. */
-void check_filter_bits(void)
+static void check_filter_bits(void)
 {
 	static const uint64_t values[] = { PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U, 0 };
 
@@ -151,7 +151,7 @@ void check_filter_bits(void)
 }
 
 /* PMUSERENR_EL0.{ER, CR, SW, EN}: RW at EL1. */
-void check_user_enable_bits(void)
+static void check_user_enable_bits(void)
 {
 	for (uint64_t value = PMUSERENR_ALL; value <= PMUSERENR_ALL; value--) {
 		write_sysreg(value, pmuserenr_el0);
@@ -165,7 +165,7 @@ void check_user_enable_bits(void)
  * PMCEID<n>_EL0: CPU_CYCLES is among the events that PMUv3 requires, SW_INCR where it can be
  * counted. IDhi are of FEAT_PMUv3p1.
  */
-void check_event_ids(void)
+static void check_event_ids(void)
 {
 	uint64_t low = read_sysreg(pmceid0_el0), high = read_sysreg(pmceid1_el0);
 
@@ -182,7 +182,7 @@ void check_event_ids(void)
  * PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS is zero only when STALL_SLOT is not
  * implemented.
  */
-void check_pmmir(void)
+static void check_pmmir(void)
 {
 	struct access got = read_at(AT_EL1, SYS_PMMIR_EL1);
 	bool stall_slot = read_sysreg(pmceid1_el0) >> (EVENT_STALL_SLOT - 32) & 1;
@@ -201,7 +201,7 @@ void check_pmmir(void)
 }
 
 /* There are no such encodings, with MSR or with MRS. */
-void check_no_such_access(void)
+static void check_no_such_access(void)
 {
 	static const unsigned int read_only[] = { SYS_PMCEID0_EL0, SYS_PMCEID1_EL0, SYS_PMMIR_EL1 };
 	struct access got;
@@ -218,7 +218,7 @@ void check_no_such_access(void)
 }
 
 /* PMSWINC_EL0: increments event counters that count SW_INCR, and nothing else. */
-void check_software_increment(void)
+static void check_software_increment(void)
 {
 	static const uint64_t start = 1000;
 
@@ -240,3 +240,22 @@ void check_software_increment(void)
 	expect_equal("PMCCNTR_EL0, disabled, after PMSWINC_EL0", start, read_sysreg(pmccntr_el0));
 	expect_equal("PMOVSSET_EL0 after PMSWINC_EL0", 0, read_sysreg(pmovsset_el0));
 }
+
+struct check registers_checks[] = {
+	{ .name = "reset", .run = check_reset },
+	{ .name = "version", .run = check_version },
+	{ .name = "pmcr_read_only_fields", .run = check_read_only_fields },
+	{ .name = "pmcr_write_only_bits", .run = check_write_only_bits },
+	{ .name = "pmcr_writable_bits", .run = check_writable_bits },
+	{ .name = "pmcnten_bits", .run = check_enable_bits },
+	{ .name = "pminten_bits", .run = check_interrupt_bits },
+	{ .name = "pmovs_bits", .run = check_overflow_bits },
+	{ .name = "pmccntr_64_bits", .run = check_cycle_counter_64 },
+	{ .name = "pmccfiltr_bits", .run = check_filter_bits },
+	{ .name = "pmuserenr_bits", .run = check_user_enable_bits },
+	{ .name = "pmceid", .run = check_event_ids },
+	{ .name = "pmmir", .run = check_pmmir },
+	{ .name = "no_such_access", .run = check_no_such_access },
+	{ .name = "pmswinc", .run = check_software_increment },
+	{ }
+};

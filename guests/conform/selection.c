@@ -27,7 +27,7 @@ static void select(unsigned int counter)
 }
 
 /* PMSELR_EL0.SEL holds what selects a counter; of other values nothing is said. */
-void check_selection(void)
+static void check_selection(void)
 {
 	for (unsigned int n = 0; n <= pmu.counters; n++) {
 		unsigned int counter = n == pmu.counters ? CYCLE_COUNTER : n;
@@ -39,7 +39,7 @@ void check_selection(void)
 }
 
 /* PMSELR_EL0.SEL = 31: PMXEVTYPER_EL0 is PMCCFILTR_EL0. */
-void check_selected_filter(void)
+static void check_selected_filter(void)
 {
 	static const uint64_t values[] = { PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U, 0 };
 
@@ -63,7 +63,7 @@ void check_selected_filter(void)
  * do nothing, are RAZ/WI, or as if SEL was UNKNOWN, which is some event counter, or a case below.
  * The cycle counter is none of these; PMUSERENR_EL0.ER, for event counters, would give it to EL0.
  */
-void check_selected_cycle_counter(void)
+static void check_selected_cycle_counter(void)
 {
 	struct access got;
 
@@ -129,7 +129,7 @@ static void expect_nothing_at(const char *name, unsigned int id, unsigned int n,
  * Through PMSELR_EL0, the effect may also be that of some other SEL; for PMXEVTYPER_EL0, that of
  * 31.
  */
-void check_selected_beyond(void)
+static void check_selected_beyond(void)
 {
 	reset_pmu();
 	for (unsigned int i = 0; i < pmu.counters; i++) {
@@ -145,7 +145,7 @@ void check_selected_beyond(void)
 	}
 }
 
-void check_direct_beyond(void)
+static void check_direct_beyond(void)
 {
 	reset_pmu();
 	for (unsigned int n = pmu.counters; n < CYCLE_COUNTER; n++) {
@@ -158,7 +158,7 @@ void check_direct_beyond(void)
  * Those that there are hold what is written, and PMSELR_EL0 selects them. 32 bits before
  * FEAT_PMUv3p5.
  */
-void check_event_counters(void)
+static void check_event_counters(void)
 {
 	uint64_t mask = pmu.version >= PMUV3P5 ? ~0UL : LOW_32_BITS;
 
@@ -179,3 +179,13 @@ void check_event_counters(void)
 			     read_sysreg(pmxevtyper_el0));
 	}
 }
+
+struct check selection_checks[] = {
+	{ .name = "pmselr", .run = check_selection },
+	{ .name = "pmxevtyper_31", .run = check_selected_filter },
+	{ .name = "pmxevcntr_31", .run = check_selected_cycle_counter },
+	{ .name = "pmxev_beyond_n", .run = check_selected_beyond },
+	{ .name = "pmev_beyond_n", .run = check_direct_beyond },
+	{ .name = "pmev_below_n", .run = check_event_counters },
+	{ }
+};

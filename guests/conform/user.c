@@ -102,7 +102,7 @@ static void judge_own_access(const struct user_access *access, bool is_write, ui
 }
 
 /* PMUSERENR_EL0.EN, and the accessibility of each register */
-void check_user_access(void)
+static void check_user_access(void)
 {
 	try_all(judge_common_access);
 }
@@ -111,7 +111,7 @@ void check_user_access(void)
  * PMUSERENR_EL0.{SW, CR, ER} allow EL0 to increment, to read the cycle counter, and to select and
  * read event counters.
  */
-void check_user_own_access(void)
+static void check_user_own_access(void)
 {
 	try_all(judge_own_access);
 }
@@ -141,13 +141,13 @@ static void judge_trap(const struct user_access *access, bool is_write, uint64_t
 }
 
 /* PMUSERENR_EL0: what is not allowed is trapped to EL1, with 0x18 in ESR_EL1.EC. */
-void check_user_trap(void)
+static void check_user_trap(void)
 {
 	try_all(judge_trap);
 }
 
 /* What EL0 reads and writes is the counter. */
-void check_user_cycle_counter(void)
+static void check_user_cycle_counter(void)
 {
 	reset_pmu();
 	write_sysreg(PATTERN, pmccntr_el0);
@@ -157,3 +157,11 @@ void check_user_cycle_counter(void)
 	write_at(AT_EL0, SYS_PMCCNTR_EL0, ~PATTERN);
 	expect_equal("PMCCNTR_EL0, written at EL0", ~PATTERN, read_sysreg(pmccntr_el0));
 }
+
+struct check user_checks[] = {
+	{ .name = "el0_access", .run = check_user_access },
+	{ .name = "el0_access_sw_cr_er", .run = check_user_own_access },
+	{ .name = "el0_trap", .run = check_user_trap },
+	{ .name = "el0_cycle_counter", .run = check_user_cycle_counter },
+	{ }
+};

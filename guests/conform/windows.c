@@ -53,14 +53,14 @@ static void expect_counting(const char *when)
  * First of all checks, so that in the first round nothing has written to the PMU; only the firmware
  * may have.
  */
-void check_windows_untouched(void)
+static void check_windows_untouched(void)
 {
 	set_up(false, PMUSERENR_EN);
 	expect_counting("after the loader's set-up of an untouched PMU");
 }
 
 /* PMCR_EL0.LC is about the overflow: the loader reads 64 bits of cycles in either case. */
-void check_windows_loader(void)
+static void check_windows_loader(void)
 {
 	for (int lc = false; lc <= true; lc++) {
 		reset_pmu();
@@ -76,7 +76,7 @@ void check_windows_loader(void)
 }
 
 /* Bits of event counters there are not are ignored, and so are the upper halves. */
-void check_windows_bitmaps(void)
+static void check_windows_bitmaps(void)
 {
 	uint64_t there = CYCLE_BIT | ((1UL << pmu.counters) - 1);
 
@@ -100,7 +100,7 @@ void check_windows_bitmaps(void)
  * The kernel charges a thread with the cycles between two context switches, spent at EL0 and EL1,
  * with WFI between.
  */
-void check_windows_context_switches(void)
+static void check_windows_context_switches(void)
 {
 	set_up(true, PMUSERENR_EN);
 	for (int i = 0; i < 20; i++) {
@@ -141,12 +141,12 @@ static void check_user_reads(uint64_t user)
 	expect_user_count(user, 1UL << 48);
 }
 
-void check_windows_user_en(void)
+static void check_windows_user_en(void)
 {
 	check_user_reads(PMUSERENR_EN);
 }
 
-void check_windows_user_cr_er(void)
+static void check_windows_user_cr_er(void)
 {
 	check_user_reads(PMUSERENR_CR | PMUSERENR_ER);
 	check_user_reads(PMUSERENR_EN | PMUSERENR_CR | PMUSERENR_ER);
@@ -157,7 +157,7 @@ void check_windows_user_cr_er(void)
  * any answer will do that the architecture permits; but there has to be one, and the cycle counter
  * has to count on.
  */
-void check_windows_read_pmc(void)
+static void check_windows_read_pmc(void)
 {
 	static const unsigned int selected[] = { CYCLE_COUNTER, NO_COUNTER };
 	static const uint64_t users[] = { PMUSERENR_EN, PMUSERENR_ER, PMUSERENR_CR | PMUSERENR_ER };
@@ -181,7 +181,7 @@ void check_windows_read_pmc(void)
  * Written as the six bits that older architectures have: LC becomes 0. The counter stops and
  * starts, and keeps its value.
  */
-void check_windows_profiler(void)
+static void check_windows_profiler(void)
 {
 	uint64_t pmcr, stopped;
 
@@ -205,7 +205,7 @@ void check_windows_profiler(void)
  * A sampling profiler: it writes the counter while LC is 0, waits for the overflow of 32 bits, and
  * clears it.
  */
-void check_windows_profiler_overflow(void)
+static void check_windows_profiler_overflow(void)
 {
 	set_up(false, PMUSERENR_EN);
 	for (int i = 0; i < 3; i++) {
@@ -218,3 +218,16 @@ void check_windows_profiler_overflow(void)
 		expect_counting("after an overflow");
 	}
 }
+
+struct check windows_checks[] = {
+	{ .name = "windows_untouched", .run = check_windows_untouched },
+	{ .name = "windows_loader", .run = check_windows_loader },
+	{ .name = "windows_bitmaps", .run = check_windows_bitmaps },
+	{ .name = "windows_context_switches", .run = check_windows_context_switches },
+	{ .name = "windows_user_en", .run = check_windows_user_en },
+	{ .name = "windows_user_cr_er", .run = check_windows_user_cr_er },
+	{ .name = "windows_read_pmc", .run = check_windows_read_pmc },
+	{ .name = "windows_profiler", .run = check_windows_profiler },
+	{ .name = "windows_profiler_overflow", .run = check_windows_profiler_overflow },
+	{ }
+};
