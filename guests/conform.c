@@ -120,8 +120,7 @@ static void report_check(void)
 void guest_main(void)
 {
 	read_params(params, ARRAY_SIZE(params));
-	write_sysreg(vectors_of_run, vbar_el1);
-	isb();
+	write_sysreg_isb(vectors_of_run, vbar_el1);
 	identify();
 	overflow_init();
 	run_checks();

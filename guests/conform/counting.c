@@ -85,8 +85,7 @@ static void check_global_enable(void)
 		     count_with(PMCR_LC, AT_EL0, 0));
 	start_at(0);
 	spin();
-	write_sysreg(PMCR_LC, pmcr_el0);
-	isb();
+	write_sysreg_isb(PMCR_LC, pmcr_el0);
 	expect_equal("PMCNTENSET_EL0 with PMCR_EL0.E = 0", CYCLE_BIT, read_sysreg(pmcntenset_el0));
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	spin();
@@ -109,8 +108,7 @@ static void check_stopped(void)
 	       stopped);
 	spin();
 	expect_equal("PMCCNTR_EL0 after a while with PMCNTENSET_EL0.C = 0", stopped, cycles_now());
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
-	isb();
+	write_sysreg_isb(CYCLE_BIT, pmcntenset_el0);
 	spin();
 	expect(cycles_now() > stopped,
 	       "PMCCNTR_EL0 after PMCNTENSET_EL0: expected more than 0x%lx, got 0x%lx", stopped,
@@ -201,8 +199,7 @@ static void check_reset_event_counters(void)
 	expect_equal("PMCCNTR_EL0 after PMCR_EL0.P", value, cycles_now());
 	if (!pmu.counters)
 		return;
-	write_sysreg(0, pmselr_el0);
-	isb();
+	write_sysreg_isb(0, pmselr_el0);
 	write_sysreg(value, pmxevcntr_el0);
 	write_sysreg(PMCR_LC | PMCR_P, pmcr_el0);
 	isb();

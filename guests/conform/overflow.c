@@ -55,14 +55,12 @@ static uint64_t acknowledge(void)
 
 static void end_interrupt(uint64_t interrupt)
 {
-	write_sysreg(interrupt, ICC_EOIR1_EL1);
-	isb();
+	write_sysreg_isb(interrupt, ICC_EOIR1_EL1);
 }
 
 static void clear_overflow(void)
 {
-	write_sysreg(CYCLE_BIT, pmovsclr_el0);
-	isb();
+	write_sysreg_isb(CYCLE_BIT, pmovsclr_el0);
 }
 
 /* PMCR_EL0.LC = 1: overflow is that of 64 bits. */
@@ -71,8 +69,7 @@ static void check_overflow_64(void)
 	start_at(-NEAR, PMCR_LC);
 	expect(wait_for(overflowed()),
 	       "PMOVSSET_EL0.C after an overflow of 64 bits: expected 1, got 0");
-	write_sysreg(0, pmcr_el0);
-	isb();
+	write_sysreg_isb(0, pmcr_el0);
 	expect(read_sysreg(pmccntr_el0) < -2 * NEAR,
 	       "PMCCNTR_EL0 after its overflow: expected little, got 0x%lx",
 	       read_sysreg(pmccntr_el0));
@@ -233,12 +230,10 @@ static void check_interrupt_enable(void)
 	wait_for(overflowed());
 	spin();
 	expect(!interrupt_pending(), "interrupt with PMINTENSET_EL1.C = 0: expected none, got one");
-	write_sysreg(CYCLE_BIT, pmintenset_el1);
-	isb();
+	write_sysreg_isb(CYCLE_BIT, pmintenset_el1);
 	expect(wait_for(interrupt_pending()),
 	       "interrupt once PMINTENSET_EL1.C is 1: expected one, got none");
-	write_sysreg(CYCLE_BIT, pmintenclr_el1);
-	isb();
+	write_sysreg_isb(CYCLE_BIT, pmintenclr_el1);
 	expect(wait_for(!interrupt_pending()),
 	       "interrupt after PMINTENCLR_EL1.C: expected none, got one");
 }
@@ -252,12 +247,10 @@ static void check_interrupt_global_enable(void)
 	isb();
 	spin();
 	expect(!interrupt_pending(), "interrupt with PMCR_EL0.E = 0: expected none, got one");
-	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
-	isb();
+	write_sysreg_isb(PMCR_LC | PMCR_E, pmcr_el0);
 	expect(wait_for(interrupt_pending()),
 	       "interrupt once PMCR_EL0.E is 1: expected one, got none");
-	write_sysreg(PMCR_LC, pmcr_el0);
-	isb();
+	write_sysreg_isb(PMCR_LC, pmcr_el0);
 	expect(wait_for(!interrupt_pending()),
 	       "interrupt once PMCR_EL0.E is 0 again: expected none, got one");
 }

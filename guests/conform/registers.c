@@ -48,8 +48,7 @@ static void check_read_only_fields(void)
 /* PMCR_EL0.{C, P}: read as zero */
 static void check_write_only_bits(void)
 {
-	write_sysreg(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
-	isb();
+	write_sysreg_isb(PMCR_LC | PMCR_C | PMCR_P, pmcr_el0);
 	expect_equal("PMCR_EL0.{C, P} after 1 was written", 0,
 		     read_sysreg(pmcr_el0) & (PMCR_C | PMCR_P));
 }
@@ -76,11 +75,9 @@ static void check_writable_bits(void)
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
 		if (!bits[i].writable)
 			continue;
-		write_sysreg(bits[i].bit, pmcr_el0);
-		isb();
+		write_sysreg_isb(bits[i].bit, pmcr_el0);
 		expect_equal(bits[i].name, bits[i].bit, read_sysreg(pmcr_el0) & bits[i].bit);
-		write_sysreg(0, pmcr_el0);
-		isb();
+		write_sysreg_isb(0, pmcr_el0);
 		expect_equal(bits[i].name, 0, read_sysreg(pmcr_el0) & bits[i].bit);
 	}
 }
@@ -143,8 +140,7 @@ static void check_filter_bits(void)
 	static const uint64_t values[] = { PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U, 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-		write_sysreg(values[i], pmccfiltr_el0);
-		isb();
+		write_sysreg_isb(values[i], pmccfiltr_el0);
 		expect_equal("PMCCFILTR_EL0.{P, U} as written", values[i],
 			     read_sysreg(pmccfiltr_el0) & (PMCCFILTR_P | PMCCFILTR_U));
 	}
@@ -154,8 +150,7 @@ static void check_filter_bits(void)
 static void check_user_enable_bits(void)
 {
 	for (uint64_t value = PMUSERENR_ALL; value <= PMUSERENR_ALL; value--) {
-		write_sysreg(value, pmuserenr_el0);
-		isb();
+		write_sysreg_isb(value, pmuserenr_el0);
 		expect_equal("PMUSERENR_EL0.{ER, CR, SW, EN} as written", value,
 			     read_sysreg(pmuserenr_el0) & PMUSERENR_ALL);
 	}
@@ -229,8 +224,7 @@ static void check_software_increment(void)
 		write_at(AT_EL1, SYS_PMEVCNTR0, start);
 		write_sysreg(1, pmcntenset_el0);
 	}
-	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
-	isb();
+	write_sysreg_isb(PMCR_LC | PMCR_E, pmcr_el0);
 	for (int i = 0; i < 3; i++)
 		expect_equal("result of a write of PMSWINC_EL0", DONE,
 			     write_at(AT_EL1, SYS_PMSWINC_EL0, ~0UL).result);

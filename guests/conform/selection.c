@@ -22,8 +22,7 @@ static unsigned int event_type(unsigned int n)
 
 static void select(unsigned int counter)
 {
-	write_sysreg(counter, pmselr_el0);
-	isb();
+	write_sysreg_isb(counter, pmselr_el0);
 }
 
 /* PMSELR_EL0.SEL holds what selects a counter; of other values nothing is said. */
@@ -70,8 +69,7 @@ static void check_selected_cycle_counter(void)
 	reset_pmu();
 	for (unsigned int n = 0; n < pmu.counters; n++)
 		write_at(AT_EL1, event_counter(n), 0);
-	write_sysreg(PATTERN, pmccntr_el0);
-	isb();
+	write_sysreg_isb(PATTERN, pmccntr_el0);
 	got = read_at(AT_EL1, SYS_PMXEVCNTR_EL0);
 	expect(got.result == UNDEFINED ||
 	       (got.result == DONE && (!got.value || got.value == SENTINEL)),

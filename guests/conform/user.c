@@ -40,8 +40,7 @@ static const struct user_access {
 
 static void allow(uint64_t bits)
 {
-	write_sysreg(bits, pmuserenr_el0);
-	isb();
+	write_sysreg_isb(bits, pmuserenr_el0);
 }
 
 static struct access try(const struct user_access *access, bool is_write, uint64_t bits)

@@ -66,8 +66,7 @@ static void check_windows_loader(void)
 		reset_pmu();
 		set_up(lc, PMUSERENR_EN);
 		expect_counting("after the loader's set-up");
-		write_sysreg(BEYOND_32 - NEAR, pmccntr_el0);
-		isb();
+		write_sysreg_isb(BEYOND_32 - NEAR, pmccntr_el0);
 		expect(wait_for(read_sysreg(pmccntr_el0) >= BEYOND_32),
 		       "PMCCNTR_EL0 from below 2^32, PMCR_EL0.LC %d: expected more, got 0x%lx",
 		       lc, read_sysreg(pmccntr_el0));
@@ -82,8 +81,7 @@ static void check_windows_bitmaps(void)
 
 	set_up(true, PMUSERENR_EN);
 	for (uint64_t all = ALL_COUNTERS; all; all = all == ALL_COUNTERS ? ~0UL : 0) {
-		write_sysreg(all, pmcntenset_el0);
-		isb();
+		write_sysreg_isb(all, pmcntenset_el0);
 		expect_equal("PMCNTENSET_EL0 after all bits", there,
 			     read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
 		write_sysreg(all & ~CYCLE_BIT, pmcntenclr_el0);
@@ -136,8 +134,7 @@ static void check_user_reads(uint64_t user)
 {
 	reset_pmu();
 	set_up(true, user);
-	write_sysreg(1UL << 48, pmccntr_el0);
-	isb();
+	write_sysreg_isb(1UL << 48, pmccntr_el0);
 	expect_user_count(user, 1UL << 48);
 }
 
@@ -187,8 +184,7 @@ static void check_windows_profiler(void)
 
 	set_up(true, PMUSERENR_EN);
 	pmcr = read_sysreg(pmcr_el0) & PMCR_SIX_BITS;
-	write_sysreg(pmcr & ~(uint64_t)PMCR_E, pmcr_el0);
-	isb();
+	write_sysreg_isb(pmcr & ~(uint64_t)PMCR_E, pmcr_el0);
 	stopped = read_sysreg(pmccntr_el0);
 	spin();
 	expect_equal("PMCCNTR_EL0 with PMCR_EL0.E 0", stopped, read_sysreg(pmccntr_el0));
@@ -196,8 +192,7 @@ static void check_windows_profiler(void)
 	write_sysreg(ALL_COUNTERS, pmovsclr_el0);
 	isb();
 	expect_equal("PMCCNTR_EL0 after PMCR_EL0.P", stopped, read_sysreg(pmccntr_el0));
-	write_sysreg(pmcr | PMCR_E, pmcr_el0);
-	isb();
+	write_sysreg_isb(pmcr | PMCR_E, pmcr_el0);
 	expect_counting("with PMCR_EL0.E 1 again");
 }
 
@@ -209,8 +204,7 @@ static void check_windows_profiler_overflow(void)
 {
 	set_up(false, PMUSERENR_EN);
 	for (int i = 0; i < 3; i++) {
-		write_sysreg(BEYOND_32 - NEAR, pmccntr_el0);
-		isb();
+		write_sysreg_isb(BEYOND_32 - NEAR, pmccntr_el0);
 		expect(!pmu.aarch32 || wait_for(overflowed()), "PMOVSCLR_EL0.C after an overflow "
 		       "of 32 bits, PMCR_EL0.LC 0: expected 1, got 0");
 		write_sysreg(CYCLE_BIT, pmovsclr_el0);

@@ -22,8 +22,7 @@ static void idle(void)
 	while (!(read_sysreg(cntv_ctl_el0) & CNTV_CTL_ISTATUS))
 		if (waits)
 			asm volatile("wfi");
-	write_sysreg(0, cntv_ctl_el0);
-	isb();
+	write_sysreg_isb(0, cntv_ctl_el0);
 }
 
 /* Returns what the thread itself read at EL0. */
@@ -49,8 +48,7 @@ void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void))
 		gic_enable(1 << INTID_TIMER);
 	check_pmu();
 	enable_cycle_counter();
-	write_sysreg(user, pmuserenr_el0);
-	isb();
+	write_sysreg_isb(user, pmuserenr_el0);
 	for (unsigned int i = 0; i < switches; i++) {
 		uint64_t start, charged;
 

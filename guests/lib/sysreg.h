@@ -113,5 +113,11 @@ static inline void isb(void)
 	asm volatile("isb" : : : "memory");
 }
 
+/* What follows sees the effect of the write. */
+#define write_sysreg_isb(value, reg) ({					\
+	write_sysreg(value, reg);					\
+	isb();								\
+})
+
 #endif
 #endif

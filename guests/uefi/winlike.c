@@ -52,8 +52,7 @@ static unsigned int finished;
 
 static void stop_cycle_counter(void)
 {
-	write_sysreg(PMCNTEN_C, pmcntenclr_el0);
-	isb();
+	write_sysreg_isb(PMCNTEN_C, pmcntenclr_el0);
 }
 
 static void at_point(enum point point)
