@@ -63,6 +63,26 @@ void reset_pmu(void)
 	isb();
 }
 
+void prepare_at(uint64_t value)
+{
+	reset_pmu();
+	write_sysreg(value, pmccntr_el0);
+	write_sysreg(CYCLE_BIT, pmcntenset_el0);
+}
+
+void start_at(uint64_t value, uint64_t pmcr)
+{
+	prepare_at(value);
+	write_sysreg(pmcr | PMCR_E, pmcr_el0);
+	isb();
+}
+
+uint64_t cycles_now(void)
+{
+	isb();
+	return read_sysreg(pmccntr_el0);
+}
+
 static void identify(void)
 {
 	pmu.version = ID_FIELD(id_aa64dfr0_el1, ID_DFR0_PMUVER_SHIFT);

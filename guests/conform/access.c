@@ -21,6 +21,11 @@ struct outcome run_at(enum level level, const void *code, uint64_t operand, bool
 	return outcome;
 }
 
+void spin(void)
+{
+	run_at(AT_EL1, code_spin, 0, false);
+}
+
 static enum result result_of(uint64_t esr)
 {
 	switch (esr >> ESR_EC_SHIFT & ESR_EC_MASK) {

@@ -9,6 +9,9 @@
 /* In the registers that have a bit for each counter */
 #define CYCLE_BIT	(1UL << CYCLE_COUNTER)
 #define LOW_32_BITS	0xffffffffUL
+#define BEYOND_32	(1UL << 32)
+#define NEAR		1000UL			/* cycles before an overflow */
+#define EVENT_CPU_CYCLES 0x11
 
 #define PMCCFILTR_P	(1UL << 31)		/* not at EL1 */
 #define PMCCFILTR_U	(1UL << 30)		/* not at EL0 */
@@ -24,11 +27,27 @@ struct pmu {
 };
 extern struct pmu pmu;
 
+/* A bit for each counter there is; those from N on are RAZ/WI. */
+static inline uint64_t counter_bits(void)
+{
+	return CYCLE_BIT | ((1UL << pmu.counters) - 1);
+}
+
+/* PMEVCNTR<n>_EL0 has CRm 0b10:n[4:3] and op2 n[2:0], PMEVTYPER<n>_EL0 CRm 0b11:n[4:3]. */
+static inline unsigned int event_counter(unsigned int n)
+{
+	return SYSREG_ID(3, 3, 14, 8 | n >> 3, n & 7);
+}
+
+static inline unsigned int event_type(unsigned int n)
+{
+	return SYSREG_ID(3, 3, 14, 12 | n >> 3, n & 7);
+}
+
 #define PMUV3P1		4
 #define PMUV3P4		5
 #define PMUV3P5		6
 #define PMUV3P7		7
-#define PMUV3P9		9
 
 struct check {
 	const char *name;
@@ -62,6 +81,7 @@ struct access {
 #define SENTINEL	0x5e5e5e5e5e5e5e5eUL
 extern const char *const result_names[];
 struct outcome run_at(enum level level, const void *code, uint64_t operand, bool interrupts);
+void spin(void);
 struct access read_at(enum level level, unsigned int id);
 struct access write_at(enum level level, unsigned int id, uint64_t value);
 
@@ -70,6 +90,10 @@ struct access write_at(enum level level, unsigned int id, uint64_t value);
  * PMSELR_EL0.SEL = 31
  */
 void reset_pmu(void);
+/* After reset_pmu(): the cycle counter at that value, enabled, and counting or not yet */
+void prepare_at(uint64_t value);
+void start_at(uint64_t value, uint64_t pmcr);
+uint64_t cycles_now(void);
 /*
  * Waits for what must come; the time only ends a hang. It is the time in which the vCPU ran:
  * between two looks no more is counted than a look can take, so that a vCPU that was not run for

@@ -11,9 +11,6 @@
 #define PMCCFILTR_M	(1UL << 26)
 #define PMCCFILTR_EVENT	0xffffUL
 
-#define CNTV_CTL_ENABLE	1
-#define CNTV_CTL_ISTATUS 4
-
 #define READS		1000
 /* Of which the shortest is taken: what comes between makes others longer. */
 #define ATTEMPTS	20
@@ -50,26 +47,6 @@ static uint64_t shortest_count(uint64_t pmcr)
 	return shortest;
 }
 
-static void start_at(uint64_t value)
-{
-	reset_pmu();
-	write_sysreg(value, pmccntr_el0);
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
-	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
-	isb();
-}
-
-static void spin(void)
-{
-	run_at(AT_EL1, code_spin, 0, false);
-}
-
-static uint64_t cycles_now(void)
-{
-	isb();
-	return read_sysreg(pmccntr_el0);
-}
-
 static void check_counts(void)
 {
 	expect(count(AT_EL1, 0), "PMCCNTR_EL0 after code at EL1: expected more than 0, got 0");
@@ -83,7 +60,7 @@ static void check_global_enable(void)
 		     count_with(PMCR_LC, AT_EL1, 0));
 	expect_equal("PMCCNTR_EL0 after code at EL0 with PMCR_EL0.E = 0", 0,
 		     count_with(PMCR_LC, AT_EL0, 0));
-	start_at(0);
+	start_at(0, PMCR_LC);
 	spin();
 	write_sysreg_isb(PMCR_LC, pmcr_el0);
 	expect_equal("PMCNTENSET_EL0 with PMCR_EL0.E = 0", CYCLE_BIT, read_sysreg(pmcntenset_el0));
@@ -98,7 +75,7 @@ static void check_stopped(void)
 {
 	uint64_t counted, stopped;
 
-	start_at(0);
+	start_at(0, PMCR_LC);
 	spin();
 	counted = cycles_now();
 	write_sysreg(CYCLE_BIT, pmcntenclr_el0);
@@ -120,7 +97,7 @@ static void check_counts_on(void)
 {
 	uint64_t before, now;
 
-	start_at(0);
+	start_at(0, PMCR_LC);
 	before = cycles_now();
 	for (int i = 0; i < LONG_SPINS; i++, before = now) {
 		enum level level = i % 2 ? AT_EL0 : AT_EL1;
@@ -139,7 +116,7 @@ static void check_write_while_counting(void)
 	static const uint64_t value = 1UL << 48;
 	uint64_t now;
 
-	start_at(0);
+	start_at(0, PMCR_LC);
 	spin();
 	write_sysreg(value, pmccntr_el0);
 	now = cycles_now();
@@ -155,7 +132,7 @@ static void check_monotonic(void)
 {
 	uint64_t before, now;
 
-	start_at(0);
+	start_at(0, PMCR_LC);
 	before = cycles_now();
 	for (int i = 0; i < READS; i++, before = now) {
 		now = cycles_now();
@@ -180,7 +157,7 @@ static void check_reset_cycle_counter(void)
 	write_sysreg(PMCR_LC | PMCR_C, pmcr_el0);
 	expect_equal("PMCCNTR_EL0 after PMCR_EL0.C", 0, cycles_now());
 	expect_equal("PMOVSSET_EL0 after PMCR_EL0.C", CYCLE_BIT, read_sysreg(pmovsset_el0));
-	start_at(value);
+	start_at(value, PMCR_LC);
 	write_sysreg(PMCR_LC | PMCR_E | PMCR_C, pmcr_el0);
 	spin();
 	expect(cycles_now() > 0 && cycles_now() < value,
@@ -289,15 +266,10 @@ static void check_wfi(void)
 {
 	uint64_t before, after;
 
-	start_at(0);
+	start_at(0, PMCR_LC);
 	spin();
 	before = cycles_now();
-	write_sysreg(us_to_ticks(1000), cntv_tval_el0);
-	write_sysreg(CNTV_CTL_ENABLE, cntv_ctl_el0);
-	isb();
-	while (!(read_sysreg(cntv_ctl_el0) & CNTV_CTL_ISTATUS))
-		asm volatile("wfi");
-	write_sysreg(0, cntv_ctl_el0);
+	idle(1000);
 	after = cycles_now();
 	expect(after >= before, "PMCCNTR_EL0 after WFI: expected at least 0x%lx, got 0x%lx", before,
 	       after);

@@ -8,27 +8,10 @@
 #define INTID_PMU	23			/* of the virt machine, as the SBSA asks for */
 #define INTID_NONE	1023
 
-#define NEAR		1000UL			/* cycles */
-#define BEYOND_32	(1UL << 32)
-
 /* Interrupts stay masked in PSTATE but for one check: they are asked for. */
 void overflow_init(void)
 {
 	gic_enable(1 << INTID_PMU | 1 << INTID_TIMER);
-}
-
-static void start_at(uint64_t value, uint64_t pmcr)
-{
-	reset_pmu();
-	write_sysreg(value, pmccntr_el0);
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
-	write_sysreg(pmcr | PMCR_E, pmcr_el0);
-	isb();
-}
-
-static void spin(void)
-{
-	run_at(AT_EL1, code_spin, 0, false);
 }
 
 static bool overflowed(void)
@@ -180,10 +163,8 @@ static void check_write_is_no_overflow(void)
 
 static void start_interrupting(void)
 {
-	reset_pmu();
+	prepare_at(-NEAR);
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
-	write_sysreg(-NEAR, pmccntr_el0);
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	isb();
 }
@@ -275,11 +256,9 @@ static void check_interrupt_at_el0(void)
 {
 	struct outcome outcome = { .vector = 0 };
 
-	reset_pmu();
+	prepare_at(-NEAR);
 	write_sysreg(CYCLE_BIT, pmintenset_el1);
 	write_sysreg(PMCCFILTR_P, pmccfiltr_el0);
-	write_sysreg(-NEAR, pmccntr_el0);
-	write_sysreg(CYCLE_BIT, pmcntenset_el0);
 	write_sysreg(PMCR_LC | PMCR_E, pmcr_el0);
 	isb();
 	expect(!overflowed(), "PMOVSSET_EL0.C before anything ran at EL0: expected 0, got 1");

@@ -5,18 +5,9 @@
 #define PMCR_LOW_BITS	0x3ff			/* IMP, IDCODE and N are above */
 #define PMUVER_RESERVED	(1 << 2 | 1 << 3 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14)
 #define EVENT_SW_INCR	0x00
-#define EVENT_CPU_CYCLES 0x11
 #define EVENT_STALL_SLOT 0x3f
 #define PMMIR_SLOTS	0xff
 #define PMMIR_RES0	0xfffffffff0000000UL
-#define SYS_PMEVCNTR0	SYSREG_ID(3, 3, 14, 8, 0)
-#define SYS_PMEVTYPER0	SYSREG_ID(3, 3, 14, 12, 0)
-
-/* A bit for each counter there is; those from N on are RAZ/WI. */
-static uint64_t counter_bits(void)
-{
-	return CYCLE_BIT | ((1UL << pmu.counters) - 1);
-}
 
 /* ID_AA64DFR0_EL1.PMUVer: values not defined are reserved. */
 static void check_version(void)
@@ -220,8 +211,8 @@ static void check_software_increment(void)
 	reset_pmu();
 	write_sysreg(start, pmccntr_el0);
 	if (pmu.counters) {
-		write_at(AT_EL1, SYS_PMEVTYPER0, EVENT_SW_INCR);
-		write_at(AT_EL1, SYS_PMEVCNTR0, start);
+		write_at(AT_EL1, event_type(0), EVENT_SW_INCR);
+		write_at(AT_EL1, event_counter(0), start);
 		write_sysreg(1, pmcntenset_el0);
 	}
 	write_sysreg_isb(PMCR_LC | PMCR_E, pmcr_el0);
@@ -230,7 +221,7 @@ static void check_software_increment(void)
 			     write_at(AT_EL1, SYS_PMSWINC_EL0, ~0UL).result);
 	if (pmu.counters)
 		expect_equal("PMEVCNTR0_EL0 after three increments", start + 3,
-			     read_at(AT_EL1, SYS_PMEVCNTR0).value);
+			     read_at(AT_EL1, event_counter(0)).value);
 	expect_equal("PMCCNTR_EL0, disabled, after PMSWINC_EL0", start, read_sysreg(pmccntr_el0));
 	expect_equal("PMOVSSET_EL0 after PMSWINC_EL0", 0, read_sysreg(pmovsset_el0));
 }

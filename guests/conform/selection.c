@@ -3,22 +3,7 @@
 #include "conform.h"
 
 #define PMSELR_SEL	0x1f
-#define EVENT_CPU_CYCLES 0x11
 #define PATTERN		0x12345678UL
-
-/*
- * PMEVCNTR<n>_EL0: op0 3, op1 3, CRn 14, CRm 0b10:n[4:3], op2 n[2:0]; PMEVTYPER<n>_EL0: CRm
- * 0b11:n[4:3]
- */
-static unsigned int event_counter(unsigned int n)
-{
-	return SYSREG_ID(3, 3, 14, 8 | n >> 3, n & 7);
-}
-
-static unsigned int event_type(unsigned int n)
-{
-	return SYSREG_ID(3, 3, 14, 12 | n >> 3, n & 7);
-}
 
 static void select(unsigned int counter)
 {

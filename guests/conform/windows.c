@@ -7,17 +7,9 @@
  */
 #include "conform.h"
 
-#define ALL_COUNTERS	0xffffffffUL
 #define PMCR_SIX_BITS	0x3f
 #define PMCR_READ_ONLY	0xfffff800UL
-#define BEYOND_32	(1UL << 32)
-#define NEAR		1000UL
 #define NO_COUNTER	30		/* beyond any N */
-
-static void spin(void)
-{
-	run_at(AT_EL1, code_spin, 0, false);
-}
 
 static bool overflowed(void)
 {
@@ -34,7 +26,7 @@ static void set_up(bool lc, uint64_t user)
 	expect_equal("PMCR_EL0.{IMP, IDCODE, N} written back as read", before & PMCR_READ_ONLY,
 		     after & PMCR_READ_ONLY);
 	expect_equal("PMCR_EL0.E", PMCR_E, after & PMCR_E);
-	expect_equal("PMCNTENSET_EL0", CYCLE_BIT, read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
+	expect_equal("PMCNTENSET_EL0", CYCLE_BIT, read_sysreg(pmcntenset_el0) & LOW_32_BITS);
 }
 
 static void expect_counting(const char *when)
@@ -43,8 +35,7 @@ static void expect_counting(const char *when)
 
 	before = read_sysreg(pmccntr_el0);
 	spin();
-	isb();
-	after = read_sysreg(pmccntr_el0);
+	after = cycles_now();
 	expect(after > before, "PMCCNTR_EL0 %s: expected more than 0x%lx, got 0x%lx", when, before,
 	       after);
 }
@@ -77,19 +68,19 @@ static void check_windows_loader(void)
 /* Bits of event counters there are not are ignored, and so are the upper halves. */
 static void check_windows_bitmaps(void)
 {
-	uint64_t there = CYCLE_BIT | ((1UL << pmu.counters) - 1);
+	uint64_t there = counter_bits();
 
 	set_up(true, PMUSERENR_EN);
-	for (uint64_t all = ALL_COUNTERS; all; all = all == ALL_COUNTERS ? ~0UL : 0) {
+	for (uint64_t all = LOW_32_BITS; all; all = all == LOW_32_BITS ? ~0UL : 0) {
 		write_sysreg_isb(all, pmcntenset_el0);
 		expect_equal("PMCNTENSET_EL0 after all bits", there,
-			     read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
+			     read_sysreg(pmcntenset_el0) & LOW_32_BITS);
 		write_sysreg(all & ~CYCLE_BIT, pmcntenclr_el0);
 		write_sysreg(all, pmovsclr_el0);
 		write_sysreg(all, pmintenclr_el1);
 		isb();
 		expect_equal("PMCNTENSET_EL0 after all others are cleared", CYCLE_BIT,
-			     read_sysreg(pmcntenset_el0) & ALL_COUNTERS);
+			     read_sysreg(pmcntenset_el0) & LOW_32_BITS);
 		expect_counting("with all others cleared");
 	}
 }
@@ -105,8 +96,7 @@ static void check_windows_context_switches(void)
 		uint64_t start = read_sysreg(pmccntr_el0), end;
 
 		run_at(AT_EL0, code_spin, 0, false);
-		isb();
-		end = read_sysreg(pmccntr_el0);
+		end = cycles_now();
 		expect(end > start,
 		       "PMCCNTR_EL0 after a thread at EL0: expected more than 0x%lx, got 0x%lx",
 		       start, end);
@@ -189,7 +179,7 @@ static void check_windows_profiler(void)
 	spin();
 	expect_equal("PMCCNTR_EL0 with PMCR_EL0.E 0", stopped, read_sysreg(pmccntr_el0));
 	write_sysreg((pmcr & ~(uint64_t)PMCR_E) | PMCR_P, pmcr_el0);
-	write_sysreg(ALL_COUNTERS, pmovsclr_el0);
+	write_sysreg(LOW_32_BITS, pmovsclr_el0);
 	isb();
 	expect_equal("PMCCNTR_EL0 after PMCR_EL0.P", stopped, read_sysreg(pmccntr_el0));
 	write_sysreg_isb(pmcr | PMCR_E, pmcr_el0);

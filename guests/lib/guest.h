@@ -84,7 +84,6 @@ extern char code_spin[];			/* for a while */
 extern char code_count[];			/* sets PMCNTENSET_EL0.C, spins, clears it */
 extern char code_thread[];			/* spins; the value is the cycles that it read */
 
-#define VECTOR_IRQ_EL1	5
 #define VECTOR_IRQ_EL0	9
 
 /*
@@ -177,6 +176,9 @@ void set_up_as_loader(bool lc, uint64_t user);
  * half_way() is called then, or NULL.
  */
 void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void));
+
+/* kernel.c: sleeps in WFI, or waits where there is no GICv3 whose interrupt would end that. */
+void idle(uint64_t us);
 
 /* boot.c */
 static inline uint64_t cntvct(void)

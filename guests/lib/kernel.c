@@ -11,12 +11,11 @@
 #define CNTV_CTL_ENABLE		1
 #define CNTV_CTL_ISTATUS	4
 
-/* Without a GICv3 no interrupt would end the WFI. */
-static void idle(void)
+void idle(uint64_t us)
 {
 	const bool waits = gic_is_there();
 
-	write_sysreg(us_to_ticks(IDLE_US), cntv_tval_el0);
+	write_sysreg(us_to_ticks(us), cntv_tval_el0);
 	write_sysreg(CNTV_CTL_ENABLE, cntv_ctl_el0);
 	isb();
 	while (!(read_sysreg(cntv_ctl_el0) & CNTV_CTL_ISTATUS))
@@ -60,7 +59,7 @@ void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void))
 		charged = read_cycles() - start;
 		total += charged;
 		zero += !charged;
-		idle();
+		idle(IDLE_US);
 	}
 	print("kernel vcpu=%u switches=%u cycles=%lu zero=%u user_zero=%u", vcpu_index(), switches,
 	      total, zero, user_zero);
