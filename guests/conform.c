@@ -140,7 +140,6 @@ static void report_check(void)
 void guest_main(void)
 {
 	read_params(params, ARRAY_SIZE(params));
-	write_sysreg_isb(vectors_of_run, vbar_el1);
 	identify();
 	overflow_init();
 	run_checks();

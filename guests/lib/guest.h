@@ -69,7 +69,7 @@ void wait_for_vcpus(const unsigned int *done, const char *what);
 
 /*
  * run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC
- * for one. VBAR_EL1 has to be vectors_of_run.
+ * for one.
  */
 struct outcome {
 	uint64_t value;				/* x0 by then */
@@ -77,7 +77,6 @@ struct outcome {
 	uint64_t esr;				/* of a synchronous exception */
 };
 void run(struct outcome *outcome, uint64_t address, uint64_t operand, uint64_t spsr);
-extern char vectors_of_run[];
 
 /* Pieces of code for either level; EL0 has them at EL0_ALIAS. They end with a SVC. */
 extern char code_spin[];			/* for a while */
@@ -96,12 +95,8 @@ void gic_enable(uint32_t interrupts);
 bool gic_is_there(void);
 bool gic_is_pending(unsigned int interrupt);
 
-/*
- * exception.c: the name of a register of the PMU; for a vector table of the guest's own, the report
- * of what it did not expect.
- */
+/* exception.c: the name of a register of the PMU */
 const char *register_name(unsigned int id);
-void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 
 /*
  * params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of

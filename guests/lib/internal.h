@@ -63,8 +63,9 @@ void psci_init(void);
 int64_t psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context);
 void psci_system_off(void) NORETURN;
 
-/* called by start.S or uefi/start.S, and by vcpu.S */
+/* called by start.S or uefi/start.S, by vcpu.S, and by run.S for an exception outside of run() */
 void lib_boot(const void *tables) NORETURN;
 void lib_secondary(void) NORETURN;
+void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far) NORETURN;
 
 #endif

@@ -41,7 +41,6 @@ void run_as_kernel(unsigned int switches, uint64_t user, void (*half_way)(void))
 	uint64_t total = 0;
 	unsigned int zero = 0, user_zero = 0;
 
-	write_sysreg(vectors_of_run, vbar_el1);
 	write_sysreg(read_sysreg(cntkctl_el1) | CNTKCTL_EL0VCTEN, cntkctl_el1);
 	if (gic_is_there())
 		gic_enable(1 << INTID_TIMER);

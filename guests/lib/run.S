@@ -36,8 +36,8 @@ run:
 	.endm
 
 	.balign	0x800
-	.globl	vectors_of_run
-vectors_of_run:
+	.globl	vectors
+vectors:
 	.irp	index, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	vector	\index
 	.endr
@@ -61,7 +61,7 @@ caught:
 	ldp	x27, x28, [sp, #80]
 	ldp	x29, x30, [sp], #FRAME_SIZE
 	ret
-	/* not in run() */
+	/* not in run(): it was not expected, is reported and ends the guest */
 1:	mov	x0, x2
 	mrs	x2, elr_el1
 	mrs	x3, far_el1

@@ -95,29 +95,6 @@ in_el1:
 	ret	x21
 
 /*
- * No exception is ever expected: each one is reported and ends the guest. x0: its place in this
- * table.
- */
-	.macro	vector, index
-	.balign	0x80
-	mov	x0, #\index
-	b	exception
-	.endm
-
-	.balign	0x800
-vectors:
-	.irp	index, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	vector	\index
-	.endr
-
-exception:
-	mrs	x1, esr_el1
-	mrs	x2, elr_el1
-	mrs	x3, far_el1
-	bl	lib_exception
-	b	.
-
-/*
  * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then,
  * after a GiB of nothing, an alias of the RAM for EL0: EL1 executes nothing that EL0 may write to,
  * so code for both needs two mappings.
