@@ -66,12 +66,9 @@ size_t format(char *buf, size_t size, const char *fmt, va_list ap)
 			put_signed(&out, is_long ? va_arg(ap, int64_t) : va_arg(ap, int));
 			break;
 		case 'u':
-			put_number(&out, is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned int),
-				   10);
-			break;
 		case 'x':
 			put_number(&out, is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned int),
-				   16);
+				   *fmt == 'x' ? 16 : 10);
 			break;
 		case '%':
 			put(&out, '%');

@@ -33,18 +33,13 @@ void guest_main(void);
  * Windows could not).
  */
 void print(const char *fmt, ...) PRINTF(1, 2);
-void pass(const char *fmt, ...) PRINTF(1, 2) NORETURN;
-void fail(const char *fmt, ...) PRINTF(1, 2) NORETURN;
-void stop(const char *fmt, ...) PRINTF(1, 2) NORETURN;
+void end_with(const char *verdict, const char *fmt, ...) PRINTF(2, 3) NORETURN;
+#define pass(...) end_with("PASS: ", __VA_ARGS__)
+#define fail(...) end_with("FAIL: ", __VA_ARGS__)
+#define stop(...) end_with("STOP: ", __VA_ARGS__)
 
 /* psci.c: the machine starts again */
 void reboot(void) NORETURN;
-
-/* For who prints several lines in one go: hold the output, print with print_held(). */
-bool output_try_hold(void);
-void output_hold(void);
-void output_release(void);
-void print_held(const char *fmt, ...) PRINTF(1, 2);
 
 /*
  * uart.c: whether something was typed at the UART; then it can be taken, so that this asks for what
@@ -128,9 +123,9 @@ void divide_by_cycles(struct delta delta);
 uint64_t read_cycles(void);
 /* Until the system counter says that so much time has passed */
 void stall_by_cntvct(uint64_t us);
-/* Deltas are recorded to be printed between intervals, at the end by who holds the output. */
+/* Deltas are recorded to be printed between intervals; only a verdict may follow the last ones. */
 void record_delta(struct delta delta);
-void print_deltas_held(void);
+void print_last_deltas(void);
 
 /*
  * calibrate.c: what the loader of Windows does on the boot vCPU, from a PMU as it was found to a

@@ -54,6 +54,11 @@ void virtio_console_write(const char *text, size_t len);
 
 /* report.c: to the virtio console if the machine has one, else to the UART */
 void output_init(void);
+/* For who prints several lines in one go: hold the output, print with print_held(). */
+bool output_try_hold(void);
+void output_hold(void);
+void output_release(void);
+void print_held(const char *fmt, ...) PRINTF(1, 2);
 
 /* format.c: returns the length of the text, cut off at size - 1 */
 size_t format(char *buf, size_t size, const char *fmt, va_list ap);

@@ -76,39 +76,16 @@ void print(const char *fmt, ...)
 	output_release();
 }
 
-/*
- * Never releases the output: the verdict is the last line, whatever the other vCPUs still want to
- * say.
- */
-static NORETURN void verdict(const char *prefix, const char *fmt, va_list ap)
+/* Keeps the output: the verdict is the last line, whatever other vCPUs still want to say. */
+void end_with(const char *verdict, const char *fmt, ...)
 {
+	va_list ap;
+
 	/* an exception or a verdict may come up while this very vCPU holds the output */
 	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != vcpu_index() + 1)
 		output_hold();
-	write_line(prefix, fmt, ap);
+	va_start(ap, fmt);
+	write_line(verdict, fmt, ap);
+	va_end(ap);
 	psci_system_off();
-}
-
-void pass(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verdict("PASS: ", fmt, ap);
-}
-
-void fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verdict("FAIL: ", fmt, ap);
-}
-
-void stop(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verdict("STOP: ", fmt, ap);
 }

@@ -3,7 +3,7 @@
  * The cycle counter, measured over intervals of the system counter and divided by, and the lines
  * that say what was measured.
  */
-#include "guest.h"
+#include "internal.h"
 
 /*
  * What a vCPU can measure while another one prints. Small, so that what is read of the guest was
@@ -66,10 +66,16 @@ static void print_ring(unsigned int vcpu)
 	}
 }
 
-void print_deltas_held(void)
+static void print_rings(void)
 {
 	for (unsigned int i = 0; i < vcpu_count(); i++)
 		print_ring(i);
+}
+
+void print_last_deltas(void)
+{
+	output_hold();
+	print_rings();
 }
 
 /*
@@ -83,16 +89,12 @@ void record_delta(struct delta delta)
 
 	ring->deltas[ring->written % RING_SIZE] = delta;
 	__atomic_store_n(&ring->written, ring->written + 1, __ATOMIC_RELEASE);
-	if (output_try_hold()) {
-		print_deltas_held();
-		output_release();
-	}
-	while (ring->written - __atomic_load_n(&ring->printed, __ATOMIC_ACQUIRE) == RING_SIZE) {
+	do {
 		if (output_try_hold()) {
-			print_deltas_held();
+			print_rings();
 			output_release();
 		}
-	}
+	} while (ring->written - __atomic_load_n(&ring->printed, __ATOMIC_ACQUIRE) == RING_SIZE);
 }
 
 /*
@@ -104,8 +106,7 @@ void divide_by_cycles(struct delta delta)
 	uint64_t scale;
 
 	if (delta.after == delta.before) {
-		output_hold();
-		print_deltas_held();
+		print_last_deltas();
 		stop("divide by zero vcpu=%u cntvct=%lu pmccntr_before=0x%lx pmccntr_after=0x%lx",
 		     vcpu_index(), cntvct(), delta.before, delta.after);
 	}
