@@ -11,12 +11,6 @@
 
 static char greeting[] = "SSH-2.0-winlike\r\n";
 
-static void need(EFI_STATUS status, const char *call)
-{
-	if (status != EFI_SUCCESS)
-		fail("%s returned 0x%lx", call, status);
-}
-
 static void *need_service(const EFI_BOOT_SERVICES *services, EFI_GUID guid, const char *name)
 {
 	void *interface;

@@ -26,6 +26,12 @@ const char *platform_bootargs(void)
 	return parameters;
 }
 
+void need(EFI_STATUS status, const char *call)
+{
+	if (status != EFI_SUCCESS)
+		fail("%s returned 0x%lx", call, status);
+}
+
 void firmware_stall(uint64_t us)
 {
 	EFI_STATUS status = boot_services_stall(us);
@@ -73,10 +79,9 @@ static void read_parameters(const EFI_SYSTEM_TABLE *system, const EFI_LOADED_IMA
 			      (EFI_GUID)EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID);
 	EFI_FILE_PROTOCOL *root, *file;
 	uint64_t size = sizeof(parameters);
-	EFI_STATUS status = volume->OpenVolume(volume, &root);
+	EFI_STATUS status;
 
-	if (status != EFI_SUCCESS)
-		fail("OpenVolume returned 0x%lx", status);
+	need(volume->OpenVolume(volume, &root), "OpenVolume");
 	if (root->Open(root, &file, PARAMETERS, EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
 		return;
 	status = file->Read(file, &size, parameters);
@@ -112,15 +117,13 @@ static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle
 	for (int tries = 0; tries < 2; tries++) {
 		uint64_t size = sizeof(map);
 
-		status = system->BootServices->GetMemoryMap(&size, map, &key, &descriptor_size,
-							    &descriptor_version);
-		if (status != EFI_SUCCESS)
-			fail("GetMemoryMap returned 0x%lx", status);
+		need(system->BootServices->GetMemoryMap(&size, map, &key, &descriptor_size,
+							&descriptor_version), "GetMemoryMap");
 		status = system->BootServices->ExitBootServices(handle, key);
 		if (status == EFI_SUCCESS)
 			return;
 	}
-	fail("ExitBootServices returned 0x%lx", status);
+	need(status, "ExitBootServices");
 }
 
 /* vCPUs start with their MMU off, and so read what is in memory and not in a cache. */

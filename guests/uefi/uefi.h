@@ -11,6 +11,9 @@ void loader_main(const EFI_BOOT_SERVICES *services);
 
 /* loader.c: called by start.S when the firmware's translation is off */
 void start_kernel(const void *rsdp) NORETURN;
+/* loader.c: ends with FAIL where a call of the firmware's failed */
+void need(EFI_STATUS status, const char *call);
+
 /* loader.c: the firmware waits; there until ExitBootServices */
 void firmware_stall(uint64_t us);
 
