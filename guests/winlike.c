@@ -51,9 +51,8 @@ static const uint64_t user_bits[] = {
 	[USER_EN] = PMUSERENR_EN, [USER_CR_ER] = PMUSERENR_CR | PMUSERENR_ER,
 };
 
-static uint64_t start_time, end_time, interval;
-static uint64_t measured;
-static unsigned int finished, stopped, switched, announced;
+static uint64_t end_time, interval, measured;
+static unsigned int announced, switched, started, stopped, finished;
 
 /* In memory that belongs to no program and that a reset leaves as it is. */
 #define REBOOT_COUNT	((volatile uint64_t *)0x40100000)
@@ -81,8 +80,7 @@ static bool is_over(void)
 
 static void measure(void)
 {
-	while (!__atomic_load_n(&start_time, __ATOMIC_ACQUIRE))
-		asm volatile("yield");
+	wait_for_flag(&started);
 	enable_cycle_counter();
 	/* at least once: a vCPU that came too late must not pass unmeasured */
 	do {
@@ -137,8 +135,7 @@ static void hold_in_kernel(void)
 /* After the line that says that all vCPUs are up. One vCPU is held, as one is moved then. */
 static void run_kernel(void)
 {
-	while (!__atomic_load_n(&announced, __ATOMIC_ACQUIRE))
-		asm volatile("yield");
+	wait_for_flag(&announced);
 	run_as_kernel(params[SWITCHES].value, user_bits[params[USER].value],
 		      vcpu_index() ? NULL : hold_in_kernel);
 	__atomic_add_fetch(&switched, 1, __ATOMIC_RELEASE);
@@ -163,8 +160,6 @@ static void secondary_main(void)
 {
 	run_kernel();
 	measure();
-	for (;;)
-		asm volatile("wfi");
 }
 
 void guest_main(void)
@@ -187,7 +182,7 @@ void guest_main(void)
 	if (params[UNTIL].value == UNTIL_KERNEL)
 		pass("threads ran on %u vCPUs", vcpu_count());
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
-	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&started, 1, __ATOMIC_RELEASE);
 	measure();
 	wait_for_vcpus(&finished, "finished their measurement");
 	print_last_deltas();

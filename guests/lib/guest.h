@@ -54,10 +54,11 @@ static inline unsigned int vcpu_index(void)
 {
 	return read_sysreg(tpidr_el1);
 }
-/* Starts all other vCPUs in fn(), and waits until they are there; they must not return from it. */
+/* Starts all other vCPUs in fn(), and waits until they are there; they sleep after it. */
 void start_secondaries(void (*fn)(void));
 /* Until all have counted themselves done; says now and then that it waits. */
 void wait_for_vcpus(const unsigned int *done, const char *what);
+void wait_for_flag(const unsigned int *flag);
 
 /* vcpu.S: where EL0 may read and execute what EL1 has in RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)

@@ -48,11 +48,18 @@ void wait_for_vcpus(const unsigned int *done, const char *what)
 	}
 }
 
+void wait_for_flag(const unsigned int *flag)
+{
+	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+		asm volatile("yield");
+}
+
 void lib_secondary(void)
 {
 	__atomic_add_fetch(&up, 1, __ATOMIC_RELEASE);
 	secondary_fn();
-	fail("vcpu=%u returned from its work", vcpu_index());
+	for (;;)
+		asm volatile("wfi");
 }
 
 void start_secondaries(void (*fn)(void))

@@ -45,10 +45,8 @@ static struct param params[] = {
 static uint64_t interval;
 /* What this boot ends with, instead of READY: the number of the reboot; 0 for none */
 static uint64_t reboot_number;
-static unsigned int calibrated, announced;
-static uint64_t start_time, end_time;
-static uint64_t measured;
-static unsigned int finished;
+static uint64_t end_time, measured;
+static unsigned int announced, calibrated, started, finished;
 
 static void stop_cycle_counter(void)
 {
@@ -101,8 +99,7 @@ void loader_main(const EFI_BOOT_SERVICES *services)
 /* After the line that says that all vCPUs are up. */
 static void calibrate(void)
 {
-	while (!__atomic_load_n(&announced, __ATOMIC_ACQUIRE))
-		asm volatile("yield");
+	wait_for_flag(&announced);
 	run_as_kernel(params[SWITCHES].value, PMUSERENR_EN, NULL);
 	enable_cycle_counter();
 	divide_by_cycles(measure_interval(interval));
@@ -146,8 +143,7 @@ static void apply_fault(void)
 
 static void keep_time(void)
 {
-	while (!__atomic_load_n(&start_time, __ATOMIC_ACQUIRE))
-		asm volatile("yield");
+	wait_for_flag(&started);
 	do {
 		measure_line();
 		apply_fault();
@@ -159,8 +155,6 @@ static void secondary_main(void)
 {
 	calibrate();
 	keep_time();
-	for (;;)
-		asm volatile("wfi");
 }
 
 void guest_main(void)
@@ -180,7 +174,7 @@ void guest_main(void)
 	while (params[FAULT].value == FAULT_HANG)
 		asm volatile("yield");
 	end_time = cntvct() + us_to_ticks(params[SECONDS].value * 1000000);
-	__atomic_store_n(&start_time, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&started, 1, __ATOMIC_RELEASE);
 	keep_time();
 	wait_for_vcpus(&finished, "finished their measurement");
 	print_last_deltas();
