@@ -25,10 +25,7 @@ void guest_main(void)
 	case CHOICE_FAIL:
 		fail("as asked for");
 	case CHOICE_TRAP:
-		/*
-		 * PMMIR_EL1, a name too new for some assemblers; undefined before FEAT_PMUv3p4 and
-		 * without a PMU
-		 */
+		/* PMMIR_EL1, which some assemblers do not know; UNDEFINED before FEAT_PMUv3p4 */
 		print("PMMIR_EL1 is 0x%lx", read_sysreg(s3_0_c9_c14_6));
 		pass("no trap: PMMIR_EL1 exists");
 	case CHOICE_WAIT:

@@ -36,10 +36,7 @@ static struct param params[] = {
 	[SWITCHES] = { .name = "switches", .value = 20, .min = 2, .max = 1000000 },
 	/* Windows reboots several times while it is installed */
 	[REBOOTS] = { .name = "reboots", .value = 0, .min = 0, .max = 1000 },
-	/*
-	 * of the calibration, and what is done there: wait until something is typed; the counter
-	 * stops, or it starts only there
-	 */
+	/* a point of the calibration; what is done there (start: the counter starts only then) */
 	[AT] = { .name = "at", .value = POINT_NONE, .words = loader_points },
 	[ACTION] = { .name = "action", .value = ACTION_HOLD, .words = actions },
 	/* what the loader of Windows writes there is not known */

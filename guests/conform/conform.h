@@ -85,10 +85,7 @@ void spin(void);
 struct access read_at(enum level level, unsigned int id);
 struct access write_at(enum level level, unsigned int id, uint64_t value);
 
-/*
- * conform.c: cycle counter 0 and stopped, 64 bits wide, no filter, no interrupt, nothing for EL0,
- * PMSELR_EL0.SEL = 31
- */
+/* conform.c: a stopped counter of 64 bits at 0, no filter, interrupt or access for EL0, SEL 31 */
 void reset_pmu(void);
 /* After reset_pmu(): the cycle counter at that value, enabled, and counting or not yet */
 void prepare_at(uint64_t value);

@@ -141,10 +141,7 @@ static void check_monotonic(void)
 	}
 }
 
-/*
- * PMCR_EL0.C resets the cycle counter when it is 1 that is written, and does not clear the overflow
- * flag.
- */
+/* PMCR_EL0.C: 1 resets the cycle counter, 0 does not; the overflow flag stays. */
 static void check_reset_cycle_counter(void)
 {
 	static const uint64_t value = 1UL << 48;
@@ -209,10 +206,7 @@ static void check_divider_long(void)
 	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", divided, undivided, 1);
 }
 
-/*
- * PMCR_EL0.DP disables the cycle counter where counting is prohibited: not at EL1 and EL0 with
- * nothing secure.
- */
+/* PMCR_EL0.DP: no counting where it is prohibited, which EL1 and EL0 are not if Non-secure. */
 static void check_prohibited(void)
 {
 	for (enum level level = AT_EL1; level <= AT_EL0; level++)
@@ -243,10 +237,7 @@ static void check_filters(void)
 	expect_counted(AT_EL0, PMCCFILTR_P | PMCCFILTR_U, false);
 }
 
-/*
- * PMCCFILTR_EL0.{NSK, NSU, M} are RES0 without EL3, NSH without EL2 and of no effect at other
- * levels, the event always.
- */
+/* PMCCFILTR_EL0.{NSK, NSU, M}: RES0 without EL3. NSH: nothing to EL1 and EL0. The event: RES0. */
 static void check_filter_res0(void)
 {
 	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH |
@@ -258,10 +249,7 @@ static void check_filter_res0(void)
 	expect_counted(AT_EL0, none | PMCCFILTR_U, false);
 }
 
-/*
- * Whether the counter counts in WFI is IMPLEMENTATION DEFINED. It does not go back, and counts
- * afterwards.
- */
+/* WFI: counting is IMPLEMENTATION DEFINED. The counter does not go back, and counts afterwards. */
 static void check_wfi(void)
 {
 	uint64_t before, after;

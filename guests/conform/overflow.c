@@ -87,10 +87,7 @@ static void check_overflow_late(void)
 	       "PMOVSSET_EL0.C after 0x%lx cycles were counted: expected 1, got 0", cycles);
 }
 
-/*
- * PMCR_EL0.LC = 0: overflow is that of PMCCNTR_EL0[31:0], while all 64 bits count. LC is RES1
- * without AArch32.
- */
+/* PMCR_EL0.LC = 0: PMCCNTR_EL0[31:0] overflows, all 64 bits count. RES1 without AArch32. */
 static void check_overflow_32(void)
 {
 	start_at(BEYOND_32 - NEAR, 0);
@@ -169,10 +166,7 @@ static void start_interrupting(void)
 	isb();
 }
 
-/*
- * An overflow asks for an interrupt when PMINTENSET_EL1.C is 1. It is taken once, when its handler
- * clears the flag.
- */
+/* PMINTENSET_EL1.C = 1: an overflow interrupts, once if the handler clears the flag. */
 static void check_interrupt(void)
 {
 	start_interrupting();

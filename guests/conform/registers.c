@@ -44,10 +44,7 @@ static void check_write_only_bits(void)
 		     read_sysreg(pmcr_el0) & (PMCR_C | PMCR_P));
 }
 
-/*
- * PMCR_EL0: bits that are RW; where there are conditions for that, the bit is RES0 or RES1
- * otherwise.
- */
+/* PMCR_EL0: bits that are RW, some of them only by a condition; RES0 or RES1 otherwise. */
 static void check_writable_bits(void)
 {
 	const struct {
@@ -147,10 +144,7 @@ static void check_user_enable_bits(void)
 	}
 }
 
-/*
- * PMCEID<n>_EL0: CPU_CYCLES is among the events that PMUv3 requires, SW_INCR where it can be
- * counted. IDhi are of FEAT_PMUv3p1.
- */
+/* PMCEID<n>_EL0: CPU_CYCLES, and SW_INCR if it can be counted. IDhi: FEAT_PMUv3p1. */
 static void check_event_ids(void)
 {
 	uint64_t low = read_sysreg(pmceid0_el0), high = read_sysreg(pmceid1_el0);
@@ -164,10 +158,7 @@ static void check_event_ids(void)
 	}
 }
 
-/*
- * PMMIR_EL1: with FEAT_PMUv3p4, else UNDEFINED. SLOTS is zero only when STALL_SLOT is not
- * implemented.
- */
+/* PMMIR_EL1: UNDEFINED before FEAT_PMUv3p4. SLOTS is zero only without STALL_SLOT. */
 static void check_pmmir(void)
 {
 	struct access got = read_at(AT_EL1, SYS_PMMIR_EL1);

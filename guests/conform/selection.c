@@ -108,10 +108,7 @@ static void expect_nothing_at(const char *name, unsigned int id, unsigned int n,
 	expect_equal("PMCNTENSET_EL0 afterwards", 0, read_sysreg(pmcntenset_el0));
 }
 
-/*
- * Through PMSELR_EL0, the effect may also be that of some other SEL; for PMXEVTYPER_EL0, that of
- * 31.
- */
+/* PMSELR_EL0: the effect may also be that of another SEL; for PMXEVTYPER_EL0, that of 31. */
 static void check_selected_beyond(void)
 {
 	reset_pmu();
@@ -137,10 +134,7 @@ static void check_direct_beyond(void)
 	}
 }
 
-/*
- * Those that there are hold what is written, and PMSELR_EL0 selects them. 32 bits before
- * FEAT_PMUv3p5.
- */
+/* Event counters hold what is written, 32 bits before FEAT_PMUv3p5; PMSELR_EL0 selects them. */
 static void check_event_counters(void)
 {
 	uint64_t mask = pmu.version >= PMUV3P5 ? ~0UL : LOW_32_BITS;

@@ -106,10 +106,7 @@ static void check_user_access(void)
 	try_all(judge_common_access);
 }
 
-/*
- * PMUSERENR_EL0.{SW, CR, ER} allow EL0 to increment, to read the cycle counter, and to select and
- * read event counters.
- */
+/* PMUSERENR_EL0: SW is for increments, CR for the cycle counter, ER for event counters. */
 static void check_user_own_access(void)
 {
 	try_all(judge_own_access);

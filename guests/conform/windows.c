@@ -40,10 +40,7 @@ static void expect_counting(const char *when)
 	       after);
 }
 
-/*
- * First of all checks, so that in the first round nothing has written to the PMU; only the firmware
- * may have.
- */
+/* The first check: in the first round nothing but the firmware may have written to the PMU. */
 static void check_windows_untouched(void)
 {
 	set_up(false, PMUSERENR_EN);
@@ -85,10 +82,7 @@ static void check_windows_bitmaps(void)
 	}
 }
 
-/*
- * The kernel charges a thread with the cycles between two context switches, spent at EL0 and EL1,
- * with WFI between.
- */
+/* The kernel charges a thread with the cycles between two context switches, spent at EL0. */
 static void check_windows_context_switches(void)
 {
 	set_up(true, PMUSERENR_EN);
@@ -164,10 +158,7 @@ static void check_windows_read_pmc(void)
 	}
 }
 
-/*
- * Written as the six bits that older architectures have: LC becomes 0. The counter stops and
- * starts, and keeps its value.
- */
+/* PMCR_EL0 as six bits, as on older architectures: LC becomes 0. The counter keeps its value. */
 static void check_windows_profiler(void)
 {
 	uint64_t pmcr, stopped;
@@ -186,10 +177,7 @@ static void check_windows_profiler(void)
 	expect_counting("with PMCR_EL0.E 1 again");
 }
 
-/*
- * A sampling profiler: it writes the counter while LC is 0, waits for the overflow of 32 bits, and
- * clears it.
- */
+/* A sampling profiler: with LC = 0 it writes the counter, and clears the overflow of 32 bits. */
 static void check_windows_profiler_overflow(void)
 {
 	set_up(false, PMUSERENR_EN);

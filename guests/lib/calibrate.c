@@ -12,10 +12,7 @@
 #define LATER_US	5000
 /* The last two stalls differ by 8 ms; so many times that is a second */
 #define DIFFERENCES_PER_SECOND	125
-/*
- * A clock that is off by more is called wrong. A rate that a busy machine has disturbed is off by
- * less.
- */
+/* A clock that is off by more is called wrong. A busy machine disturbs a rate by less. */
 #define WRONG_FACTOR	6
 
 #define ALL_COUNTERS	0xffffffffUL
@@ -60,10 +57,7 @@ static struct span since(struct span start)
 			      .ticks = end.ticks - start.ticks };
 }
 
-/*
- * A calibration under way. What is done at its points takes cycles and time that are not part of a
- * stall.
- */
+/* A calibration under way. What its points take is not part of a stall. */
 struct run {
 	const struct loader *loader;
 	struct span held;
@@ -127,10 +121,7 @@ static uint64_t higher(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/*
- * A counter that stood still for a time shows too low a rate, never too high a one: so the highest
- * one is right.
- */
+/* A counter that stood still shows too low a rate, never too high a one: the highest is right. */
 static bool is_wrong(uint64_t frequency, uint64_t rate)
 {
 	return frequency / WRONG_FACTOR > rate || frequency < rate / WRONG_FACTOR;

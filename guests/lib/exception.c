@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Exceptions are reported so that a person can read them, PMU register accesses by the register's
- * name.
- */
+/* Reports exceptions for people, accesses to the PMU by the register's name. */
 #include "internal.h"
 
 #define NAMED(name)	{ SYS_##name, #name }

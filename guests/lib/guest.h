@@ -41,10 +41,7 @@ void end_with(const char *verdict, const char *fmt, ...) PRINTF(2, 3) NORETURN;
 /* psci.c: the machine starts again */
 void reboot(void) NORETURN;
 
-/*
- * uart.c: whether something was typed at the UART; then it can be taken, so that this asks for what
- * comes next
- */
+/* uart.c: whether something was typed at the UART, until it is taken */
 bool has_input(void);
 void take_input(void);
 
@@ -63,10 +60,7 @@ void wait_for_flag(const unsigned int *flag);
 /* vcpu.S: where EL0 may read and execute what EL1 has in RAM. */
 #define EL0_ALIAS	((RAM_GIBS + 1UL) << 30)
 
-/*
- * run.S: goes to the address with the operand in x0, and returns when an exception is taken, a SVC
- * for one.
- */
+/* run.S: goes to the address with the operand in x0, and returns at an exception, such as a SVC. */
 struct outcome {
 	uint64_t value;				/* x0 by then */
 	uint64_t vector;			/* place in the vector table */
@@ -81,10 +75,7 @@ extern char code_thread[];			/* spins; the value is the cycles that it read */
 
 #define VECTOR_IRQ_EL0	9
 
-/*
- * gic.c: private interrupts of this vCPU, as a mask. They stay masked in PSTATE: WFI ends by them,
- * and they can be asked for.
- */
+/* gic.c: private interrupts of this vCPU, as a mask. PSTATE masks them; they end WFI. */
 #define INTID_TIMER	27			/* CNTV */
 void gic_enable(uint32_t interrupts);
 /* False where the VM has no GICv3: the functions around this are not for it. */
@@ -94,10 +85,7 @@ bool gic_is_pending(unsigned int interrupt);
 /* exception.c: the name of a register of the PMU */
 const char *register_name(unsigned int id);
 
-/*
- * params.c: NAME=VALUE words of the guest's command line. Anything not in the table, or out of
- * range, ends with FAIL.
- */
+/* params.c: NAME=VALUE words of the command line; FAIL for what the table does not permit */
 struct param {
 	const char *name;
 	uint64_t value;			/* the default until read */

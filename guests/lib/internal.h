@@ -13,10 +13,7 @@ extern char start_secondary[];
 /* dt.c from the device tree, uefi/acpi.c from ACPI's tables */
 void platform_init(const void *tables);
 uint64_t platform_uart_base(void);
-/*
- * The base of a virtio-mmio transport: of the first one for node 0, else of the one after *node;
- * false when there is no more.
- */
+/* The base of the virtio-mmio transport after *node, the first one for 0; false for none. */
 bool platform_next_virtio(int *node, uint64_t *base);
 bool platform_psci_uses_smc(void);
 const char *platform_bootargs(void);
@@ -40,10 +37,7 @@ static inline void mmio_write(uint64_t address, uint32_t value)
 	asm volatile("str %w0, [%1]" : : "r"(value), "r"(address) : "memory");
 }
 
-/*
- * uart.c: before uart_init() the one at DEFAULT_UART is written to, where QEMU's virt machine has
- * it
- */
+/* uart.c: DEFAULT_UART, that of QEMU's virt machine, is used until uart_init() */
 #define DEFAULT_UART	0x09000000
 void uart_init(uint64_t base);
 void uart_write(const char *text, size_t len);

@@ -6,9 +6,7 @@
 #define PSCI_SYSTEM_RESET 0x84000009
 #define PSCI_CPU_ON	0xc4000003
 
-/*
- * What a call may change besides its results, by the calling convention's first version (DEN0028)
- */
+/* What a call may change besides its results, by the first SMC calling convention (DEN0028) */
 #define SMCCC_CLOBBERS	"x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", \
 			"x15", "x16", "x17", "memory"
 

@@ -10,10 +10,7 @@ static unsigned int count;
 static unsigned int up = 1;
 static void (*secondary_fn)(void);
 
-/*
- * The boot vCPU is index 0 (start-up says so before anybody can know), which QEMU's order agrees
- * with.
- */
+/* The boot vCPU has index 0 from start-up on; QEMU names it first. */
 void smp_init(void)
 {
 	uint64_t self = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Simple loops: built with -fno-tree-loop-distribute-patterns, so that the compiler does not turn
- * them into calls of themselves.
- */
+/* Needs -fno-tree-loop-distribute-patterns, or the compiler makes these loops call themselves. */
 #include <stdint.h>
 #include <string.h>
 

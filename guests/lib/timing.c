@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * The cycle counter, measured over intervals of the system counter and divided by, and the lines
- * that say what was measured.
- */
+/* Measures the cycle counter over intervals of the system counter, divides, and prints. */
 #include "internal.h"
 
 /*
@@ -97,10 +94,7 @@ void record_delta(struct delta delta)
 	} while (ring->written - __atomic_load_n(&ring->printed, __ATOMIC_ACQUIRE) == RING_SIZE);
 }
 
-/*
- * Arm's division by zero gives 0 without a trap, so compilers put a check and a BRK in front, as
- * here.
- */
+/* Arm's division by zero does not trap, so compilers check before it, as here. */
 void divide_by_cycles(struct delta delta)
 {
 	uint64_t scale;
@@ -114,10 +108,7 @@ void divide_by_cycles(struct delta delta)
 	asm volatile("" : : "r"(scale));	/* used, as far as the compiler knows */
 }
 
-/*
- * Reads of the system counter are slow on an emulated host, and a wait of nothing else would make
- * it crawl.
- */
+/* Reads of the system counter are slow on an emulated host, so the wait spins between them. */
 static void wait_until(uint64_t start, uint64_t ticks)
 {
 	do {

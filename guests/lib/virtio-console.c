@@ -96,10 +96,7 @@ bool virtio_console_init(uint64_t base)
 	return start_device();
 }
 
-/*
- * Returns when the device has taken the text: the caller's buffer is then its own again, and the
- * machine may be powered off.
- */
+/* Returns when the device has the text: the buffer is free, and power may go off. */
 void virtio_console_write(const char *text, size_t len)
 {
 	desc[0].addr = (uint64_t)text;

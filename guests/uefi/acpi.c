@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * What the guests need of ACPI's tables (ACPI 6.5, by its own names); the counterpart of lib/dt.c.
- */
+/* What guests need of ACPI's tables (ACPI 6.5, by its names); the counterpart of lib/dt.c. */
 #include <string.h>
 
 #include "uefi.h"
@@ -131,10 +129,7 @@ bool platform_psci_uses_smc(void)
 	return !(fadt->ARM_BOOT_ARCH & PSCI_USE_HVC);
 }
 
-/*
- * The enabled CPU at *offset of the MADT or after it, which leads to the next one; NULL when there
- * is none.
- */
+/* The next enabled CPU of the MADT from *offset on, which moves behind it; NULL for none. */
 static const struct gicc *next_cpu(size_t *offset)
 {
 	const struct madt *madt = need_table("APIC");

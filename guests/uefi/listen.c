@@ -52,10 +52,7 @@ static void configure(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *list
 	need(status, "Configure");
 }
 
-/*
- * Waits for the end of the call that has the token; returns its status, or the error with which it
- * did not begin.
- */
+/* Waits for the end of the token's call; returns its status, or the error of its start. */
 static EFI_STATUS finish(const EFI_BOOT_SERVICES *services, EFI_TCP4_PROTOCOL *tcp,
 			 EFI_TCP4_TOKEN *token, EFI_STATUS begun)
 {

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * From the firmware's call to where the firmware is gone: parameters, tables, then a kernel's own
- * page table, stack and vectors.
- */
+/* From the firmware's call to its end: parameters, tables, then what start_kernel needs. */
 #include <string.h>
 
 #include "uefi.h"
@@ -68,10 +65,7 @@ static void *need_protocol(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle, EF
 	return interface;
 }
 
-/*
- * Of the file system that the program itself came from. Without the file, all parameters are the
- * defaults.
- */
+/* Reads a file beside the program. Without it all parameters are the defaults. */
 static void read_parameters(const EFI_SYSTEM_TABLE *system, const EFI_LOADED_IMAGE_PROTOCOL *image)
 {
 	EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *volume =
@@ -103,10 +97,7 @@ static const void *find_rsdp(const EFI_SYSTEM_TABLE *system)
 	return NULL;
 }
 
-/*
- * The map may change while it is asked for, by an event of the firmware; then it refuses the key,
- * and has no more events after that.
- */
+/* An event may change the map; ExitBootServices then refuses the key, and ends all events. */
 static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle)
 {
 	static uint64_t map[4096];

@@ -17,25 +17,17 @@ void need(EFI_STATUS status, const char *call);
 /* loader.c: the firmware waits; there until ExitBootServices */
 void firmware_stall(uint64_t us);
 
-/*
- * loader.c: a number that a reset leaves as it is, in a variable of the firmware; 0 until set.
- * There until ExitBootServices.
- */
+/* loader.c: a number that survives a reset, 0 until set; there until ExitBootServices */
 uint64_t read_reboots(void);
 void write_reboots(uint64_t count);
 
 /* listen.c: answers on a TCP port for ever, by the firmware's services */
 void listen(const EFI_BOOT_SERVICES *services, uint16_t port) NORETURN;
 
-/*
- * acpi.c: ends with FAIL where the tables are not as Windows needs them; the interrupt of the CPUs'
- * PMUs
- */
+/* acpi.c: the PMUs' interrupt; FAIL where the tables are not as Windows needs them */
 uint32_t acpi_check(void);
 
-/*
- * acpi.c: makes the tables so that acpi_check() has to find it; ACPI_SOUND leaves them as they are.
- */
+/* acpi.c: spoils the tables for acpi_check() to find it; ACPI_SOUND leaves them alone. */
 enum acpi_fault {
 	ACPI_SOUND, ACPI_NO_DBG2, ACPI_NO_GTDT, ACPI_NO_MADT, ACPI_NO_CPU, ACPI_LENGTH, ACPI_ORDER,
 	ACPI_NO_INTERRUPT, ACPI_LAST_INTERRUPT,
