@@ -92,9 +92,8 @@ void prepare_at(uint64_t value);
 void start_at(uint64_t value, uint64_t pmcr);
 uint64_t cycles_now(void);
 /*
- * Waits for what must come; the time only ends a hang. It is the time in which the vCPU ran:
- * between two looks no more is counted than a look can take, so that a vCPU that was not run for
- * long has missed nothing.
+ * Waits for what must come; the time only ends a hang. Time in which the vCPU did not run is left
+ * out: between two looks no more is counted than a look can take.
  */
 #define WAIT_US		500000
 #define LOOK_US		100

@@ -134,9 +134,8 @@ static void check_windows_user_cr_er(void)
 }
 
 /*
- * ReadPMC() selects a counter and reads it in user mode. Of a counter that is not there, and of 31,
- * any answer will do that the architecture permits; but there has to be one, and the cycle counter
- * has to count on.
+ * ReadPMC() selects a counter and reads it in user mode. For one that is not there, and for 31, any
+ * permitted answer will do; the cycle counter has to count on.
  */
 static void check_windows_read_pmc(void)
 {

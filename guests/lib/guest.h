@@ -13,10 +13,7 @@
 #include "sysreg.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-/*
- * To our printing "l" is 64 bits, as to C but on Windows, whose rules the compiler follows for
- * UEFI; there it cannot check.
- */
+/* Our printing takes "l" for 64 bits. For UEFI the compiler does not, and cannot check. */
 #ifdef __LP64__
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
 #else

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Code at EL0 or EL1, from which an exception comes back. Hand-assembled, as it must not touch
- * memory at EL0, and as nothing but what is written here may be counted.
- */
+/* Code at EL0 or EL1 that an exception ends. Hand-assembled: no memory at EL0, exact counts. */
 #include "sysreg.h"
 
 /* x19 to x30 and the outcome */

@@ -28,10 +28,7 @@ unsigned int vcpu_count(void)
 	return count;
 }
 
-/*
- * For ever: how long is too long is for whoever runs the guest to say, who knows how busy the
- * machine is. The lines are for who then looks for the reason.
- */
+/* Waits without a deadline: how long is too long depends on how busy the machine is. */
 void wait_for_vcpus(const unsigned int *done, const char *what)
 {
 	uint64_t said = cntvct();

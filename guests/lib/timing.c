@@ -3,9 +3,8 @@
 #include "internal.h"
 
 /*
- * What a vCPU can measure while another one prints. Small, so that what is read of the guest was
- * measured just now even on a host too slow for the rate: there the vCPUs wait for the printing
- * instead of running ahead of it.
+ * What a vCPU can measure while another one prints. Small: on a host too slow for the rate, vCPUs
+ * wait for the printing instead of measuring ahead of it.
  */
 #define RING_SIZE	8
 
@@ -76,9 +75,8 @@ void print_last_deltas(void)
 }
 
 /*
- * A line costs at least an exit of the vCPU, on the UART one for each character. So the deltas are
- * printed between intervals, by one vCPU for all; who finds another one at it measures on, and only
- * a full ring makes a vCPU wait.
+ * A line costs at least an exit of the vCPU, on the UART one for each character. So one vCPU prints
+ * the deltas of all between intervals; others measure on until their ring is full.
  */
 void record_delta(struct delta delta)
 {

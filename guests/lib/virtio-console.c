@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Transmit side of a virtio console (device 3 of virtio 1.x) on virtio-mmio: an exit of the vCPU
- * for a line, where the PL011 takes one for a character.
- */
+/* Transmits on a virtio console (device 3 of virtio 1.x): one exit of the vCPU for a line. */
 #include <string.h>
 
 #include "internal.h"

@@ -160,10 +160,7 @@ unsigned int platform_cpus(uint64_t *mpidr, unsigned int max)
 	return count;
 }
 
-/*
- * What Windows is known to need: tables for its debugger and its timers, the boot CPU first, and
- * the interrupt of the PMU where the Base System Architecture has it.
- */
+/* What Windows needs: DBG2, GTDT, the boot CPU first, and the PMU interrupt of the BSA. */
 uint32_t acpi_check(void)
 {
 	uint64_t self = read_sysreg(mpidr_el1) & GICC_MPIDR_AFFINITY;

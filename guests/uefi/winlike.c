@@ -15,9 +15,8 @@
 #include "uefi.h"
 
 /*
- * What the guest does to its own counter, so that it is seen what comes of it: before or in the
- * middle of the loader's calibration, or after READY on the last vCPU. Or it says nothing more
- * after READY, for who has to find that out.
+ * What the guest does to its own counter, to show what follows: before or in the loader's
+ * calibration, or after READY on the last vCPU. FAULT_HANG: it prints nothing after READY.
  */
 enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK, FAULT_HANG };
 
