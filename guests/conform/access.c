@@ -28,7 +28,7 @@ void spin(void)
 
 static enum result result_of(uint64_t esr)
 {
-	switch (esr >> ESR_EC_SHIFT & ESR_EC_MASK) {
+	switch (ESR_EC(esr)) {
 	case ESR_EC_SVC: return DONE;
 	case ESR_EC_UNKNOWN: return UNDEFINED;
 	case ESR_EC_SYSREG: return TRAPPED;

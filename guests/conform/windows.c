@@ -97,10 +97,15 @@ static void check_windows_context_switches(void)
 	}
 }
 
-static void expect_user_count(uint64_t user, uint64_t least)
+/* ReadTimeStampCounter() reads PMCCNTR_EL0 in user mode. Its value is the kernel's. */
+static void check_user_reads(uint64_t user)
 {
+	static const uint64_t start = 1UL << 48;
 	struct access first, second;
 
+	reset_pmu();
+	set_up(true, user);
+	write_sysreg_isb(start, pmccntr_el0);
 	first = read_at(AT_EL0, SYS_PMCCNTR_EL0);
 	run_at(AT_EL0, code_spin, 0, false);
 	second = read_at(AT_EL0, SYS_PMCCNTR_EL0);
@@ -108,18 +113,9 @@ static void expect_user_count(uint64_t user, uint64_t least)
 	       "read of PMCCNTR_EL0 at EL0, PMUSERENR_EL0 0x%lx: expected %s, got %s", user,
 	       result_names[DONE],
 	       result_names[first.result == DONE ? second.result : first.result]);
-	expect(first.value >= least && second.value > first.value && second.value < 2 * least,
+	expect(first.value >= start && second.value > first.value && second.value < 2 * start,
 	       "PMCCNTR_EL0 read at EL0, PMUSERENR_EL0 0x%lx: expected more and more from 0x%lx, "
-	       "got 0x%lx and 0x%lx", user, least, first.value, second.value);
-}
-
-/* ReadTimeStampCounter() reads PMCCNTR_EL0 in user mode. Its value is the kernel's. */
-static void check_user_reads(uint64_t user)
-{
-	reset_pmu();
-	set_up(true, user);
-	write_sysreg_isb(1UL << 48, pmccntr_el0);
-	expect_user_count(user, 1UL << 48);
+	       "got 0x%lx and 0x%lx", user, start, first.value, second.value);
 }
 
 static void check_windows_user_en(void)

@@ -31,7 +31,7 @@ static const char *const vector_names[] = { "synchronous", "IRQ", "FIQ", "SError
 
 static const char *exception_class(uint64_t esr)
 {
-	switch (esr >> ESR_EC_SHIFT & ESR_EC_MASK) {
+	switch (ESR_EC(esr)) {
 	case ESR_EC_UNKNOWN: return "undefined instruction";
 	case 0x07: return "FP access";
 	case 0x0e: return "illegal execution state";
@@ -62,8 +62,7 @@ void lib_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far)
 	/* an exception in the report itself: nothing more can be said */
 	if (faulted[vcpu_index()]++)
 		psci_system_off();
-	if (vector % ARRAY_SIZE(vector_names) ||
-	    (esr >> ESR_EC_SHIFT & ESR_EC_MASK) != ESR_EC_UNKNOWN)
+	if (vector % ARRAY_SIZE(vector_names) || ESR_EC(esr) != ESR_EC_UNKNOWN)
 		fail("%s exception, %s, vcpu=%u vector=%lu esr=0x%lx elr=0x%lx far=0x%lx",
 		     kind, exception_class(esr), vcpu_index(), vector, esr, elr, far);
 	insn = *(const uint32_t *)elr;

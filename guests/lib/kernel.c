@@ -30,7 +30,7 @@ static uint64_t run_thread(void)
 	struct outcome outcome;
 
 	run(&outcome, (uint64_t)code_thread + EL0_ALIAS, 0, SPSR_EL0T_DAIF);
-	if ((outcome.esr >> ESR_EC_SHIFT & ESR_EC_MASK) != ESR_EC_SVC)
+	if (ESR_EC(outcome.esr) != ESR_EC_SVC)
 		fail("user mode cannot read PMCCNTR_EL0 or CNTVCT_EL0 vcpu=%u vector=%lu esr=0x%lx",
 		     vcpu_index(), outcome.vector, outcome.esr);
 	return outcome.value;
