@@ -180,8 +180,9 @@ static void check_reset_event_counters(void)
 	expect_equal("PMEVCNTR0_EL0 after PMCR_EL0.P", 0, read_sysreg(pmxevcntr_el0));
 }
 
-static void expect_divided(const char *what, uint64_t divided, uint64_t undivided, uint64_t divisor)
+static void expect_divided(const char *what, uint64_t pmcr, uint64_t divisor)
 {
+	uint64_t undivided = shortest_count(pmcr), divided = shortest_count(pmcr | PMCR_D);
 	uint64_t times = divided * divisor;
 
 	expect(times > undivided / FACTOR && times < undivided * FACTOR,
@@ -191,19 +192,14 @@ static void expect_divided(const char *what, uint64_t divided, uint64_t undivide
 /* PMCR_EL0.D with LC = 0: every 64th cycle is counted; both bits only exist where AArch32 does. */
 static void check_divider(void)
 {
-	uint64_t undivided = shortest_count(PMCR_E), divided = shortest_count(PMCR_E | PMCR_D);
-
-	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", divided, undivided,
+	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 0", PMCR_E,
 		       pmu.aarch32 ? DIVISOR : 1);
 }
 
 /* PMCR_EL0.D: without effect when PMCR_EL0.LC is 1. */
 static void check_divider_long(void)
 {
-	uint64_t undivided = shortest_count(PMCR_E | PMCR_LC),
-		divided = shortest_count(PMCR_E | PMCR_LC | PMCR_D);
-
-	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", divided, undivided, 1);
+	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", PMCR_E | PMCR_LC, 1);
 }
 
 /* PMCR_EL0.DP: no counting where it is prohibited, which EL1 and EL0 are not if Non-secure. */
