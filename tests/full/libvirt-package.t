@@ -87,9 +87,9 @@ class LibvirtPackage(Story):
         """the package builds, and a Debian with libvirt boots"""
         run("packages/libvirt", cwd=TOP)
         self._deb, = (TOP / "build/packages").glob("libvirt-pmu-hybrid_*_all.deb")
-        run("testbed/board", *NEEDED, cwd=TOP)
+        run("testbed/board", "libvirt", *NEEDED, cwd=TOP)
         disk = self._folder / "board.img"
-        run("cp", "--sparse=always", host.ARTIFACTS / "board.img", disk)
+        run("cp", "--sparse=always", host.ARTIFACTS / "board-libvirt.img", disk)
         qemu = self._folder / "qemu"
         shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
         self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(),

@@ -110,9 +110,10 @@ class QuickStart(Story):
     def prepare(self):
         """a Debian just installed boots, with the stock kernel"""
         wanted = re.search(r"^apt-get install -y (lib.*)$", INSTALL, re.M).group(1).split()
-        run("testbed/board", *self._debs, *wanted, cwd=TOP)
+        name = "-".join(filter(None, ("packages", self.base)))
+        run("testbed/board", name, *self._debs, *wanted, cwd=TOP)
         disk = self._folder / "board.img"
-        run("cp", "--sparse=always", host.ARTIFACTS / "board.img", disk)
+        run("cp", "--sparse=always", host.ARTIFACTS / f"board-{name}.img", disk)
         self._board = Board(disk, [*self._debs, host.ARTIFACTS / "guests-uefi/winlike.img"])
         self._board.boot()
         expect("^13", self._board.run("cat /etc/debian_version"))
