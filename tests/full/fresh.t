@@ -18,11 +18,11 @@ git clone -q "$TOP" "$CLONE"
 export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you \
 	GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=you@localhost
 
-# follow ROW PAGE: what ROW runs of the page, from top to bottom
+# follow ROW PAGE [OPTION OF bash]: what ROW runs of the page, from top to bottom
 follow() {
 	python3 "$CLONE/tests/lib/pages.py" "$1" "$2" >"$TMP/script"
 	grep -q . "$TMP/script"
-	(cd "$CLONE" && bash -ex "$TMP/script")
+	(cd "$CLONE" && bash "${3--ex}" "$TMP/script")
 }
 
 # Where a page runs tests, some stand for all.
@@ -31,11 +31,9 @@ demo() {
 	[ -s "$CLONE/build/results/demo.json" ] && [ -s "$CLONE/build/results/demo.svg" ]
 }
 
-# With ONLY= rows are left, unless all have a verdict already; the status of make says so, and the
-# page goes on.
+# Without -e: make ends with an error as long as a row of the table has no verdict.
 kept_verdicts() {
-	python3 "$CLONE/tests/lib/pages.py" fresh/demo docs/testing.md >"$TMP/script"
-	(cd "$CLONE" && ONLY='^(docs|demo-judge)$' bash -x "$TMP/script") 2>&1 | tee "$TMP/said"
+	ONLY='^(docs|demo-judge)$' follow fresh/demo docs/testing.md -x 2>&1 | tee "$TMP/said"
 	[ "$(grep -c -E '^[0-9]+ of [0-9]+ done' "$TMP/said")" = 2 ]
 	grep -q -E '^docs +[0-9]+ passed \(' "$TMP/said"
 	grep -q -E '^demo-judge +passed ' "$TMP/said"
