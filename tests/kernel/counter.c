@@ -32,6 +32,15 @@ void guest_create(struct vm *vm, unsigned int features, enum backing backing, co
 	guest_create_vcpus(vm, 1, features, backing, &pmus[0], entry);
 }
 
+bool is_accepted(unsigned int features)
+{
+	struct vm vm;
+	int status = vm_create_vcpu(&vm, features);
+
+	vm_destroy(&vm);
+	return equal("KVM_ARM_VCPU_INIT", status, 0);
+}
+
 const uint64_t pmu_registers[PMU_REGISTERS] = {
 	REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMINTENSET_EL1, REG_PMOVSSET_EL0, REG_PMCCFILTR_EL0,
 	REG_PMCCNTR_EL0,

@@ -25,6 +25,9 @@ void guest_create(struct vm *vm, unsigned int features, enum backing backing, co
 void guest_create_vcpus(struct vm *vm, int vcpus, unsigned int features, enum backing backing,
 			const struct host_pmu *pmu, const char *entry);
 
+/* Whether KVM creates such a vCPU: older kernels do not know STRICT */
+bool is_accepted(unsigned int features);
+
 /* What userspace saves and restores of the PMU */
 #define PMU_REGISTERS	6
 extern const uint64_t pmu_registers[PMU_REGISTERS];

@@ -9,16 +9,6 @@
 
 #define CPU_CYCLES	0x11
 
-/* Older kernels do not know STRICT */
-static bool is_accepted(unsigned int features)
-{
-	struct vm vm;
-	int status = vm_create_vcpu(&vm, features);
-
-	vm_destroy(&vm);
-	return equal("KVM_ARM_VCPU_INIT", status, 0);
-}
-
 static void test_identity(unsigned int features, const char *name)
 {
 	static const struct report registers[] = {
