@@ -64,9 +64,9 @@ mend_folder() {
 	rm -rf "$TOP/.$NAME.old"
 }
 
-# The folder is only read and written under this lock.
+# The folder is only read and written under this lock, by whichever tree.
 lock_folder() {
-	lock "$(tgit rev-parse --path-format=absolute --git-path series.lock)"
+	lock "$SHARED/lock/series-$NAME"
 	LOCKED=1
 	mend_folder
 }

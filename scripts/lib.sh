@@ -41,11 +41,12 @@ need() {
 }
 
 # lock NAME: waits until no other program has NAME, so that two make runs can share one build/;
-# until this shell and what it has started ends, or descriptor LOCK is closed. NAME may be a path.
+# until this shell and what it has started ends, or descriptor LOCK is closed. NAME may be a path:
+# what is in $SHARED has its locks there.
 lock() {
 	local file=$BUILD/lock/$1
 	[[ $1 != /* ]] || file=$1
-	mkdir -p "$BUILD/lock"
+	mkdir -p "${file%/*}"
 	exec {LOCK}>"$file"
 	flock "$LOCK"
 }
