@@ -7,6 +7,10 @@ MAKEFLAGS += -j2
 # The programs' own makes have nothing to do with that.
 unexport MAKEFLAGS MFLAGS
 
+ifneq ($(VPMU_BASE)$(VPMU_BUILD),)
+$(error VPMU_BASE and VPMU_BUILD are for the programs that make runs; see docs/series.md)
+endif
+
 STAMPS := build/stamps
 # Numbers the steps of this run, and keeps their times.
 STEP := @scripts/step
@@ -176,9 +180,11 @@ uefi: deps-check guests ## UEFI firmware, and the disk of the UEFI guest
 	$(STEP) 'UEFI guest' guests/uefi/build
 
 .PHONY: clean
-clean: ## delete build/, saving both trees' commits first; downloads and compiler cache stay below \
+clean: ## delete build/, saving the trees' commits first; downloads and compiler cache stay below \
 		~/.cache/vpmu
-	@for tree in linux qemu; do \
-		test ! -e build/$$tree || scripts/series save $$tree || exit; \
+	@for tree in build/linux build/qemu build/bases/*/linux build/bases/*/qemu; do \
+		test -e $$tree/.git || continue; \
+		base=$$(expr $$tree : 'build/bases/\(.*\)/'); \
+		VPMU_BASE=$$base scripts/series save $${tree##*/} || exit; \
 	done
 	rm -rf build

@@ -41,6 +41,22 @@ keeps_ignored_files() {
 	EOF
 }
 
+# A base that Debian does not have: where its tree is from is said once
+knows_its_source() {
+	trees VPMU_BASE=older LINUX_TREE="$TMP/toy"
+	trees VPMU_BASE=older
+	[ "$(git -C "$PORT" config vpmu.source)" = "$TMP/toy" ]
+}
+
+# The kernel without the series is a work tree of it.
+follows_pins() {
+	git -C "$PORT" update-ref refs/series/saved series
+	mkdir "$PORT-stock"
+	trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
+	[ "$(git -C "$PORT" config vpmu.source)" = "$TMP/toy.tar.xz" ]
+	[ ! -e "$PORT-stock" ]
+}
+
 # Only apt-get is missing from what the script finds: the download's own way to fail, without a
 # network.
 trees_without_network() {
@@ -59,7 +75,9 @@ trees_with_bad_cache() {
 
 mkdir -p "$TMP/project" "$TMP/toy"
 cp -r "$TOP/scripts" "$TOP/upstream.conf" "$TMP/project"
-mkdir "$TMP/project/build"
+mkdir -p "$TMP/project/build" "$TMP/project/linux/bases/older"
+printf 'LINUX_VERSION=0.9\nLINUX_PACKAGE=\n' >"$TMP/project/linux/bases/older/pins"
+PORT=$TMP/project/build/bases/older/linux
 echo '*.o' >"$TMP/toy/.gitignore"
 echo all: >"$TMP/toy/Makefile"
 echo object >"$TMP/toy/kept.o"
@@ -70,6 +88,10 @@ check "files that .gitignore names are part of the base" keeps_ignored_files
 check "a tree made from another source is not replaced" \
 	fails_with "is there, made from" trees LINUX_TREE="$TMP/toy"
 rm -rf "$TMP/project/build/linux"
+check "a base that Debian does not have is opened again without its source" knows_its_source
+check "a port's tree with commits that are not saved is not replaced" \
+	fails_with "save what you need" trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
+check "a port's tree is made anew when its pins change" follows_pins
 check "an override that does not exist is one error" \
 	fails_with "neither a folder nor a file" trees LINUX_TREE="$TMP/none"
 check "a source that cannot be had is one error naming what was tried" \
