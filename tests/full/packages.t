@@ -94,16 +94,15 @@ class QuickStart(Story):
         """lintian finds no fault with them"""
         run("packages/lint", *self._debs, cwd=TOP)
 
-    @staticmethod
-    def count_modules(name):
+    def _count_modules(self, name):
         """Those of the configuration with this name, or of the usual one."""
         output = run("packages/linux", "--config", cwd=TOP,
-                     env={**os.environ, "LINUX_CONFIG": name})
+                     env={**os.environ, "VPMU_BASE": self.base, "LINUX_CONFIG": name})
         return Path(output.splitlines()[-1]).read_text(encoding="utf-8").count("=m\n")
 
     def boards(self):
         """the kernel for boards has Debian's configuration with a third of the modules left out"""
-        debian, boards = map(self.count_modules, ("", "boards"))
+        debian, boards = map(self._count_modules, ("", "boards"))
         if not 1000 < boards < debian * 2 / 3:
             raise AssertionError(f"expected less than two thirds of {debian} modules, got {boards}")
 
