@@ -166,7 +166,7 @@ says_that_it_waits() {
 }
 
 # All that it prints; a busy machine may make its vCPUs wait.
-LINES='
+WHOLE_LINES='
 waiting: .*
 loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]*
 	 elapsed_ms=[0-9]+ clock=(right|wrong)
@@ -179,7 +179,7 @@ delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*
 # Each line whole and well formed: vCPUs print at the same time.
 prints_whole_lines() {
 	run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4" >"$TMP/console" || true
-	! grep -vxE -f <(rows "$LINES") "$TMP/console" || return
+	! grep -vxE -f <(rows "$WHOLE_LINES") "$TMP/console" || return
 	[ "$(grep -o '^delta vcpu=.' "$TMP/console" | sort -u | wc -l)" = 4 ]
 }
 
