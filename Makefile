@@ -8,7 +8,7 @@ MAKEFLAGS += -j2
 unexport MAKEFLAGS MFLAGS
 
 ifneq ($(VPMU_BASE)$(VPMU_BUILD),)
-$(error VPMU_BASE and VPMU_BUILD are for the programs that make runs; see docs/series.md)
+$(error unset VPMU_BASE and VPMU_BUILD: only scripts/ and testbed/ take them; see docs/series.md)
 endif
 
 STAMPS := build/stamps

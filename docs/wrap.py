@@ -20,7 +20,8 @@ NO_TEXT = re.compile(r"[|#<!]|    |```|$")
 
 
 def list_pages():
-    return [TOP / "README.md", TOP / "guests" / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+    return [TOP / "README.md", TOP / "guests" / "README.md", TOP / "kvmtool" / "README.md",
+            *sorted((TOP / "docs").glob("*.md"))]
 
 
 def split(text):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, DIR, WORK, PATCHES and OTHER_BASE are those of scripts/series
-# Part of scripts/series: the base that is selected in place of a series' own. OTHER_BASE is its
-# folder below that of the series, or empty. A patch that the main series has, and that does the
-# same there, is a link to that one, so that a base follows what changes.
+# Part of scripts/series: the port to another base, if upstream.conf or VPMU_BASE selects one.
+# OTHER_BASE is its folder below that of the series, or empty. A patch that makes the same change as
+# its twin in the main series is stored as a link to it, so that the port follows the main series.
 
 # list_without FOLDER: the new files of a stored series that the selected base has no use for
 list_without() {

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, TREE, DIR and WORK are those of scripts/series
-# Part of scripts/series: to another base, which upstream.conf (or NAME_TREE=) names and the open
-# tree is not on yet.
+# Part of scripts/series: moves the open tree to the base that upstream.conf (or NAME_TREE=) names.
 #
-# Tag base moves last. Until then `git rebase --abort` is all it takes to be back where it began.
+# The tag base moves last. Until then `git rebase --abort` restores the old state.
 
 NEW_BASE=refs/series/base
 

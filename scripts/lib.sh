@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # the variables are for those who source it
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# What no series changes is here, wherever the rest is built.
+# Holds what does not depend on a series: the same folder for all bases.
 SHARED=$TOP/build
 BUILD=${VPMU_BUILD:-$SHARED${VPMU_BASE:+/bases/$VPMU_BASE}}
 ARTIFACTS=$BUILD/artifacts

@@ -4,9 +4,8 @@
  * zero byte each, in /root and without input, and switches the machine off when that has ended.
  *
  * It says on the second serial port:
- *   "ready", or "lacks:" and what this host lacks. Without KVM or with fewer PMUs than its device
- *   tree names, every test would pass or be
- *   skipped for the wrong reason;
+ *   "ready", or "lacks:" and what this host lacks: without KVM, or with other PMUs or CPUs than its
+ *   device tree has, tests would pass or skip for the wrong reason;
  *   then the exit status and the lengths of stdout and stderr, in one line, and the two streams.
  * Until the command has ended they are files in memory: a serial port interrupts, and that would be
  * part of what is counted.

@@ -2,7 +2,7 @@
 """A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all
 that its users see of it.
 
-Machine is what it shares with the host of exact.py, which nothing reaches.
+Machine is the common base of EmulatedHost and of ExactHost in exact.py, which has no network.
 
 Nothing here needs cleaning up after a kill -9: the disk's overlay is a file without a name, sockets
 are pairs without an address, and the children ask the kernel to end with their parent. Only the

@@ -8,7 +8,7 @@
  * than to enable the counter, so that all else is as the reset left it. Each step is then compared
  * with a model, see steps.h.
  *
- *   reset all     all tests, under instruction counting
+ *   reset all     all tests, in the exact host
  *   reset stock   those that a kernel without the mode has to pass, too
  */
 #include <pthread.h>

@@ -8,7 +8,7 @@
  * How it can tell: pinned events take every counter of the CPUs in question, which perf confirms.
  * What the guest counts afterwards is compared with a model, see steps.h, from the first step on.
  *
- *   taken all     all tests, under instruction counting
+ *   taken all     all tests, in the exact host
  */
 #include <stdio.h>
 #include <unistd.h>
