@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY returns what
- * Documentation/virt/kvm/devices/vcpu.rst says: each error in each order. And: whoever does not use
- * the attribute sees no change.
+ * Documentation/virt/kvm/devices/vcpu.rst says, in any order of calls. Nothing changes for VMs that
+ * do not use the attribute.
  *
  *   attributes all         all tests, on a kernel that has the attribute
- *   attributes capability  that the kernel announces it; goes with the patch that does
- *   attributes nested      what concerns guests with EL2, on a host with kvm-arm.mode=nested
+ *   attributes capability  that the kernel announces the mode by a capability
+ *   attributes nested      tests of guests with EL2, on a host with kvm-arm.mode=nested
  *   attributes protected   on a host with kvm-arm.mode=protected
  *   attributes nopmu       on a host without a PMU
- *   attributes missing     on a kernel without the attribute: that it says so
+ *   attributes missing     that a kernel without the attribute says so
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,17 +32,17 @@ enum call { END, CREATE, INIT_VCPU, SET, GET, HAS, RUN, WRITE_N, READ_N, READ_HP
 struct step {
 	enum call call;
 	int vcpu;
-	/* of INIT_VCPU the features, of SET, GET and HAS the attribute, of the others a number */
+	/* INIT_VCPU: the features; SET, GET and HAS: the attribute; others: a number */
 	int argument;
 	int expected;
-	/* of SET: what the attribute takes */
+	/* SET: the value of the attribute */
 	unsigned int value;
 };
 
 struct sequence {
 	const char *name;
 	unsigned int features;
-	/* Where a vCPU 0 with these features begins */
+	/* They begin with a vCPU 0 that has these features */
 	struct step steps[MAX_STEPS];
 };
 
@@ -95,7 +95,7 @@ static const struct sequence sequences[] = {
 	  { SET_NR(1, 0), SET_INIT(0), { RUN }, SECOND_VCPU(PMU),
 	    { SET, 1, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, -EBUSY, 0 }, N_IS(1) } },
 	{ "number of counters after a filter", PMU, { SET_FILTER(0), SET_NR(1, 0), N_IS(1) } },
-	{ "number of counters before it is forgotten", PMU,
+	{ "number of counters before it: no effect", PMU,
 	  { SET_NR(1, 0), N_IS(1), SET_FIXED(0), N_IS(0) } },
 	{ "number of counters before any choice; strict: -EINVAL", STRICT,
 	  { SET_NR(0, -EINVAL), SET_FIXED(0), SET_NR(0, 0) } },
@@ -262,7 +262,7 @@ static void test_running(void)
 	set_argument(&vm, 3, LAP_TURNS);
 	if (pthread_create(&thread, NULL, run_vcpu, &vm))
 		die("starting a thread failed");
-	/* A guest that does not get anywhere is ended with the host */
+	/* If the guest hangs, so does this loop, until the time limit of the host */
 	while (!laps)
 		;
 	seen = laps;
@@ -287,7 +287,7 @@ static void test_all(void)
 	test_running();
 }
 
-/* The hypervisor keeps all PMUs from protected VMs; userspace can ask for one nevertheless. */
+/* The hypervisor gives protected VMs no PMU, but userspace can still ask for one. */
 static void test_protected_vm(void)
 {
 	struct vm vm;

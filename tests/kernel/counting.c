@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, the cycle counter loses nothing when the vCPU moves in the
- * middle of the guest, or while KVM programs the counter; moves.c has the other moves. And:
- * without, a VM is as it was, with a counter that stands still or a vCPU that does not run on CPUs
- * of another PMU.
+ * Claim: with fixed counters only, the cycle counter loses no cycle when the vCPU moves while the
+ * guest runs, or while KVM programs the counter; moves.c has the other moves. Without the mode, a
+ * VM behaves as before: on CPUs of another PMU its counter stands still, or its vCPU does not run.
  *
- * How it can tell: what the guest executes is a lower bound. The thread that moves the vCPU makes
- * the counter get ahead of that, as an instruction of any CPU is a cycle; what passes of the system
- * counter is an upper bound.
+ * How it can tell: the instructions that the guest executes are a lower bound. The counter may be
+ * ahead of them: an instruction of any emulated CPU is a cycle, and another thread moves the vCPU
+ * meanwhile. The ticks of the system counter are an upper bound.
  *
  *   counting all            all tests, on a kernel that has the mode, in the exact host
  *   counting default_pmu    VMs without the mode, on any kernel
@@ -19,7 +18,7 @@
 
 #include "counter.h"
 
-/* Moves while in KVM_RUN: another thread does them, until told to stop. */
+/* A thread that moves another one during KVM_RUN, until it is told to stop */
 struct mover {
 	pthread_t thread;
 	int target;
@@ -36,7 +35,7 @@ static void *move_target(void *argument)
 	while (!mover->stop) {
 		pin_thread_to(mover->target, every_pmu(mover->moves));
 		mover->moves++;
-		/* All but even, so that moves meet the vCPU anywhere */
+		/* Spreads the pauses almost evenly, so that moves hit the vCPU at any point */
 		usleep(mover->moves * 7919 % mover->pause);
 	}
 	return NULL;
@@ -44,7 +43,7 @@ static void *move_target(void *argument)
 
 static void test_moves_in_guest(void)
 {
-	/* A lap is 10 ms at one instruction a nanosecond, which makes for several moves */
+	/* A lap is 10 ms at one instruction a nanosecond, which is enough for several moves */
 	const uint64_t turns = 5000000, laps = 20, executed = laps * 2 * turns;
 	struct mover mover = { .target = gettid(), .pause = 2000 };
 	uint64_t total, start, begin, passed;
@@ -69,7 +68,10 @@ static void test_moves_in_guest(void)
 	       "counts when moved while the guest runs");
 }
 
-/* The guest programs the counter all the time: moves meet KVM creating and releasing events. */
+/*
+ * The guest programs the counter all the time, so the moves happen while KVM creates and releases
+ * events.
+ */
 static void test_moves_while_programming(void)
 {
 	const uint64_t turns = 1000, laps = 10000;

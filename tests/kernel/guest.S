@@ -45,7 +45,7 @@
 	msr	ICC_IGRPEN1_EL1, x10
 	.endm
 
-	/* Registers of the PMU are unknown after reset, and KVM makes sure that they are */
+	/* PMU registers are UNKNOWN after reset: KVM does not reset them to 0 */
 	.macro	setup_pmu
 	mov	x10, #-1
 	msr	pmcntenclr_el0, x10
@@ -74,7 +74,7 @@ vectors:
 	.rept	2
 	vector_unexpected
 	.endr
-	/* Synchronous, from EL0: the end of what step_at_el0 counts */
+	/* Synchronous exception from EL0: ends the loop of step_at_el0 */
 	.balign	0x80
 	mrs	x9, esr_el1
 	lsr	x10, x9, #26
@@ -90,8 +90,9 @@ vectors:
 	.endr
 
 /*
- * Reports the cycle counter. With x26 it samples instead: starts the counter again at x26, and adds
- * to x24 how late it was; x25 counts when that was too late. x20 counts the interrupts either way.
+ * Interrupt handler: counts the interrupt in x20 and reports the cycle counter. If x26 is not 0, it
+ * takes a sample instead: it starts the counter again at x26, adds to x24 how many cycles the
+ * interrupt was late, and counts in x25 the interrupts that were later than GUEST_LATE.
  */
 	.balign	0x80
 irq:
@@ -223,10 +224,10 @@ guest_write:
 	b	1b
 
 /*
- * Does what it is told, one step after the other. In, from one report to the next: x0 an operation
- * (guest.h), x1 its operand, x2 whether the loop after it is to run at EL0, x3 the turns of that
- * loop. Reports the cycle counter after the loop. x6 and x7 are the system counter before and after
- * the loop.
+ * Executes one step after the other. Before each step the test sets x0 to an operation (guest.h),
+ * x1 to its operand, x2 to whether the loop after the operation runs at EL0, and x3 to the turns of
+ * that loop. The guest reports the cycle counter after the loop. x6 and x7 are the system counter
+ * before and after the loop.
  */
 	.balign	0x80
 	.global	guest_step
@@ -316,11 +317,11 @@ guest_selected_counter:
 	b	.
 
 /*
- * Programs the cycle counter as told, then watches it: reads it before and after many reads of the
- * system counter. In, from one report to the next: x0 what to program (guest.h), x1 PMCR_EL0, x2
- * PMCCNTR_EL0, x3 PMCCFILTR_EL0, x4 reads of the system counter, x5 the vCPU's frame of the GIC.
- * Out: x21 to x24 and x27 to x30, which are the sample of storm-vcpu.c. x28 is the time that passed
- * in steps shorter than STORM_GAP.
+ * Programs the cycle counter as the test says, then reads it before and after many reads of the
+ * system counter. In, for each round: x0 what to program (bits of guest.h), x1 PMCR_EL0, x2
+ * PMCCNTR_EL0, x3 PMCCFILTR_EL0, x4 reads of the system counter, x5 the SGI frame of the vCPU's
+ * redistributor. Out: x21 to x24 and x27 to x30 are struct sample of storm.h. Of these, x28 is the
+ * time that passed in steps shorter than STORM_GAP.
  */
 	.macro	when bit, register, value
 	tbz	x0, #\bit, .Lnot\@
@@ -333,7 +334,10 @@ guest_selected_counter:
 guest_storm:
 	prologue
 	setup_pmu
-	/* In each round, as the VM may be a new one. An interrupt's handler would change x10 */
+	/*
+	 * Done in each round, as the VM may be a new one; interrupts are masked, as the handler
+	 * changes x10
+	 */
 1:	msr	daifset, #2
 	setup_gic
 	mov	w10, #PPI_BITS

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, the cycle counter counts what the guest executes, to the cycle,
- * whatever happens to the CPUs below it and whatever the guest does to the counter meanwhile.
+ * Claim: with fixed counters only, the cycle counter counts exactly the cycles that the guest
+ * executes, whatever happens to the host's CPUs, and however the guest programs the counter
+ * meanwhile.
  *
  * How it can tell: each step of the guest is compared with a model, see steps.h.
  *
  *   moves all    all tests, in the exact host
- *   moves many   more and longer of the same
+ *   moves many   some of them, with more steps
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -23,18 +24,20 @@
 #define STEPS		1000
 #define MANY_STEPS	10000
 #define SLEEPS		100
-/* Microseconds from the begin of a step, which waits for idle CPUs, to the sleep in the guest */
+/*
+ * Microseconds from the start of a step, which first waits for idle CPUs, to the sleep in the guest
+ */
 #define SLEEP_BEGINS	20000
-/* CPUs that go away and come back take a while */
+/* Few, because to take a CPU offline and back online is slow */
 #define HOTPLUGS	16
 
-/* From one CPU to all of them: affinity that grows when the events have long been there */
+/* First one CPU, then all of them: the affinity grows long after the events were created */
 static uint64_t growing(int run)
 {
 	return run < STEPS / 2 ? first_cpu(pmus[0].cpus) : all_cpus;
 }
 
-/* Some runs on each PMU, one more each time */
+/* Stays on a PMU for a number of runs that differs each time */
 static uint64_t at_times(int run)
 {
 	return every_pmu(run * run / 64);
@@ -61,7 +64,7 @@ static void test_moves(uint64_t (*where)(int), int steps, const char *name)
 	finish(&stepper, ok, i, name);
 }
 
-/* Filters and levels, in all combinations, with the counter written when it counts */
+/* All combinations of filters and levels; the counter is also written while it counts */
 static void test_levels(uint64_t (*where)(int), const char *name)
 {
 	static const uint64_t filters[] = { 0, PMCCFILTR_P, PMCCFILTR_U,
@@ -112,7 +115,7 @@ static void test_random(int steps, uint64_t seed)
 		else if (operation == OP_PMCCFILTR)
 			operand = random & 4 ? 0 : (random & 3) << 30;
 		else if (operation == OP_PMCCNTR)
-			/* Half of them soon overflow, of 32 bits or 64 */
+			/* Half of them overflow soon, at 32 bits or at 64 */
 			operand = random & 1 ? random
 				: (random & 2 ? 1ULL << 32 : 0) - (random >> 8 & 0x3ff);
 		ok = check_step(&stepper, operation, operand,
@@ -122,7 +125,10 @@ static void test_random(int steps, uint64_t seed)
 	finish(&stepper, ok, i, "counts exactly when the guest programs the counter between moves");
 }
 
-/* CPU 0 stays online. The other PMU loses its CPUs below the vCPU, and gets them back. */
+/*
+ * CPU 0 stays online. The PMU without CPU 0 loses its CPUs one by one, each while the vCPU is on
+ * it, and gets them back.
+ */
 static void test_hotplug(void)
 {
 	const struct host_pmu *pmu = pmus[0].cpus & 1 ? &pmus[1] : &pmus[0];
@@ -159,7 +165,7 @@ struct sleeper {
 	struct stepper stepper;
 	/* The thread, and the latest sleep that it began */
 	atomic_int tid, begun;
-	/* A sleep may begin, and is over */
+	/* Posted when the next sleep may begin, and when a sleep is over */
 	sem_t next, over;
 	bool ok;
 };
@@ -202,7 +208,10 @@ static void set_wake_line(const struct vm *vm, int level)
 		die("KVM_IRQ_LINE failed");
 }
 
-/* While the guest runs nothing here does: another CPU's instructions may be cycles to it. */
+/*
+ * This thread waits while the guest runs: instructions of another CPU may count as the guest's
+ * cycles.
+ */
 static void test_sleep(void)
 {
 	struct sleeper sleeper = { .begun = 0 };

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guests that begin at EL2 and go on at EL1. The first reports what it sees of the event counters
- * at both.
+ * Guests that begin at EL2 and go on at EL1. The first one reports what it sees of the event
+ * counters at both levels.
  */
 #include "guest.h"
 
-/* What leaves EL1 and EL0 to the guest at EL1; E2H is RES1 here */
+/* HCR_EL2 without TGE and traps: a guest can run at EL1, in AArch64. E2H is RES1 here. */
 #define HCR_RW_E2H	(1 << 31 | 1 << 34)
 #define SPSR_EL1H	0x3c5
 #define HPMN_TRIED	4
 #define PMCR_LP		(1 << 7)
 
-	/* To LABEL at EL1 */
+	/* Continues at LABEL at EL1 */
 	.macro	go_to_el1 label
 	mov	x0, #SPSR_EL1H
 	msr	spsr_el2, x0
@@ -40,7 +40,10 @@ nested_guest:
 	report_register pmcr_el0
 	b	.
 
-/* Reports the counters' bits at EL2, at EL1, and at EL2 after EL1 made KVM look at all of them. */
+/*
+ * Reports the counters' bits at EL2, at EL1, and at EL2 again after writes at EL1 made KVM handle
+ * all counters.
+ */
 	.balign	0x80
 nested_bits:
 	mov	x19, #GUEST_MMIO
@@ -104,7 +107,7 @@ nested_filter:
 	b	.
 	.ltorg
 
-	/* Of EL2: an hvc from EL1 is the one exception there is */
+	/* Vectors of EL2: the only exception is an hvc from EL1 */
 	.balign	0x800
 nested_vectors:
 	.space	0x400

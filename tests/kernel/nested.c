@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, a guest that has EL2 sees no event counter at EL2 nor at EL1,
- * and cannot give itself one by MDCR_EL2.HPMN. With the counters of a PMU, those that EL2 has
- * reserved for itself keep their bits whatever EL1 does. The cycle counter counts at EL1 by the
- * filter of EL1, also when EL2 has used it before.
+ * Claim: with fixed counters only, a guest that has EL2 sees no event counter at EL2 or EL1, and
+ * cannot get one by MDCR_EL2.HPMN. With the counters of a PMU, those that EL2 reserves for itself
+ * keep their bits whatever EL1 does. At EL1 the cycle counter counts by the filter for EL1, even if
+ * EL2 has used it before.
  *
  *   nested all   on a host with kvm-arm.mode=nested
  */
@@ -48,7 +48,7 @@ static void test_guest(unsigned int features, enum backing backing, unsigned int
 	result(ok, "%s", name);
 }
 
-/* What userspace saves while the guest is at EL1 */
+/* Whether userspace saves these bits while the guest is at EL1 */
 static bool saves_all(struct vm *vm, uint64_t bits, uint64_t mask)
 {
 	static const struct { const char *name; uint64_t reg; } registers[] = {
@@ -63,7 +63,7 @@ static bool saves_all(struct vm *vm, uint64_t bits, uint64_t mask)
 	return ok;
 }
 
-/* Counters 0 and 5, of which EL2 has reserved the latter */
+/* The bits of counters 0 and 5; EL2 has reserved counter 5 */
 static void test_bits(void)
 {
 	static const struct { const char *name; uint64_t expected; } reports[] = {
@@ -141,7 +141,7 @@ static void test_all(void)
 
 	test_guest(PMU | EL2, BACKED_BY_FIXED, 0, 0, "no event counter at EL2 nor EL1");
 	test_guest(STRICT | EL2, BACKED_BY_FIXED, 0, 0, "no event counter at EL2 nor EL1; strict");
-	/* The emulator's PMUs have six; this shows that the guest would see them */
+	/* The emulator's PMUs have six event counters, which a guest without the mode sees */
 	pin_to(pmus[0].cpus);
 	test_guest(PMU | EL2, BACKED_BY_PMU, of_pmu, hpmn,
 		   "without the mode: all event counters at EL2, as many as it says at EL1");

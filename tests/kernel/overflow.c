@@ -3,9 +3,9 @@
  * Claim: overflow interrupts of the cycle counter that are 2^32 cycles apart come once each and
  * right after the wrap.
  *
- * How: the guest waits for interrupts most of the time, and with kvm-arm.wfi_trap_policy=notrap the
- * emulator's CPU does so in the guest, where cycles count. In the exact host that time is skipped,
- * up to the next tick of its kernel.
+ * How: the guest waits for interrupts most of the time. With kvm-arm.wfi_trap_policy=notrap the
+ * emulated CPU waits inside the guest, where cycles count. The exact host skips that time, up to
+ * the next tick of its kernel.
  *
  *   overflow wraparound   all tests, on a host with kvm-arm.wfi_trap_policy=notrap
  */
@@ -13,7 +13,7 @@
 
 #include "counter.h"
 
-/* A tenth of a second in each PMU, at the host's 250 ticks a second */
+/* Turns on each PMU: a tenth of a second, at the host's 250 ticks a second */
 #define TURNS	25
 
 /* Two overflows, 2^32 cycles apart; the first one comes early, unless the counter starts at 0. */

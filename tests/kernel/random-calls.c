@@ -79,7 +79,7 @@ static int do_counters(struct vm *vm, int vcpu, uint64_t counters)
 	return set_number(vm, vcpu, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, counters);
 }
 
-/* Takes no parameter, so that any address will do */
+/* The attribute takes no parameter, so KVM must ignore the address */
 static int do_pmu_init(struct vm *vm, int vcpu, uint64_t address)
 {
 	return vcpu_set_attr(vm, vcpu, KVM_ARM_VCPU_PMU_V3_INIT, (void *)address);
@@ -209,7 +209,7 @@ const struct action actions[] = {
 	{ "write-slots-4", do_write_slots, predict_write_slots, 4, 1 },
 	{ "read-hpmn", do_read_hpmn, predict_read_hpmn, 0, 2 },
 	{ "write-hpmn-0", do_write_hpmn, predict_write_hpmn, 0, 1 },
-	/* More than there are, which stock shows to EL1 */
+	/* More counters than there are; stock kernels show EL1 that number */
 	{ "write-hpmn-31", do_write_hpmn, predict_write_hpmn, COUNTERS_MAX, 2, true },
 	{ "enter-el1", do_enter_el1, predict_enter_el1, 0, 3 },
 };
@@ -224,7 +224,7 @@ bool is_possible(const struct model *model, const struct action *action, int vcp
 		return model->gic == GIC_MISSING;
 	if (action->call == do_gic_init)
 		return model->gic == GIC_CREATED;
-	/* Running with a GIC that is not initialised is the end of the VM */
+	/* If a vCPU runs when the GIC is not initialised, KVM makes the VM unusable */
 	if (action->call == do_run && model->gic == GIC_CREATED)
 		return false;
 	return model->vcpu[vcpu].created;
@@ -232,6 +232,6 @@ bool is_possible(const struct model *model, const struct action *action, int vcp
 
 bool is_changed(const struct model *model, const struct action *action)
 {
-	/* Stock changes the number of counters of a VM that runs */
+	/* Stock kernels change the number of counters of a VM that has run */
 	return action->call == do_counters && model->ran;
 }

@@ -32,7 +32,7 @@ static unsigned int max_counters(const struct model *model)
 static void set_counters(struct model *model, unsigned int counters)
 {
 	model->counters = counters;
-	/* Not documented: EL1 gets all of them, again */
+	/* Not documented: EL1 gets all counters again */
 	for (int i = 0; i < MAX_VCPUS; i++)
 		model->vcpu[i].hpmn = counters;
 }
@@ -99,7 +99,7 @@ uint64_t predict_run(struct model *model, int vcpu, uint64_t argument)
 {
 	bool irq_missing = model->gic == GIC_READY && !model->vcpu[vcpu].irq;
 	uint64_t errors = may(!model->vcpu[vcpu].initialised, ENOEXEC) |
-			  /* Not documented: which errors these give */
+			  /* Not documented: the errors of these two conditions */
 			  may(has_pmu(model) && (!model->vcpu[vcpu].pmu_ready || irq_missing),
 			      EINVAL) |
 			  may(has_el2(model) && model->gic != GIC_READY, EAGAIN);
@@ -108,7 +108,7 @@ uint64_t predict_run(struct model *model, int vcpu, uint64_t argument)
 	return or_success(errors);
 }
 
-/* Common to all attributes that are set */
+/* Errors that are common to all attributes, when they are set */
 static uint64_t common_errors(const struct model *model, int vcpu)
 {
 	/* Not documented: EBUSY for an interrupt or a number of counters after PMU INIT */
@@ -148,7 +148,7 @@ uint64_t predict_irq(struct model *model, int vcpu, uint64_t irq)
 uint64_t predict_get_irq(struct model *model, int vcpu, uint64_t argument)
 {
 	model->value = model->vcpu[vcpu].irq;
-	/* Not documented: EINVAL without an in-kernel irqchip is for getting the number, too */
+	/* Not documented: without an in-kernel irqchip, getting the number also returns EINVAL */
 	return or_success(may(model->gic == GIC_MISSING, EINVAL) | may(!has_pmu(model), ENODEV) |
 			  may(!model->vcpu[vcpu].irq, ENXIO));
 }
@@ -167,8 +167,8 @@ uint64_t predict_pmu_init(struct model *model, int vcpu, uint64_t argument)
 uint64_t predict_filter(struct model *model, int vcpu, uint64_t filter)
 {
 	/*
-	 * Not documented: EFAULT. Documented: ENODEV when the GIC is not initialized, for this and
-	 * the next two
+	 * Not documented: EFAULT. Documented, but KVM does not return it for this attribute and the
+	 * next two: ENODEV when the GIC is not initialized
 	 */
 	uint64_t errors = common_errors(model, vcpu) | may(filter == FAULT, EFAULT) |
 			  may(filter == FILTER_RANGE || filter == FILTER_ACTION, EINVAL) |
@@ -202,7 +202,7 @@ uint64_t predict_set_pmu(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_counters(struct model *model, int vcpu, uint64_t counters)
 {
-	/* The default PMU will do, unless strict */
+	/* The default PMU is enough; strict VMs have none */
 	uint64_t errors = common_errors(model, vcpu) | may(counters == FAULT, EFAULT) |
 			  may(model->ran, EBUSY) |
 			  may(model->backing == BACKING_NONE, EINVAL) |
@@ -254,7 +254,9 @@ uint64_t predict_read_n(struct model *model, int vcpu, uint64_t argument)
 	return or_success(register_errors(model, vcpu, has_pmu(model)));
 }
 
-/* Documented is only that strict ignores it; the kernel's selftests set the number so. */
+/*
+ * The documentation only says that strict VMs ignore it; the kernel's selftests set the number so.
+ */
 uint64_t predict_write_n(struct model *model, int vcpu, uint64_t n)
 {
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model));
@@ -273,7 +275,10 @@ uint64_t predict_read_slots(struct model *model, int vcpu, uint64_t argument)
 
 uint64_t predict_write_slots(struct model *model, int vcpu, uint64_t slots)
 {
-	/* Not documented: 0 and what is there are taken, and only the latter once a vCPU ran */
+	/*
+	 * Not documented: 0 and the present value are accepted; after a vCPU ran, only the present
+	 * value
+	 */
 	uint64_t errors = register_errors(model, vcpu, has_pmu(model)) |
 			  may(model->ran && slots != model->slots, EBUSY) |
 			  may(!model->ran && slots && slots != model->slots, EINVAL);
@@ -298,7 +303,7 @@ uint64_t predict_write_hpmn(struct model *model, int vcpu, uint64_t hpmn)
 	return or_success(errors);
 }
 
-/* Without EL2 the vCPU always is at EL1, and HPMN without a meaning */
+/* Without EL2 the vCPU is always at EL1, and HPMN means nothing */
 uint64_t predict_enter_el1(struct model *model, int vcpu, uint64_t argument)
 {
 	uint64_t errors = register_errors(model, vcpu, true);

@@ -5,14 +5,14 @@
  *
  * How it can tell: random sequences of calls are made to KVM and to a model that was written from
  * that text. The text lists errors, but not which one takes precedence: the model gives all that
- * apply, and KVM may return any of them. Where KVM does something else than the text says, and did
- * so before our series, the model follows KVM; "Not documented" marks each place.
+ * apply, and KVM may return any of them. Where KVM deviates from the text, and did so before our
+ * series, the model follows KVM; "Not documented" marks each such place.
  *
  *   random all      all calls
- *   random stock    without those about fixed counters only, on any kernel; prints all results, to
- *                   be compared between kernels
+ *   random stock    without the calls for fixed counters only, on any kernel; prints all results,
+ *                   so that kernels can be compared
  *
- * SEED=n COUNT=n  which sequence to begin with, and how many
+ * SEED=n COUNT=n  the first sequence, and how many
  * OPS="name:vcpu ..."  one sequence instead, as printed for a failed one
  */
 #define _GNU_SOURCE
@@ -34,7 +34,7 @@ struct call {
 struct sequence {
 	struct call calls[LENGTH_MAX];
 	int length;
-	/* With what stock does: without calls that are meant to differ */
+	/* It is compared with a stock kernel: without the calls that differ on purpose */
 	bool compared;
 };
 
@@ -117,14 +117,14 @@ static const struct action *find_action(const char *name)
 
 static void make_sequence(struct sequence *sequence, uint64_t seed, bool stock)
 {
-	/* A vCPU without EL2 mostly, as those with it take longer */
+	/* Mostly vCPUs without EL2, as those with EL2 take longer */
 	static const char *const features[] = {
 		"init-pmu", "init-pmu", "init-pmu", "init-strict", "init-strict", "init-strict",
 		"init-pmu-el2", "init-strict-el2", "init-none",
 	};
 	const char *init;
 
-	/* Not 0, and unlike for neighbours */
+	/* Not 0, and very different for neighbouring seeds */
 	random_state = (seed + 1) * 0x9e3779b97f4a7c15ULL;
 	sequence->compared = stock;
 	sequence->length = LENGTH_MIN + random_below(LENGTH_MAX - LENGTH_MIN + 1);
@@ -136,7 +136,7 @@ static void make_sequence(struct sequence *sequence, uint64_t seed, bool stock)
 						    random_below(2) ? 0 : random_below(MAX_VCPUS) };
 }
 
-/* Leaves out what is not needed for the same call to fail in the same way */
+/* Removes the calls that are not needed for the same call to fail in the same way */
 static void shrink(struct sequence *sequence, struct outcome *outcome)
 {
 	const struct action *failed = sequence->calls[outcome->failed].action;
@@ -211,7 +211,7 @@ static void replay(char *text)
 	result(outcome.failed < 0, "one sequence");
 }
 
-/* What the PMUs have is what userspace is told when it selects them. */
+/* Reads what each PMU has: KVM tells userspace when it selects the PMU. */
 static void measure_hardware(void)
 {
 	for (int i = 0; i < pmu_count; i++) {

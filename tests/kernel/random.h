@@ -10,7 +10,7 @@
 #define NO_SUCH_PMU	4	/* PERF_TYPE_RAW, the type of no PMU */
 #define NO_SUCH_FEATURE	(1U << 31)
 #define COUNTERS_MAX	31
-#define FAULT		((uint64_t)-1)	/* as an argument: an address where nothing is */
+#define FAULT		((uint64_t)-1)	/* as an argument: an address that is not mapped */
 #define SPSR_EL1H	0x3c5
 
 /* What a call may return: a bit for each errno, and bit 0 for success */
@@ -33,7 +33,7 @@ struct model {
 		int irq;
 		unsigned int hpmn;
 	} vcpu[MAX_VCPUS];
-	/* What a call that reads returns when it succeeds */
+	/* The value that a call returns if it reads one and succeeds */
 	int value;
 };
 
@@ -45,7 +45,7 @@ extern bool host_is_nested;
 
 enum filter { FILTER_ALLOW, FILTER_DENY, FILTER_RANGE, FILTER_ACTION };
 
-/* Arguments: the index of a PMU. The last one is another than the first where there are several. */
+/* Arguments besides the index of a PMU. On a host with several PMUs the last is not the first. */
 #define LAST_PMU	MAX_PMUS
 #define UNKNOWN_PMU	(MAX_PMUS + 1)
 
@@ -68,16 +68,16 @@ struct action {
 	predict_fn *predict;
 	uint64_t argument;
 	unsigned int weight;
-	/* Differs from stock as our series means it to */
+	/* The result differs from that of a stock kernel, as the series intends */
 	bool ours;
 };
 
 extern const struct action actions[];
 extern const size_t action_count;
 
-/* Is it a call that can be made, and that nothing but what is under test keeps from succeeding? */
+/* Whether the call can be made, and only what is under test can make it fail */
 bool is_possible(const struct model *model, const struct action *action, int vcpu);
-/* Does its result differ from stock now, as our series means it to? */
+/* Whether the result differs from that of a stock kernel in this state, as the series intends */
 bool is_changed(const struct model *model, const struct action *action);
 
 #endif

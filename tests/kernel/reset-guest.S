@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest programs that call the firmware; they need no stack, and go wherever they are copied to. */
+/* Guest programs that call the firmware. They need no stack and run at any address. */
 #include "guest.h"
 
 	.section .rodata

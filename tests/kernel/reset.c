@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: a vCPU that is reset counts as a fresh one does, by PSCI or by KVM_ARM_VCPU_INIT, whatever
- * its cycle counter was programmed to before, on whatever PMU, and however often; with fixed
- * counters only and with the counters of one PMU.
+ * Claim: after a reset by PSCI or by KVM_ARM_VCPU_INIT a vCPU's cycle counter counts like that of a
+ * new vCPU, however it was programmed before, on any PMU, and after many resets. This holds with
+ * fixed counters only and with the counters of one PMU.
  *
- * How it can tell: after the reset the registers are those of a new VM, and the guest does no more
- * than to enable the counter, so that all else is as the reset left it. Each step is then compared
- * with a model, see steps.h.
+ * How it can tell: after the reset the registers must be those of a new VM. The guest then only
+ * enables the counter, so all else is as the reset left it. Each step is compared with a model, see
+ * steps.h.
  *
  *   reset all     all tests, in the exact host
- *   reset stock   those that a kernel without the mode has to pass, too
+ *   reset stock   the tests that a kernel without the mode must pass, too
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -18,18 +18,18 @@
 
 #include "steps.h"
 
-/* Where the programs that call the firmware are */
+/* Offset of the programs that call the firmware in the guest's memory */
 #define FIRMWARE_AT	(GUEST_RAM_SIZE - 0x1000)
 /* Cycles to an overflow that is armed before the reset: some steps */
 #define SOON		600
-/* Steps after the reset: more than that */
+/* Steps after the reset: more than SOON cycles */
 #define STEPS		8
 #define REBOOTS		100
 
 extern const char reset_guest[], reset_guest_end[];
 extern const char reset_guest_off[], reset_guest_on[], reset_guest_system[];
 
-/* What the counter was before */
+/* The counter before the reset */
 struct state {
 	const char *name;
 	uint64_t pmcr, filter, value;
@@ -58,7 +58,7 @@ static uint64_t firmware_address(const char *program)
 	return GUEST_RAM + FIRMWARE_AT + (program - reset_guest);
 }
 
-/* Userspace may not change the program counter while a store to the window is half done */
+/* Completes the store to the window first: until then userspace must not change the PC */
 static void jump_to(struct vm *vm, uint64_t address)
 {
 	if (vcpu_touch(vm, 0))
@@ -66,7 +66,10 @@ static void jump_to(struct vm *vm, uint64_t address)
 	vcpu_must_set_reg(vm, 0, REG_PC, address);
 }
 
-/* vCPU 0 starts over with the PMU as it is, as stepper_enter() expects. A reset forgets x3. */
+/*
+ * Starts vCPU 0 again with the PMU as it is, as stepper_enter() expects. A reset clears x3, so it
+ * is set again.
+ */
 static void start_over(struct vm *vm)
 {
 	vm_load(vm, guest_step_on);
@@ -99,14 +102,17 @@ static void *run_other_vcpu(void *argument)
 	vcpu_must_set_reg(vm, 1, REG_X(20), GUEST_RAM + (guest_step_on - guest_image));
 	if (ioctl(vm->vcpu[1], KVM_RUN, 0) || vm->run[1]->exit_reason != KVM_EXIT_MMIO)
 		die("vCPU 1 did not turn vCPU 0 on, but exit %u", vm->run[1]->exit_reason);
-	/* The store is completed */
+	/* Completes the store */
 	vm->run[1]->immediate_exit = 1;
 	ioctl(vm->vcpu[1], KVM_RUN, 0);
 	vm->run[1]->immediate_exit = 0;
 	return NULL;
 }
 
-/* vCPU 1 turns vCPU 0 on again, which is reset inside of KVM_RUN. Returns with its first report. */
+/*
+ * vCPU 0 turns itself off, and vCPU 1 turns it on again: KVM resets it inside of KVM_RUN. Returns
+ * after vCPU 0's first report.
+ */
 static void reset_by_power(struct vm *vm)
 {
 	pthread_t thread;
@@ -118,7 +124,7 @@ static void reset_by_power(struct vm *vm)
 	if (vm_run(vm, &value) != GUEST_VALUE)
 		die("vCPU 0 did not start again, but exit %u", vm->run[0]->exit_reason);
 	pthread_join(thread, NULL);
-	/* It starts over, as the others do */
+	/* Starts again, as after the other resets */
 	jump_to(vm, GUEST_RAM);
 	start_over(vm);
 }
@@ -138,7 +144,7 @@ static const struct kind {
 	{ "one PMU", BACKED_BY_PMU, within_pmu },
 };
 
-/* The model goes on from these registers */
+/* Lets the model go on from these registers */
 static void follow(struct stepper *stepper, const struct saved *saved)
 {
 	stepper->model = (struct model){
@@ -148,7 +154,7 @@ static void follow(struct stepper *stepper, const struct saved *saved)
 	};
 }
 
-/* A VM whose vCPU has just begun, and what a fresh one has in its registers */
+/* Creates a VM and runs vCPU 0 to its first report. Returns the registers of this new vCPU. */
 static struct saved create(struct stepper *stepper, const struct kind *kind)
 {
 	struct vm *vm = &stepper->vm;
@@ -186,7 +192,8 @@ static bool is_fresh(struct stepper *stepper, const struct saved *fresh)
 }
 
 /*
- * The guest comes to the state, so that there are perf events which know it, on all PMUs there are
+ * Brings the guest's counter into the state, in steps on all PMUs that it may use, so that there
+ * are perf events with that state on each of them
  */
 static bool reach(struct stepper *stepper, const struct state *state)
 {
@@ -198,7 +205,7 @@ static bool reach(struct stepper *stepper, const struct state *state)
 	       check_step(stepper, state->last, state->operand, AT_EL1);
 }
 
-/* Only enables the counter: to write PMCR_EL0.LC, too, might put the events right */
+/* Only enables the counter: a write of PMCR_EL0.LC might repair events that the reset left wrong */
 static bool counts_afresh(struct stepper *stepper)
 {
 	bool ok = check_step(stepper, OP_PMOVSCLR, PMU_CYCLE_BIT, AT_EL1) &&

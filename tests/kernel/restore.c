@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: with fixed counters only, userspace reads and writes the registers of a cycle counter
- * exactly, running or not, before the vCPU first runs, between runs and into another VM, while the
- * vCPU moves; and the counter then does what the registers say.
+ * Claim: with fixed counters only, userspace reads and writes the registers of the cycle counter
+ * exactly, whether it counts or not: before the vCPU first runs, between runs, and in another VM,
+ * while the vCPU moves. The counter then does what the registers say.
  *
  * How it can tell: each step of the guest is compared with a model, see steps.h, which follows what
  * userspace writes.
@@ -42,7 +42,10 @@ static void finish(struct stepper *stepper, bool ok, const char *name)
 	result(ok, "%s", name);
 }
 
-/* Any of the values that make a difference; half of the counters soon overflow, at 32 bits or 64 */
+/*
+ * A random value, out of those that make a difference. Half of the counters overflow soon, at 32
+ * bits or at 64.
+ */
 static uint64_t random_value(uint64_t reg, uint64_t random)
 {
 	switch (reg) {
@@ -59,7 +62,7 @@ static uint64_t random_value(uint64_t reg, uint64_t random)
 	}
 }
 
-/* All but the interrupt's, which the model does not have */
+/* All registers except PMINTENSET_EL1, as the model has no interrupts */
 static void write_at_random(struct stepper *stepper, uint64_t *seed)
 {
 	for (int i = 0; i < PMU_REGISTERS; i++)
@@ -70,7 +73,7 @@ static void write_at_random(struct stepper *stepper, uint64_t *seed)
 
 static void test_writes(void)
 {
-	/* Without interrupts, which the model does not have */
+	/* Without PMINTENSET_EL1, as the model has no interrupts */
 	static const uint64_t written[] = { REG_PMCR_EL0, REG_PMCNTENSET_EL0, REG_PMOVSSET_EL0,
 					    REG_PMCCFILTR_EL0, REG_PMCCNTR_EL0 };
 	struct stepper stepper;
@@ -112,7 +115,7 @@ static bool goes_on(struct stepper *stepper)
 	       check_step(stepper, OP_NONE, 0, AT_EL0) && check_registers(stepper);
 }
 
-/* A new VM has the counter where the last one left it, and overflows there. */
+/* The counter of a new VM goes on where that of the last VM stopped, and overflows there. */
 static void test_fresh_vms(void)
 {
 	uint64_t seed = 3;
@@ -126,7 +129,10 @@ static void test_fresh_vms(void)
 		write_at_random(&old, &seed);
 		ok = goes_on(&old);
 		saved = save_registers(&old.vm, 0);
-		/* Events of one thread share a CPU's counters; some PMUs have one for cycles. */
+		/*
+		 * The old VM must be gone: the events of one thread share a CPU's counters, and
+		 * some PMUs have only one for cycles.
+		 */
 		stepper_destroy(&old);
 		create(&fresh, PMU);
 		restore(&fresh, &saved, i);

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Nanoseconds for the work that a move leaves to the CPU that the thread came from */
+/* Nanoseconds in which the CPU that the thread came from finishes the work of the move */
 #define SETTLE		200000
-/* Nanoseconds, by CONFIG_HZ of testbed/host.config. No step is near a tick: CPUs work then. */
+/*
+ * Nanoseconds between ticks, by CONFIG_HZ of testbed/host.config. No step may be near a tick: other
+ * CPUs do work then.
+ */
 #define TICK		4000000
 #define TICK_MARGIN	500000
-/* At most so many instructions of a step are not counted */
+/* A part of a step has at most so many instructions besides its loop */
 #define AROUND		20
 /* Steps on a CPU */
 #define SHORT		8
@@ -138,7 +141,7 @@ static void settle(void)
 		wait_for((TICK + TICK_MARGIN - since) % TICK);
 }
 
-/* Runs the guest to its next report that is not of an interrupt. */
+/* Runs the guest to its next report, and counts the interrupts that it reports before. */
 static uint64_t run(struct stepper *stepper)
 {
 	uint64_t value;
@@ -173,7 +176,10 @@ uint64_t do_step(struct stepper *stepper, enum operation operation, uint64_t ope
 	return value;
 }
 
-/* The last line tells a wrong counter from another CPU's work, which counts as cycles, too. */
+/*
+ * The last line shows whether the counter is wrong, or another CPU did work, which counts as
+ * cycles, too.
+ */
 static void explain_step(const struct stepper *stepper, enum operation operation, uint64_t operand,
 			 enum level level, uint64_t value)
 {
@@ -208,7 +214,7 @@ bool check_long_step(struct stepper *stepper, uint64_t cycles)
 	struct model *model = &stepper->model;
 	uint64_t value, ahead, others;
 
-	/* Each turn is of two instructions */
+	/* A turn has two instructions */
 	set_argument(&stepper->vm, 3, STEP_TURNS + cycles / 2);
 	value = do_step(stepper, OP_NONE, 0, AT_EL1);
 	set_argument(&stepper->vm, 3, STEP_TURNS);
@@ -230,7 +236,7 @@ static uint64_t growth(struct stepper *stepper, enum level level)
 	return do_step(stepper, OP_NONE, 0, level) - last;
 }
 
-/* The lengths of a step's parts. No step writes the counter while it counts at EL0. */
+/* Measures the lengths of a step's parts. A filter separates the loop at EL0 from the rest. */
 static void measure(struct stepper *stepper, uint64_t running_filter)
 {
 	uint64_t whole[LEVELS] = { growth(stepper, AT_EL1) }, value;
@@ -361,7 +367,7 @@ void stepper_destroy(struct stepper *stepper)
 
 uint64_t next_random(uint64_t *state)
 {
-	/* Knuth's linear congruential generator, of which the upper bits are good */
+	/* Knuth's linear congruential generator; only its upper bits are good */
 	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
 	return *state >> 11;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the storm's VMs must not leave behind: perf events, vCPUs, VMs, stage-2 page tables, and
- * memory nobody refers to.
+ * Looks for what the storm's VMs must not leave behind: perf events, vCPUs, VMs, stage-2 page
+ * tables, and leaked memory.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -14,9 +14,9 @@
 #include "storm.h"
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
-/* kmemleak spares what is younger than 5 seconds */
+/* kmemleak does not report objects younger than 5 seconds */
 #define MIN_AGE		6
-/* Of an object's, with the functions that allocated it */
+/* The report of an object, with the functions that allocated it */
 #define MAX_REPORT	4096
 
 static void put(const char *path, const char *text)
@@ -47,7 +47,7 @@ static unsigned long number_in(const char *path, const char *name)
 	die("%s has no '%s'; this wants the debug kernel", path, name);
 }
 
-/* Objects in use, after those that wait for their memory to be used again were taken out */
+/* Number of objects in use. The cache shrinks first, so that it does not count freed objects. */
 static unsigned long objects_of(const char *cache)
 {
 	char path[128];
@@ -66,7 +66,7 @@ static unsigned long count_vms(void)
 
 	if (!directory)
 		die("opening KVM's folder in debugfs failed");
-	/* Each has a folder PID-FD, between files that are KVM's own */
+	/* Each VM has a folder PID-FD; the other entries are KVM's own files */
 	while ((entry = readdir(directory)))
 		count += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
 	closedir(directory);
@@ -75,7 +75,7 @@ static unsigned long count_vms(void)
 
 void leaks_measure(struct leaks *leaks)
 {
-	/* Sums up what the CPUs have counted each for itself */
+	/* Adds up the counts that each CPU keeps for itself */
 	put("/proc/sys/vm/stat_refresh", "1");
 	leaks->events = objects_of("perf_event");
 	leaks->vcpus = objects_of("kvm_vcpu");
@@ -104,9 +104,9 @@ static void test_objects(const struct leaks *start)
 }
 
 /*
- * Prints one report and tells whether it counts. The scheduler of Linux 7.3 loses 16 bytes whenever
- * it builds its domains, which it does at boot and for each CPU that comes or goes, with or without
- * KVM.
+ * Prints a report and returns true, unless there is none or it does not count. The scheduler of
+ * Linux 7.3 loses 16 bytes whenever it builds its domains, which it does at boot and for each CPU
+ * that comes or goes, with or without KVM.
  */
 static bool judge_report(const char *report)
 {
@@ -125,7 +125,7 @@ static void test_memory(void)
 	FILE *stream;
 
 	sleep(MIN_AGE);
-	/* The first scan sees what still changes, and leaves it to the second */
+	/* kmemleak only reports objects that have not changed since the scan before */
 	put(KMEMLEAK, "scan");
 	put(KMEMLEAK, "scan");
 	stream = fopen(KMEMLEAK, "re");

@@ -12,11 +12,11 @@
 
 #include "storm.h"
 
-/* Nanoseconds from a value to its overflow: this to some 500 times as many */
+/* Nanoseconds from a value to its overflow: at least this, at most 257 times as many */
 #define SOON			100000ULL
 /* Reads of the system counter in a round: some milliseconds at most */
 #define MAX_READS		10000
-/* Registers of the largest size there is */
+/* Bytes of the largest register */
 #define MAX_REG_SIZE		2048
 #define MAX_REGS		1024
 
@@ -24,10 +24,10 @@ static uint64_t choose_value(uint64_t *sequence)
 {
 	uint64_t value = draw(sequence);
 
-	/* Far from the overflow of 32 bits, and of 64 */
+	/* Far from an overflow, of 32 bits and of 64 */
 	if (!one_in(sequence, 3))
 		return value & (0x7fffffffULL << 32 | 0x3fffffff);
-	/* In this round or one of the next: that of 64 bits, or of 32 */
+	/* Overflows in this round or one of the next: of 64 bits, or of 32 */
 	value = one_in(sequence, 2) ? ~0ULL : (value & 0x7fffffffULL << 32) | 0xffffffff;
 	return value - (SOON << draw(sequence) % 9) - draw(sequence) % SOON;
 }
@@ -76,7 +76,7 @@ static void start_guest(struct vcpu *vcpu)
 
 /* Registers */
 
-/* Saves and restores some registers, anywhere in the guest's program, and nothing may change. */
+/* Saves and restores some registers at any point of the guest's program. Nothing may change. */
 static void save_and_restore(struct vcpu *vcpu)
 {
 	unsigned int chosen = draw(&vcpu->sequence), first = draw(&vcpu->sequence);
@@ -107,7 +107,10 @@ static void expect_register(struct vcpu *vcpu, uint64_t reg, uint64_t mask, uint
 		       mask, value);
 }
 
-/* Between two rounds userspace has to see what the guest programmed, and a counter that went on */
+/*
+ * Between two rounds userspace must read what the guest programmed, and a counter that has not gone
+ * back
+ */
 static void check_registers(struct vcpu *vcpu)
 {
 	struct counter *counter = &vcpu->counter;
@@ -180,7 +183,10 @@ static void act_between_rounds(struct vcpu *vcpu)
 		save_and_restore(vcpu);
 	if (!fresh && !one_in(sequence, 64))
 		return;
-	/* Completes the store of the report, not to repeat it, or complete it after the reset. */
+	/*
+	 * Complete the store of the report. Otherwise a new VM would repeat it, or KVM would
+	 * complete it after the reset.
+	 */
 	if (vcpu_touch(&vcpu->machine->vm, vcpu->index))
 		die("KVM_RUN with immediate_exit failed");
 	if (fresh)

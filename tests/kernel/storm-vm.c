@@ -25,7 +25,7 @@ static void start(struct machine *machine, int worker, uint64_t *sequence)
 {
 	memset(machine, 0, sizeof(*machine));
 	machine->worker = worker;
-	/* Most with the mode, others as bystanders */
+	/* Most VMs have the mode, others run beside them */
 	machine->backing = one_in(sequence, 4) ? BACKED_BY_PMU :
 			   one_in(sequence, 4) ? BACKED_BY_DEFAULT : BACKED_BY_FIXED;
 	machine->pmu = &pmus[draw(sequence) % pmu_count];
@@ -44,7 +44,7 @@ static void start(struct machine *machine, int worker, uint64_t *sequence)
 	record(VMS);
 }
 
-/* To a CPU, to those of a PMU, or to all; some may be offline */
+/* Moves the thread to a CPU, to those of a PMU, or to all; some may be offline */
 static void move(pthread_t thread, uint64_t *sequence)
 {
 	uint64_t choice = draw(sequence) >> 8, cpus = all_cpus;
@@ -80,7 +80,7 @@ static void shake(struct machine *machine, uint64_t *sequence)
 	usleep(draw(sequence) % PAUSE_US);
 }
 
-/* The VM goes while its vCPUs are in KVM_RUN; the last of them to return takes it along */
+/* Closes the VM while its vCPUs are in KVM_RUN. KVM frees it when the last of them returns. */
 static void abandon(struct machine *machine)
 {
 	for (int i = 0; i < machine->vcpus; i++)
@@ -112,7 +112,7 @@ static void wake(int number)
 
 _Noreturn void worker_main(int number, uint64_t seed)
 {
-	/* Interrupts KVM_RUN */
+	/* The signal interrupts KVM_RUN */
 	static const struct sigaction action = { .sa_handler = wake };
 	static struct machine machine;
 

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: whatever happens to VMs, their vCPUs and the host's CPUs, in any order and at the same
- * time, no guest's cycle counter loses a count, counts twice or goes back, each overflow interrupts
- * once, userspace saves and restores what the guest has, the kernel with the fixed counters only
- * mode reports no bug, and nothing is left of a VM that is gone.
+ * time, no guest's cycle counter loses a count, counts twice or goes back, and each overflow
+ * interrupts once. Userspace saves and restores what the guest has. The kernel with the mode
+ * reports no bug, and nothing is left of a VM that is gone.
  *
- * How: processes of VMs, some with the mode and some with a PMU of their own or the default one,
- * move and interrupt their vCPUs at random, end VMs and create others; this one kills such
- * processes, and takes CPUs offline and back online.
+ * How: processes create VMs, some with the mode, others with a selected PMU or the default one.
+ * They move and interrupt the vCPUs at random, and end the VMs. This process kills such processes,
+ * and takes CPUs offline and back online.
  *
- *   storm exact      in the exact host, where a seed is one storm: counters are held against the
- *                    model of storm-model.c
- *   storm parallel   where CPUs run at the same time, which finds races, on the debug kernel, which
- *                    reports them: judged by those reports, by what storm-leaks.c counts, and by
- *                    all vCPUs getting on. How the same seed's numbers meet is left to chance
+ *   storm exact      in the exact host, where a seed always gives the same storm: counters are
+ *                    compared with the model of storm-model.c
+ *   storm parallel   on CPUs that run at the same time, which finds races, with the debug kernel,
+ *                    which reports them. It is judged by these reports, by what storm-leaks.c
+ *                    counts, and by the progress of all vCPUs. A seed gives the same actions, but
+ *                    not the same timing
  *
- * SEED, STORM_SECONDS and DEADLINE come from the environment: of a round, which takes milliseconds,
- * and of what is still to happen after the storm, in seconds. TAP on stdout.
+ * SEED, STORM_SECONDS and DEADLINE come from the environment. DEADLINE is in seconds: for a round,
+ * which takes milliseconds, and for what must still happen after the storm. TAP on stdout.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,7 +35,7 @@
 
 #include "storm.h"
 
-/* Both counters of the bounds in storm-model.c count nanoseconds: so it is in the emulator alone */
+/* The bounds in storm-model.c need both counters to count nanoseconds, as only the emulator's do */
 #define CNTFRQ			1000000000
 /* Microseconds between two actions of this process, at most */
 #define PAUSE_US		20000
@@ -108,10 +109,10 @@ static void check_clocks(void)
 }
 
 /*
- * Keeps KVM's and perf's hooks in the scheduler on from before the storm to after it, by a VM and a
- * task's event. The kernel switches the hooks by rewriting instructions that all CPUs run, and the
- * emulator may continue with the old ones (docs/testbed.md). Then vCPUs would move without their
- * counters.
+ * Keeps KVM's and perf's hooks in the scheduler enabled during the whole storm, by a VM and an
+ * event of a task. The kernel switches the hooks by rewriting instructions that all CPUs run, and
+ * the emulator may continue with the old ones (docs/testbed.md). Then vCPUs would move without
+ * their counters.
  */
 static void keep_hooks(void)
 {
@@ -126,7 +127,7 @@ static void keep_hooks(void)
 
 /* CPUs */
 
-/* First come, then go: there always is one left */
+/* First brings CPUs online, then takes others offline: one is always left */
 static void set_all_online(uint64_t cpus)
 {
 	for_each_cpu(cpu, cpus & ~online)
@@ -142,7 +143,7 @@ static void plug(uint64_t *sequence)
 {
 	uint64_t cpus = draw(sequence) & all_cpus;
 
-	/* Often a whole PMU goes */
+	/* Often take a whole PMU offline */
 	if (one_in(sequence, 2))
 		cpus = all_cpus & ~pmus[draw(sequence) % pmu_count].cpus;
 	set_all_online(cpus ?: all_cpus);
@@ -210,7 +211,7 @@ static void watch_worker(int number)
 	}
 }
 
-/* They end when the storm is over, unless they hang */
+/* Waits for the processes, which end when the storm is over, and kills those that hang */
 static void end_workers(void)
 {
 	time_t deadline = now() + storm->deadline;
@@ -265,7 +266,7 @@ static void make_storm(unsigned int seconds, uint64_t sequence)
 	end_workers();
 }
 
-/* What came of it */
+/* Results */
 
 static void test_claims(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of the storm share; storm.c says what it is. */
+/* Shared by the parts of the storm; storm.c says what the storm is. */
 #ifndef STORM_H
 #define STORM_H
 
@@ -65,13 +65,16 @@ static inline bool one_in(uint64_t *sequence, unsigned int n)
 /* No counter gets this far: 2^61 nanoseconds are some 73 years. */
 #define AGES			(1ULL << 61)
 
-/* What the guest's counter must be */
+/* The state that the guest's counter must have */
 struct counter {
 	bool programmed, enabled;
 	uint64_t pmcr, filter;
 	/* The counter when it was last read, and the system counter just before that read */
 	uint64_t value, time;
-	/* Up to where overflows are counted: interrupt handlers report before rounds do */
+	/*
+	 * Overflows up to this value are counted. It may be ahead of value: interrupt handlers
+	 * report before rounds do.
+	 */
 	uint64_t passed;
 	/* Counted so far; late: rounds for which an interrupt has been due */
 	unsigned int overflows, interrupts, late;
@@ -111,7 +114,9 @@ struct vcpu {
 	int index;
 	pthread_t thread;
 	uint64_t sequence;
-	/* The thread releases it during KVM_RUN. Whoever holds it may replace the VM. */
+	/*
+	 * The thread releases it during KVM_RUN. Only the thread that holds it may replace the VM.
+	 */
 	pthread_mutex_t outside;
 	struct counter counter;
 };
@@ -139,7 +144,7 @@ struct leaks {
 };
 
 void leaks_measure(struct leaks *leaks);
-/* Waits for that: the kernel frees some objects later. */
+/* Waits until they do: the kernel frees some objects later. */
 void leaks_test(const struct leaks *start);
 
 #endif

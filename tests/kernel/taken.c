@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: with fixed counters only, a guest's cycle counter stands still where events of the host
- * have taken all hardware counters, keeps its value and can be programmed meanwhile. Once they are
- * released it counts again, to the cycle and without the guest's help, on the CPU it is on, within
- * its PMU and across.
+ * have taken all hardware counters. It keeps its value, and the guest can program it meanwhile.
+ * Once the counters are released it counts again, exactly and without the guest's help, on the CPU
+ * where it is, on other CPUs of the PMU, and on other PMUs.
  *
  * How it can tell: pinned events take every counter of the CPUs in question, which perf confirms.
  * What the guest counts afterwards is compared with a model, see steps.h, from the first step on.
@@ -22,7 +22,7 @@
 static int events[MAX_CPUS][MAX_COUNTERS];
 static int taken[MAX_CPUS];
 
-/* All that can count cycles */
+/* Takes all counters of the CPUs that can count cycles */
 static void take(uint64_t cpus)
 {
 	for (int i = 0; i < pmu_count; i++)
@@ -40,7 +40,7 @@ static void release(uint64_t cpus)
 			close(events[cpu][--taken[cpu]]);
 }
 
-/* The vCPU is on one of the CPUs when they are taken; elsewhere it counts all the time */
+/* Takes the counters of CPUS while the vCPU is on one of them. On ELSEWHERE it always counts. */
 static bool comes_back(struct stepper *stepper, uint64_t cpus, uint64_t elsewhere)
 {
 	bool ok = counts_on(stepper, first_cpu(cpus));
@@ -49,7 +49,7 @@ static bool comes_back(struct stepper *stepper, uint64_t cpus, uint64_t elsewher
 	ok &= stands_still(stepper, cpus) && counts_on(stepper, elsewhere) &&
 		stands_still(stepper, cpus);
 	release(cpus);
-	/* First on the CPU it is on, then on the others */
+	/* First on the CPU where the vCPU is, then on the others */
 	return ok && counts_on(stepper, 1ULL << (63 - __builtin_clzll(cpus))) &&
 		counts_on(stepper, cpus | elsewhere);
 }
@@ -66,7 +66,7 @@ static void test_taken(uint64_t cpus, uint64_t elsewhere, const char *name)
 	result(ok, "stands still when the host has taken %s, and counts again afterwards", name);
 }
 
-/* What the guest programs while there is no counter holds afterwards */
+/* What the guest programs while there is no counter has its effect afterwards */
 static void test_programmed(void)
 {
 	static const struct { enum operation operation; uint64_t operand; } operations[] = {

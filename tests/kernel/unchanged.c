@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Prints what userspace and the guest see of VMs without fixed counters only, for the output of two
- * kernels to be compared.
+ * Prints what userspace and the guest see of VMs that do not have fixed counters only, so that the
+ * output of two kernels can be compared.
  *
- *   unchanged all   as said, on any kernel; guests with EL2, too, on a host with
- *                   kvm-arm.mode=nested
+ *   unchanged all   on any kernel; also prints guests with EL2, on a host with kvm-arm.mode=nested
  *
  * Lines that begin with "mode" are about the mode itself, those with "fix" about what the series
- * mends: they are to differ.
+ * fixes. These must differ.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +24,7 @@ static const struct { unsigned int features; const char *name; } kinds[] = {
 	{ STRICT | EL2, "strict, EL2" },
 };
 
-/* These run */
+/* The values of these always change */
 static bool is_time(uint64_t reg)
 {
 	return reg == KVM_REG_ARM_TIMER_CNT || reg == KVM_REG_ARM_PTIMER_CNT;
@@ -61,7 +60,7 @@ static int print_registers(struct vm *vm)
 	return count;
 }
 
-/* After each of these in turn, on a VM that begins with a vCPU */
+/* Set one after the other on a VM that has a vCPU; the registers are printed after each */
 static const struct { int attr; unsigned int value; } settings[] = {
 	{ KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, 3 },
 	{ KVM_ARM_VCPU_PMU_V3_SET_PMU, 0 },
@@ -116,7 +115,7 @@ static void print_mode(void)
 	vm_destroy(&vm);
 }
 
-/* EL1 was shown as many counters as userspace had written to MDCR_EL2.HPMN. */
+/* Without the fix EL1 sees as many counters as userspace has written to MDCR_EL2.HPMN. */
 static void print_fix(void)
 {
 	struct vm vm;

@@ -4,12 +4,12 @@
  * a PMU, whatever kinds of PMU a host has.
  *
  * How it can tell: the host's perf, without KVM, shows that the PMUs are of the kind in question.
- * What the guest counts is compared with a model, see steps.h. The groups are for the topologies of
- * testbed/ that are called so, those marked * on the kernel "unlike":
+ * What the guest counts is compared with a model, see steps.h. Each group runs on the topology
+ * unlike-GROUP of testbed/, "unmapped" on unlike-alien. Those marked * need the kernel "unlike".
  *
  *   unlike alien *      PMUs that are not PMUv3 to KVM
- *   unlike unmapped *   the negative control of that, with arm_pmuv3.map_events=0, where KVM takes
- *                       them for PMUv3
+ *   unlike unmapped *   its negative control: with arm_pmuv3.map_events=0 KVM takes the same PMUs
+ *                       for PMUv3
  *   unlike counters *   PMUs with different numbers of event counters
  *   unlike overlap      PMUs that claim the same CPUs
  *   unlike partial      CPUs without a PMU
@@ -24,14 +24,14 @@
 
 #include "steps.h"
 
-/* Of PMUv3: events, and its first version as ID_AA64DFR0_EL1.PMUVer has it */
+/* PMUv3: some events, and its first version in ID_AA64DFR0_EL1.PMUVer */
 #define SW_INCR		0x00
 #define CPU_CYCLES	0x11
 #define CHAIN		0x1e
 #define PMUVER_FIRST	1
 /* Cycles to an overflow: some steps */
 #define SOON		600
-/* Of syslog(2); more than the kernel keeps */
+/* syslog(2): read all messages, into more bytes than the kernel keeps */
 #define READ_ALL	3
 #define LOG_SIZE	(1 << 20)
 
@@ -49,7 +49,7 @@ static int count_messages(const char *text)
 	return count;
 }
 
-/* BACKED_BY_PMU is by the first */
+/* Swaps a PMU with the first one, which BACKED_BY_PMU takes */
 static void put_first(int i)
 {
 	struct host_pmu pmu = pmus[0];
@@ -105,7 +105,7 @@ static void test_numbers(void)
 	result(ok, "a PMU of the host takes its own number for cycles alone");
 }
 
-/* How many events of cycles fit on one of its CPUs */
+/* How many events for cycles fit on one of its CPUs at a time */
 static int count_counters(const struct host_pmu *pmu)
 {
 	int events[MAX_COUNTERS];
@@ -193,7 +193,7 @@ static int set_counters(int pmu, unsigned int counters, uint64_t *n)
 	return status;
 }
 
-/* The cycle counter is one of those that count cycles. */
+/* One of the counters that can count cycles is the cycle counter. */
 static void test_counters(void)
 {
 	unsigned int counters[MAX_PMUS];
@@ -227,7 +227,7 @@ static void test_init_elsewhere(uint64_t elsewhere)
 	bool ok;
 
 	pin_to(elsewhere);
-	/* There is no default PMU, which strict VMs do not have anyway. */
+	/* There is no default PMU here; strict VMs need none. */
 	ok = equal("with a default PMU", vm_create_vcpu(&vm, PMU), -ENODEV);
 	vm_destroy(&vm);
 	ok &= equal("strict", vm_create_vcpu(&vm, STRICT), 0);
@@ -251,7 +251,7 @@ static void test_stands_still(uint64_t elsewhere)
 	       "and counts exactly on the others before and after");
 }
 
-/* What the guest programs on a CPU without a PMU holds on the others. */
+/* What the guest programs on a CPU without a PMU has its effect on the others. */
 static void test_programmed_elsewhere(uint64_t elsewhere)
 {
 	struct stepper stepper;

@@ -40,7 +40,7 @@ static void test_undefined(const char *entry, const char *name)
 	guest_create(&vm, PMU, BACKED_BY_FIXED, entry);
 	offset = vm_run(&vm, &esr);
 	vm_destroy(&vm);
-	/* Exception class 0: unknown reason, which is what an undefined register is */
+	/* Exception class 0, unknown reason: the register is undefined */
 	printf("# expected offset %d with class 0, got %d with ESR_EL1 0x%lx\n", GUEST_EXCEPTION,
 	       offset, esr);
 	result(offset == GUEST_EXCEPTION && esr >> 26 == 0, "%s", name);

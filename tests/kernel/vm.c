@@ -294,7 +294,7 @@ int host_pmus(struct host_pmu *pmus, int max)
 	while (count < max && (device = readdir(devices))) {
 		struct host_pmu *pmu = &pmus[count];
 
-		/* Only CPU PMUs have it; others have a cpumask */
+		/* Only CPU PMUs have the file cpus; others have cpumask */
 		if (device->d_name[0] == '.' ||
 		    !read_line(device->d_name, "cpus", line, sizeof(line)))
 			continue;
@@ -302,7 +302,7 @@ int host_pmus(struct host_pmu *pmus, int max)
 		if (!read_line(device->d_name, "type", line, sizeof(line)))
 			die("the PMU %s has no type", device->d_name);
 		pmu->type = atoi(line);
-		/* PMUv3's name for it, and that of others */
+		/* PMUv3 calls the event cpu_cycles, other PMUs call it cycles */
 		if ((!read_line(device->d_name, "events/cpu_cycles", line, sizeof(line)) &&
 		     !read_line(device->d_name, "events/cycles", line, sizeof(line))) ||
 		    sscanf(line, "event=%x", &pmu->cycles) != 1)
@@ -323,7 +323,7 @@ int open_event(const struct host_pmu *pmu, unsigned int number, int cpu)
 	return fd < 0 ? -errno : fd;
 }
 
-/* perf tells that an event got no hardware counter by the end of the file */
+/* A read returns the end of the file if the event got no hardware counter */
 static bool has_counter(int event)
 {
 	uint64_t count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM by ioctl, as small as the tests need it. What must work for a test to mean anything ends the
- * program when it fails; what is under test returns 0 or -errno.
+ * A small VM, made by ioctls. A call on which a test depends ends the program when it fails. A call
+ * that is under test returns 0 or -errno.
  */
 #ifndef VM_H
 #define VM_H
@@ -27,7 +27,7 @@
 #ifndef KVM_VM_TYPE_ARM_PROTECTED
 #define KVM_VM_TYPE_ARM_PROTECTED		(1UL << 31)
 #endif
-/* Ours */
+/* Added by our series */
 #ifndef KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 #endif
@@ -66,7 +66,7 @@
 #define MAX_VCPUS		4
 /* More than a PMU has */
 #define MAX_COUNTERS		33
-/* As many as a set of CPUs, a uint64_t, has */
+/* The number of bits of a set of CPUs, which is a uint64_t */
 #define MAX_CPUS		64
 
 #define for_each_cpu(cpu, cpus) \
@@ -96,17 +96,17 @@ static inline uint64_t read_cntvct(void)
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int kvm_fd(void);
-/* Of the system, or of a VM */
+/* KVM_CHECK_EXTENSION of the system, or of a VM */
 int capability(int fd, int number);
 void vm_create(struct vm *vm);
-/* type: of KVM_CREATE_VM */
+/* type: the argument of KVM_CREATE_VM */
 int vm_try_create(struct vm *vm, unsigned long type);
 void vm_destroy(struct vm *vm);
 
 void vcpu_create(struct vm *vm, int index);
-/* features: of struct kvm_vcpu_init, without PSCI, which is always there */
+/* features: those of struct kvm_vcpu_init; PSCI is always added */
 int vcpu_init(struct vm *vm, int index, unsigned int features);
-/* A VM with vCPU 0, and what vcpu_init() returned */
+/* Creates a VM with vCPU 0. Returns the result of vcpu_init(). */
 int vm_create_vcpu(struct vm *vm, unsigned int features);
 int vcpu_set_attr(struct vm *vm, int index, int attr, void *value);
 int vcpu_get_attr(struct vm *vm, int index, int attr, void *value);
@@ -115,34 +115,34 @@ int vcpu_try_get_reg(struct vm *vm, int index, uint64_t reg, uint64_t *value);
 uint64_t vcpu_get_reg(struct vm *vm, int index, uint64_t reg);
 int vcpu_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
 void vcpu_must_set_reg(struct vm *vm, int index, uint64_t reg, uint64_t value);
-/* KVM_RUN that returns before it enters the guest, which counts as having run */
+/* KVM_RUN that returns before it enters the guest. To KVM the vCPU has run then. */
 int vcpu_touch(struct vm *vm, int index);
 
-/* A GICv3; after the vCPUs were created, before their PMU is initialised */
+/* Creates a GICv3. Call it after the vCPUs are created and before their PMU is initialised. */
 void vm_create_gic(struct vm *vm);
-/* Its two halves: with the addresses, and what makes it usable */
+/* The two steps of vm_create_gic(): create the GIC with its addresses, then initialise it */
 int vm_try_create_gic(struct vm *vm);
 int vm_init_gic(struct vm *vm);
-/* Copies the guest programs, and lets vCPU 0 start at entry */
+/* Copies the guest programs into the VM; vCPU 0 will start at entry */
 void vm_load(struct vm *vm, const char *entry);
-/* Runs vCPU 0 until it stores to the window: the offset, or -1 after another exit */
+/* Runs vCPU 0 until it stores to the window. Returns the offset, or -1 after another exit. */
 int vm_run(struct vm *vm, uint64_t *value);
 
-/* The host's CPU PMUs; CPUs as far as they fit */
+/* A CPU PMU of the host. CPUs from MAX_CPUS on are left out. */
 struct host_pmu {
 	char name[256];
 	int type;
-	/* Its number for cycles */
+	/* The number of its event for cycles */
 	unsigned int cycles;
 	uint64_t cpus;
 };
 
 int host_pmus(struct host_pmu *pmus, int max);
-/* A pinned event of the host, with this number and on one CPU; or -errno */
+/* Opens a pinned event of the host with this number on one CPU. Returns its file or -errno. */
 int open_event(const struct host_pmu *pmu, unsigned int number, int cpu);
 /*
- * Takes all counters for cycles that the CPU has left by such events, and adds these to EVENTS, of
- * which there are COUNT. Returns how many there are then: less than MAX_COUNTERS.
+ * Opens pinned events for cycles until the CPU has no counter left for another one, and appends
+ * them to EVENTS, which has COUNT already. Returns the new count, which is less than MAX_COUNTERS.
  */
 int take_counters(const struct host_pmu *pmu, int cpu, int *events, int count);
 void pin_thread_to(int tid, uint64_t cpus);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Claim: with fixed counters only, an overflow of the cycle counter sets PMOVSSET_EL0 at the wrap,
- * and its interrupt comes once and right then, at 32 bits and at 64, wherever the vCPU was when the
- * overflow was armed and wherever it went since; none comes when something is disabled. A guest
- * that samples by overflow gets its samples at the right period.
+ * of 32 bits and of 64. Its interrupt comes once and at the same time, wherever the vCPU was when
+ * the overflow was armed, and wherever it has moved since. There is none when something is
+ * disabled. A guest that samples by overflow gets its samples at the right period.
  *
- * How it can tell: the wrap is put on each cycle of a step in turn, those at which the guest exits
- * and the vCPU moves included. Each step is compared with a model, see steps.h.
+ * How it can tell: the tests put the wrap on each cycle of a step in turn, including those at which
+ * the guest exits and the vCPU moves. Each step is compared with a model, see steps.h.
  *
  *   wrap all    all tests, in the exact host
  */
@@ -74,7 +74,7 @@ static void do_steps(struct stepper *stepper, int steps)
 		do_step(stepper, OP_NONE, 0, AT_EL1);
 }
 
-/* The flag, without an interrupt */
+/* Judges the flag only; the interrupt is disabled */
 static void test_flag(const struct width *width, const struct move *move)
 {
 	struct stepper stepper;
@@ -97,7 +97,7 @@ static void test_flag(const struct width *width, const struct move *move)
 	result(ok, "PMOVSSET_EL0 is set at the wrap of %s, %s", width->name, move->name);
 }
 
-/* How late the one interrupt is, -1 if it is not one */
+/* How late the interrupt is, -1 if there is not exactly one */
 static int64_t late(struct stepper *stepper, const struct width *width, int due)
 {
 	stepper->interrupts = 0;
@@ -130,7 +130,7 @@ static void test_interrupt(const struct width *width, const struct move *move)
 	result(ok, "one interrupt at the wrap of %s, %s", width->name, move->name);
 }
 
-/* Changes something when the wrap is near */
+/* Does OPERATION when the wrap is near */
 static void change_before_wrap(struct stepper *stepper, const struct width *width,
 			       enum operation operation, uint64_t operand)
 {
@@ -139,13 +139,16 @@ static void change_before_wrap(struct stepper *stepper, const struct width *widt
 	do_step(stepper, OP_PMINTENSET, PMU_CYCLE_BIT, AT_EL1);
 	do_step(stepper, OP_PMCCNTR, width->wrap - DUE_MAX, AT_EL1);
 	do_step(stepper, operation, operand, AT_EL1);
-	/* Before the operation the wrap may be one that sets no flag */
+	/* A wrap before the operation may set no flag, so check the counter, too */
 	if (stepper->interrupts || vcpu_get_reg(&stepper->vm, 0, REG_PMOVSSET_EL0) ||
 	    read_counter(stepper) - (width->wrap - DUE_MAX) >= DUE_MAX)
 		die("the wrap was before the change");
 }
 
-/* No interrupt while OPERATION disables something; after OPPOSITE one, at once if it wrapped */
+/*
+ * No interrupt while OPERATION disables something, one after OPPOSITE enables it: at once if the
+ * counter wrapped meanwhile
+ */
 static void test_disabled(const struct width *width, enum operation operation, uint64_t operand,
 			  enum operation opposite, uint64_t restore, const char *name)
 {
@@ -177,8 +180,9 @@ static int64_t late_after_change(const struct change *change)
 	change_before_wrap(&stepper, &width, OP_PMCR, change->after);
 	do_steps(&stepper, DUE_STEPS);
 	/*
-	 * From just below 2^63 to 2^64 is a negative number for perf. It makes that twice what is
-	 * left to 2^63, and starts again at each move.
+	 * To perf, the distance from just below 2^63 to 2^64 is a negative number. It takes twice
+	 * the distance to 2^63 instead, and starts again at each move: so these steps have no
+	 * moves.
 	 */
 	stepper.where = NULL;
 	do_steps(&stepper, 2 * DUE_STEPS);
@@ -216,7 +220,10 @@ static void test_stopped(const struct width *width)
 	result(ok, "an overflow of %s interrupts when PMCR_EL0.E gets set", width->name);
 }
 
-/* Each sample is that of a period; all samples are what steps and handler executed. */
+/*
+ * Each sample must be one period long. All samples together must be what steps and handler
+ * executed.
+ */
 static void test_samples(const struct width *width, const struct move *move)
 {
 	uint64_t start = width->wrap - SAMPLES_PERIOD, count, late, steps, since, others;
@@ -241,7 +248,10 @@ static void test_samples(const struct width *width, const struct move *move)
 	       "samples of %s come at their period, %s", width->name, move->name);
 }
 
-/* Returns the old rate a second. perf throttles an event that overflows so often in a tick. */
+/*
+ * Returns the old rate, in samples a second. perf throttles an event that overflows as often in a
+ * tick.
+ */
 static int set_sample_rate(int rate)
 {
 	FILE *file = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "r+");
@@ -255,7 +265,10 @@ static int set_sample_rate(int rate)
 	return old;
 }
 
-/* perf starts a throttled event at a tick, when KVM has started it already and it has counted. */
+/*
+ * perf starts a throttled event again at a tick. KVM has started it before, and it has counted
+ * since.
+ */
 static void test_throttled(const struct width *width)
 {
 	int rate = set_sample_rate(1);
