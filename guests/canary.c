@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: the harness that runs the guests sees a PASS, a FAIL and a hang for what they are.
- * A harness that calls this guest's hang or failure a success would do so with any guest's, so each
- * choice is a test of its own. The choice "trap" does the same for the report of an exception,
- * "wait" for a hang that says what it waits for.
+ * Claim: the harness that runs the guests recognises a PASS, a FAIL and a hang. If it takes this
+ * guest's failure or hang for a success, it would do so with any guest, so each choice is a test of
+ * its own. "trap" tests the report of an exception, "wait" a hang that says what it waits for.
  */
 #include "guest.h"
 

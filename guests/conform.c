@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: the PMU is what the architecture says a PMUv3 is, one with no event counters included.
+ * Claim: the PMU behaves as the architecture requires of a PMUv3, even if it has no event counters.
  *
  * Why it matters: guests rely on the architecture and not on a hypervisor. Arm ARM (DDI 0487),
  * chapter "The Performance Monitors Extension", and the descriptions of the registers, which the
  * comments name.
  *
- * How it can tell: each check asks for what the ID registers and PMCR_EL0.N make the architecture
- * ask for, so that the same binary runs anywhere. Where behaviour is CONSTRAINED UNPREDICTABLE, all
- * that is permitted passes and nothing else. RES0 bits may keep what was written, but have no
- * effect. What the counter counts is compared with zero, with itself, or by a factor: no clock is.
- * How long something lasts is counted in spins, and what is waited for has time while the vCPU
- * runs: one that waits for its turn is not late.
+ * How it can tell: each check expects what the architecture requires for the values of the ID
+ * registers and PMCR_EL0.N, so the same binary runs anywhere. Where behaviour is CONSTRAINED
+ * UNPREDICTABLE, all that is permitted passes and nothing else. RES0 bits may keep what was
+ * written, but must have no effect. Counts are compared with zero, with each other, or by a factor,
+ * never with a clock. Durations are counted in spins, and only time in which the vCPU runs counts
+ * towards a time limit: a vCPU that waits for its turn on the host is not late.
  */
 #include "conform/conform.h"
 
@@ -22,7 +22,7 @@
 #define ID_MMFR0_FGT_SHIFT	56
 #define ID_PFR0_AARCH32		2
 
-/* Those of how Windows uses the PMU come first: nothing has been written to it then. */
+/* The checks of how Windows uses the PMU come first: nothing has been written to it then. */
 static struct check *const tables[] = {
 	windows_checks, registers_checks, selection_checks, counting_checks, overflow_checks,
 	user_checks,
@@ -91,7 +91,7 @@ static void identify(void)
 	pmu.pmcr_at_reset = read_sysreg(pmcr_el0);
 	pmu.counters = pmu.pmcr_at_reset >> PMCR_N_SHIFT & ((1 << PMCR_N_BITS) - 1);
 	pmu.fgt = ID_FIELD(id_aa64mmfr0_el1, ID_MMFR0_FGT_SHIFT);
-	/* A level may only use AArch32 if all below may */
+	/* A level can use AArch32 only if all levels below it can */
 	pmu.aarch32 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL0_SHIFT) == ID_PFR0_AARCH32;
 	pmu.el2 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL2_SHIFT);
 	pmu.el3 = ID_FIELD(id_aa64pfr0_el1, ID_PFR0_EL3_SHIFT);
@@ -108,7 +108,7 @@ static void for_each_check(void (*fn)(void))
 			fn();
 }
 
-/* One that has failed has said so. */
+/* A check that has failed has printed why; it does not run again. */
 static void run_check(void)
 {
 	if (check->failed)

@@ -3,8 +3,8 @@
  * Claim: PMCCNTR_EL0 goes on counting on each vCPU, whatever CPUs of the host the vCPU runs on.
  *
  * Why it matters: the Windows boot loader calibrates the cycle counter on the boot CPU and divides
- * by the result without a look at it; and it needs a PMU at all. Arm ARM, chapter "The Performance
- * Monitors Extension".
+ * by the result without checking it. It does not start without a PMU either. Arm ARM, chapter "The
+ * Performance Monitors Extension".
  *
  * How it can tell, in three phases:
  *  - The boot vCPU calibrates as the loader does, see lib/calibrate.c.
@@ -39,7 +39,7 @@ static struct param params[] = {
 	/* a point of the calibration; what is done there (start: the counter starts only then) */
 	[AT] = { .name = "at", .value = POINT_NONE, .words = loader_points },
 	[ACTION] = { .name = "action", .value = ACTION_HOLD, .words = actions },
-	/* what the loader of Windows writes there is not known */
+	/* it is not known what the loader of Windows writes there */
 	[LC] = { .name = "lc", .value = true, .words = lcs },
 	[USER] = { .name = "user", .value = USER_EN, .words = users },
 };
@@ -51,7 +51,7 @@ static const uint64_t user_bits[] = {
 static uint64_t end_time, interval, measured;
 static unsigned int announced, switched, started, stopped, finished;
 
-/* In memory that belongs to no program and that a reset leaves as it is. */
+/* At an address that no program uses, in memory that a reset does not clear. */
 #define REBOOT_COUNT	((volatile uint64_t *)0x40100000)
 #define REBOOT_MAGIC	0x7265626f6f740000UL
 
@@ -59,13 +59,13 @@ static void measure_once(void)
 {
 	struct delta delta = measure_interval(interval);
 
-	/* first, so that a delta of zero is seen, too */
+	/* record first, so that a delta of zero is printed, too */
 	record_delta(delta);
 	divide_by_cycles(delta);
 	__atomic_add_fetch(&measured, 1, __ATOMIC_RELAXED);
 }
 
-/* A look at the UART is an exit of the vCPU, so one looks for all. */
+/* To read the UART is an exit of the vCPU, so one vCPU reads it for all. */
 static bool is_over(void)
 {
 	if (params[SECONDS].value)
@@ -86,7 +86,7 @@ static void measure(void)
 	__atomic_add_fetch(&finished, 1, __ATOMIC_RELEASE);
 }
 
-/* For who moves the vCPU meanwhile. */
+/* Waits for input: the test moves the vCPU meanwhile. */
 static void hold(const char *where)
 {
 	print("hold %s", where);
@@ -129,7 +129,9 @@ static void hold_in_kernel(void)
 	at_point(POINT_KERNEL);
 }
 
-/* After the line that says that all vCPUs are up. One vCPU is held, as one is moved then. */
+/*
+ * Runs after the line that says that all vCPUs are up. Only one vCPU is held: the test moves one.
+ */
 static void run_kernel(void)
 {
 	wait_for_flag(&announced);
@@ -138,7 +140,7 @@ static void run_kernel(void)
 	__atomic_add_fetch(&switched, 1, __ATOMIC_RELEASE);
 }
 
-/* Returns when there were enough. */
+/* Reboots, or returns when there were enough reboots. */
 static void reboot_again(void)
 {
 	uint64_t count = *REBOOT_COUNT - REBOOT_MAGIC;

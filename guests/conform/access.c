@@ -36,7 +36,7 @@ static enum result result_of(uint64_t esr)
 	}
 }
 
-/* The register is part of the instruction, so this writes itself the instruction. */
+/* The register is part of the instruction, so this writes the instruction and runs it. */
 static struct access access_at(enum level level, unsigned int id, uint32_t direction,
 			       uint64_t operand)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the conformance guest are to each other. */
+/* Shared by the files of the conformance guest. */
 #ifndef CONFORM_H
 #define CONFORM_H
 
@@ -16,7 +16,7 @@
 #define PMCCFILTR_P	(1UL << 31)		/* not at EL1 */
 #define PMCCFILTR_U	(1UL << 30)		/* not at EL0 */
 
-/* What the ID registers and PMCR_EL0.N say, on which it depends what the architecture asks for. */
+/* What the ID registers and PMCR_EL0.N say. What the architecture requires depends on it. */
 struct pmu {
 	unsigned int version;			/* ID_AA64DFR0_EL1.PMUVer */
 	unsigned int counters;			/* PMCR_EL0.N */
@@ -27,7 +27,7 @@ struct pmu {
 };
 extern struct pmu pmu;
 
-/* A bit for each counter there is; those from N on are RAZ/WI. */
+/* A bit for each counter that is implemented; bits [30:N] are RAZ/WI. */
 static inline uint64_t counter_bits(void)
 {
 	return CYCLE_BIT | ((1UL << pmu.counters) - 1);
@@ -59,7 +59,7 @@ struct check {
 extern struct check windows_checks[], registers_checks[], selection_checks[], counting_checks[],
 	overflow_checks[], user_checks[];
 
-/* The running check, of whose expectations the first that is not met is reported. */
+/* The running check. It reports the first of its expectations that is not met. */
 extern struct check *check;
 #define expect(ok, fmt, ...) ({							\
 	if (!(ok) && !check->failed) {						\
@@ -85,15 +85,18 @@ void spin(void);
 struct access read_at(enum level level, unsigned int id);
 struct access write_at(enum level level, unsigned int id, uint64_t value);
 
-/* conform.c: a stopped counter of 64 bits at 0, no filter, interrupt or access for EL0, SEL 31 */
+/*
+ * conform.c: stops the counter and sets it to 0. It has 64 bits, no filter, no interrupt and no
+ * access from EL0; PMSELR_EL0.SEL is 31.
+ */
 void reset_pmu(void);
-/* After reset_pmu(): the cycle counter at that value, enabled, and counting or not yet */
+/* Call reset_pmu(), then enable the cycle counter at that value; only start_at() lets it count */
 void prepare_at(uint64_t value);
 void start_at(uint64_t value, uint64_t pmcr);
 uint64_t cycles_now(void);
 /*
- * Waits for what must come; the time only ends a hang. Time in which the vCPU did not run is left
- * out: between two looks no more is counted than a look can take.
+ * Waits for a condition that must come true; the time limit only ends a hang. Time in which the
+ * vCPU did not run does not count: each look adds no more than a look can take.
  */
 #define WAIT_US		500000
 #define LOOK_US		100
@@ -105,7 +108,7 @@ uint64_t cycles_now(void);
 	met_;									\
 })
 
-/* Of the system counter since then, but no more than that; then becomes now. */
+/* Ticks of the system counter since *then, but no more than most; *then becomes now. */
 static inline uint64_t ticks_since(uint64_t *then, uint64_t most)
 {
 	uint64_t now = cntvct(), ticks = now - *then;
@@ -114,7 +117,7 @@ static inline uint64_t ticks_since(uint64_t *then, uint64_t most)
 	return ticks < most ? ticks : most;
 }
 
-/* Runs of code_spin, for what takes long on purpose */
+/* Runs of code_spin in checks that take long on purpose */
 #define LONG_SPINS	400
 
 /* overflow.c */

@@ -12,9 +12,9 @@
 #define PMCCFILTR_EVENT	0xffffUL
 
 #define READS		1000
-/* Of which the shortest is taken: what comes between makes others longer. */
+/* Attempts, of which the shortest is taken: interruptions make the others longer */
 #define ATTEMPTS	20
-/* More than CPUs, moves between them and tools differ, and less than 64 */
+/* Counts vary by less than this factor between CPUs and by moves; it is less than DIVISOR */
 #define FACTOR		4
 #define DIVISOR		64
 
@@ -92,7 +92,10 @@ static void check_stopped(void)
 	       cycles_now());
 }
 
-/* Started once, it counts on: long enough for a hypervisor to do with the vCPU whatever it does. */
+/*
+ * A counter that was started keeps counting. This takes long enough for a hypervisor to interrupt
+ * and move the vCPU.
+ */
 static void check_counts_on(void)
 {
 	uint64_t before, now;
@@ -110,7 +113,7 @@ static void check_counts_on(void)
 	}
 }
 
-/* Far enough from 0, and from where it was, not to be taken for these. */
+/* The value is far from 0 and from the old value, so it cannot be mistaken for them. */
 static void check_write_while_counting(void)
 {
 	static const uint64_t value = 1UL << 48;
@@ -202,7 +205,7 @@ static void check_divider_long(void)
 	expect_divided("PMCCNTR_EL0 with PMCR_EL0.D = 1, LC = 1", PMCR_E | PMCR_LC, 1);
 }
 
-/* PMCR_EL0.DP: no counting where it is prohibited, which EL1 and EL0 are not if Non-secure. */
+/* PMCR_EL0.DP: no counting where it is prohibited. It is allowed at Non-secure EL1 and EL0. */
 static void check_prohibited(void)
 {
 	for (enum level level = AT_EL1; level <= AT_EL0; level++)
@@ -233,7 +236,7 @@ static void check_filters(void)
 	expect_counted(AT_EL0, PMCCFILTR_P | PMCCFILTR_U, false);
 }
 
-/* PMCCFILTR_EL0.{NSK, NSU, M}: RES0 without EL3. NSH: nothing to EL1 and EL0. The event: RES0. */
+/* PMCCFILTR_EL0.{NSK, NSU, M}: RES0 without EL3. NSH: no effect at EL1 and EL0. Event: RES0. */
 static void check_filter_res0(void)
 {
 	uint64_t none = PMCCFILTR_EVENT | PMCCFILTR_NSH |

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Overflows of the cycle counter, and the interrupt they ask for. */
+/* Overflows of the cycle counter, and the interrupt that they request. */
 #include "conform.h"
 
 #define ICC_IAR1_EL1	s3_0_c12_c12_0
 #define ICC_EOIR1_EL1	s3_0_c12_c12_1
 
-#define INTID_PMU	23			/* of the virt machine, as the SBSA asks for */
+#define INTID_PMU	23			/* PPI of the virt machine, as the SBSA requires */
 #define INTID_NONE	1023
 
-/* Interrupts stay masked in PSTATE but for one check: they are asked for. */
+/* Interrupts stay masked in PSTATE: the checks poll for them, except for one. */
 void overflow_init(void)
 {
 	gic_enable(1 << INTID_PMU | 1 << INTID_TIMER);
@@ -25,7 +25,7 @@ static bool interrupt_pending(void)
 	return gic_is_pending(INTID_PMU);
 }
 
-/* The interrupt that is taken, INTID_NONE when there is none. */
+/* Acknowledges an interrupt and returns its INTID, or INTID_NONE. */
 static uint64_t acknowledge(void)
 {
 	uint64_t interrupt;
@@ -58,7 +58,7 @@ static void check_overflow_64(void)
 	       read_sysreg(pmccntr_el0));
 }
 
-/* An overflow after long comes when the counter wraps, and not before. */
+/* An overflow that takes long comes when the counter wraps, and not before. */
 static void check_overflow_late(void)
 {
 	uint64_t cycles, before, now;
@@ -69,7 +69,7 @@ static void check_overflow_late(void)
 	cycles = read_sysreg(pmccntr_el0) * 10;
 	start_at(-cycles, PMCR_LC);
 	now = 0;
-	/* a counter that stands still ends it, too */
+	/* a counter that stands still ends the loop, too */
 	do {
 		bool flag = overflowed();
 
@@ -87,7 +87,7 @@ static void check_overflow_late(void)
 	       "PMOVSSET_EL0.C after 0x%lx cycles were counted: expected 1, got 0", cycles);
 }
 
-/* PMCR_EL0.LC = 0: PMCCNTR_EL0[31:0] overflows, all 64 bits count. RES1 without AArch32. */
+/* PMCR_EL0.LC = 0: PMCCNTR_EL0[31:0] overflows, all 64 bits count. LC is RES1 without AArch32. */
 static void check_overflow_32(void)
 {
 	start_at(BEYOND_32 - NEAR, 0);
@@ -124,7 +124,7 @@ static void check_no_overflow(void)
 	expect_no_overflow(BEYOND_32 / 2, 0);
 }
 
-/* Nor is the sign of 64 bits, of its own as implementations use signed numbers. */
+/* Nor is a carry into bit 63. A check of its own, as implementations use signed numbers. */
 static void check_no_overflow_63(void)
 {
 	expect_no_overflow(1UL << 63, PMCR_LC);
@@ -146,7 +146,7 @@ static void check_overflow_stays(void)
 	expect(wait_for(overflowed()), "PMOVSSET_EL0.C after another overflow: expected 1, got 0");
 }
 
-/* Only counting overflows. */
+/* A write is no overflow, only counting is. */
 static void check_write_is_no_overflow(void)
 {
 	start_at(~0UL << 40, PMCR_LC);
@@ -198,7 +198,7 @@ static void check_interrupt_level(void)
 	expect_equal("ICC_IAR1_EL1 after the flag was cleared", INTID_NONE, acknowledge());
 }
 
-/* PMINTENSET_EL1.C = 0: the flag alone. It asks for an interrupt as soon as C becomes 1. */
+/* PMINTENSET_EL1.C = 0: an overflow only sets the flag. It interrupts as soon as C becomes 1. */
 static void check_interrupt_enable(void)
 {
 	start_at(-NEAR, PMCR_LC);
@@ -213,7 +213,7 @@ static void check_interrupt_enable(void)
 	       "interrupt after PMINTENCLR_EL1.C: expected none, got one");
 }
 
-/* PMCR_EL0.E = 0: no overflow asks for an interrupt. */
+/* PMCR_EL0.E = 0: no overflow requests an interrupt. */
 static void check_interrupt_global_enable(void)
 {
 	reset_pmu();
@@ -230,7 +230,7 @@ static void check_interrupt_global_enable(void)
 	       "interrupt once PMCR_EL0.E is 0 again: expected none, got one");
 }
 
-/* A flag that software sets is as good as any. */
+/* A flag that software sets requests an interrupt, too. */
 static void check_interrupt_by_software(void)
 {
 	reset_pmu();
@@ -245,7 +245,7 @@ static void check_interrupt_by_software(void)
 	       "interrupt after PMOVSCLR_EL0: expected none, got one");
 }
 
-/* Taken from EL0, to EL1, in the middle of what is counted. */
+/* The interrupt is taken from EL0 to EL1, in the middle of the code that is counted. */
 static void check_interrupt_at_el0(void)
 {
 	struct outcome outcome = { .vector = 0 };

@@ -17,7 +17,7 @@ static void check_version(void)
 	       pmu.version);
 }
 
-/* PMCR_EL0.E: 0 on a Warm reset. All else that is of interest here is UNKNOWN then. */
+/* PMCR_EL0.E: 0 on a Warm reset. The other fields that matter here are UNKNOWN then. */
 static void check_reset(void)
 {
 	expect_equal("PMCR_EL0.E after reset", 0, pmu.pmcr_at_reset & PMCR_E);
@@ -72,7 +72,7 @@ static void check_writable_bits(void)
 
 #define low_bits(reg)	(read_sysreg(reg) & LOW_32_BITS)
 
-/* Bits that one register sets and another clears; each reads both. Bits [30:N] are RAZ/WI. */
+/* Bits that one register sets and another clears. Both read the same; [30:N] are RAZ/WI. */
 #define check_bit_registers(set, clr) ({						\
 	uint64_t all_ = counter_bits(), others_ = all_ & ~CYCLE_BIT;			\
 											\
@@ -122,7 +122,7 @@ static void check_cycle_counter_64(void)
 	}
 }
 
-/* PMCCFILTR_EL0.{P, U}: RW. The others are for levels there may not be. */
+/* PMCCFILTR_EL0.{P, U}: RW. The other bits are for levels that may not exist. */
 static void check_filter_bits(void)
 {
 	static const uint64_t values[] = { PMCCFILTR_P, PMCCFILTR_U, PMCCFILTR_P | PMCCFILTR_U, 0 };
@@ -177,7 +177,7 @@ static void check_pmmir(void)
 	       "PMMIR_EL1.SLOTS with STALL_SLOT: expected more than 0, got 0x%lx", got.value);
 }
 
-/* There are no such encodings, with MSR or with MRS. */
+/* Some registers have no encoding for MSR, others none for MRS. */
 static void check_no_such_access(void)
 {
 	static const unsigned int read_only[] = { SYS_PMCEID0_EL0, SYS_PMCEID1_EL0, SYS_PMMIR_EL1 };

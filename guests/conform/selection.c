@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Event counters, directly and through PMSELR_EL0: those there are, and all that there are not. */
+/* Event counters, accessed directly and through PMSELR_EL0: implemented ones and all others. */
 #include "conform.h"
 
 #define PMSELR_SEL	0x1f
@@ -10,7 +10,7 @@ static void select(unsigned int counter)
 	write_sysreg_isb(counter, pmselr_el0);
 }
 
-/* PMSELR_EL0.SEL holds what selects a counter; of other values nothing is said. */
+/* PMSELR_EL0.SEL holds any value that selects a counter; nothing is required of other values. */
 static void check_selection(void)
 {
 	for (unsigned int n = 0; n <= pmu.counters; n++) {
@@ -44,8 +44,9 @@ static void check_selected_filter(void)
 
 /*
  * PMSELR_EL0.SEL = 31: accesses to PMXEVCNTR_EL0 are CONSTRAINED UNPREDICTABLE. They are UNDEFINED,
- * do nothing, are RAZ/WI, or as if SEL was UNKNOWN, which is some event counter, or a case below.
- * The cycle counter is none of these; PMUSERENR_EL0.ER, for event counters, would give it to EL0.
+ * do nothing, are RAZ/WI, or behave as if SEL was UNKNOWN: as some event counter, or as one that is
+ * not implemented, see below. None of these is the cycle counter. If one was, PMUSERENR_EL0.ER,
+ * which is for event counters, would give EL0 the cycle counter.
  */
 static void check_selected_cycle_counter(void)
 {

@@ -2,7 +2,7 @@
 /* What EL0 may do, by PMUSERENR_EL0. */
 #include "conform.h"
 
-/* Bits of PMUSERENR_EL0 each of which allows the access, or: */
+/* Bits of PMUSERENR_EL0, of which any allows the access, or: */
 #define NEVER	0		/* there is no such access at EL0, and it is UNDEFINED */
 #define ALWAYS	(1 << 8)
 
@@ -142,7 +142,7 @@ static void check_user_trap(void)
 	try_all(judge_trap);
 }
 
-/* What EL0 reads and writes is the counter. */
+/* EL0 reads and writes the same counter as EL1. */
 static void check_user_cycle_counter(void)
 {
 	reset_pmu();

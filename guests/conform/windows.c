@@ -2,8 +2,8 @@
 /*
  * How Windows uses the PMU, as far as it is known: the loader's accesses in the order of a public
  * trap log, reads of the cycle counter in the kernel and in user mode, and what a profiler does.
- * Where values are not known all are tried. Windows needs no event counters, no PMCEID<n>_EL0 and
- * no PMMIR_EL1; those are other checks.
+ * Where a value is not known, all are tried. Windows needs no event counters, no PMCEID<n>_EL0 and
+ * no PMMIR_EL1; other checks look at those.
  */
 #include "conform.h"
 
@@ -47,7 +47,7 @@ static void check_windows_untouched(void)
 	expect_counting("after the loader's set-up of an untouched PMU");
 }
 
-/* PMCR_EL0.LC is about the overflow: the loader reads 64 bits of cycles in either case. */
+/* PMCR_EL0.LC only affects the overflow: the loader reads 64 bits of cycles in either case. */
 static void check_windows_loader(void)
 {
 	for (int lc = false; lc <= true; lc++) {
@@ -62,7 +62,7 @@ static void check_windows_loader(void)
 	}
 }
 
-/* Bits of event counters there are not are ignored, and so are the upper halves. */
+/* Bits of event counters that do not exist are ignored, and so are the upper halves. */
 static void check_windows_bitmaps(void)
 {
 	uint64_t there = counter_bits();
@@ -97,7 +97,7 @@ static void check_windows_context_switches(void)
 	}
 }
 
-/* ReadTimeStampCounter() reads PMCCNTR_EL0 in user mode. Its value is the kernel's. */
+/* ReadTimeStampCounter() reads PMCCNTR_EL0 in user mode, and gets the kernel's value. */
 static void check_user_reads(uint64_t user)
 {
 	static const uint64_t start = 1UL << 48;
@@ -130,8 +130,8 @@ static void check_windows_user_cr_er(void)
 }
 
 /*
- * ReadPMC() selects a counter and reads it in user mode. For one that is not there, and for 31, any
- * permitted answer will do; the cycle counter has to count on.
+ * ReadPMC() selects a counter and reads it in user mode. For one that does not exist, and for 31,
+ * any permitted result passes; the cycle counter must go on counting.
  */
 static void check_windows_read_pmc(void)
 {
@@ -153,7 +153,10 @@ static void check_windows_read_pmc(void)
 	}
 }
 
-/* PMCR_EL0 as six bits, as on older architectures: LC becomes 0. The counter keeps its value. */
+/*
+ * A profiler that takes PMCR_EL0 for six bits, as on older architectures, clears LC. The counter
+ * keeps its value.
+ */
 static void check_windows_profiler(void)
 {
 	uint64_t pmcr, stopped;

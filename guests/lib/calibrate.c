@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What the boot loader of Windows does with the PMU, as far as it is known: a public trap log of a
- * build of 2022 has the order of its accesses. The values that it writes, and what it does when a
- * count goes back, are not known; numbers are unsigned 64-bit ones here.
+ * build of 2022 has the order of its accesses. It is not known which values it writes, and what it
+ * does when a count goes back; here numbers are unsigned and have 64 bits.
  */
 #include "guest.h"
 
@@ -10,7 +10,7 @@
 #define SHORT_US	1000
 #define LONG_US		9000
 #define LATER_US	5000
-/* The last two stalls differ by 8 ms; so many times that is a second */
+/* The last two stalls differ by 8 ms; so many times 8 ms are a second */
 #define DIFFERENCES_PER_SECOND	125
 /* A clock that is off by more is called wrong. A busy machine disturbs a rate by less. */
 #define WRONG_FACTOR	6
@@ -57,7 +57,7 @@ static struct span since(struct span start)
 			      .ticks = end.ticks - start.ticks };
 }
 
-/* A calibration under way. What its points take is not part of a stall. */
+/* A calibration that runs. held: what its points took, which is not part of a stall. */
 struct run {
 	const struct loader *loader;
 	struct span held;
@@ -121,7 +121,10 @@ static uint64_t higher(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* A counter that stood still shows too low a rate, never too high a one: the highest is right. */
+/*
+ * A counter that stood still shows a rate that is too low, never one that is too high: the highest
+ * rate is right.
+ */
 static bool is_wrong(uint64_t frequency, uint64_t rate)
 {
 	return frequency / WRONG_FACTOR > rate || frequency < rate / WRONG_FACTOR;

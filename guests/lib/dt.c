@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the guests need of the device tree. */
+/* Reads what the guests need from the device tree. */
 #include <libfdt.h>
 #include <string.h>
 

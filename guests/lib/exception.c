@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Reports exceptions for people, accesses to the PMU by the register's name. */
+/* Reports exceptions in words, with the name of the register for accesses to the PMU. */
 #include "internal.h"
 
 #define NAMED(name)	{ SYS_##name, #name }

@@ -22,7 +22,7 @@ static void put_string(struct out *out, const char *s)
 
 static void put_number(struct out *out, uint64_t n, unsigned int base)
 {
-	char digits[20];	/* of 2^64 - 1 */
+	char digits[20];	/* as many as 2^64 - 1 has */
 	size_t len = 0;
 
 	do {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The GICv3 of QEMU's virt machine, as far as private interrupts go. */
+/* The GICv3 of QEMU's virt machine: only what private interrupts need. */
 #include "internal.h"
 
 #define GICD_CTLR	0x08000000UL

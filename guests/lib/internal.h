@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the library are to each other. */
+/* Shared by the files of the library. */
 #ifndef INTERNAL_H
 #define INTERNAL_H
 
@@ -23,7 +23,7 @@ unsigned int platform_cpus(uint64_t *mpidr, unsigned int max);
 /* smp.c */
 void smp_init(void);
 
-/* One load or store of 32 bits: KVM emulates no other kind of device access well. */
+/* One plain load or store of 32 bits: KVM cannot emulate all that a compiler might use instead. */
 static inline uint32_t mmio_read(uint64_t address)
 {
 	uint32_t value;
@@ -48,7 +48,7 @@ void virtio_console_write(const char *text, size_t len);
 
 /* report.c: to the virtio console if the machine has one, else to the UART */
 void output_init(void);
-/* For who prints several lines in one go: hold the output, print with print_held(). */
+/* To print several lines in one go: hold the output, print with print_held(), release it. */
 bool output_try_hold(void);
 void output_hold(void);
 void output_release(void);

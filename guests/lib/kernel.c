@@ -2,7 +2,7 @@
 /*
  * What the kernel of Windows is known to do with the cycle counter: it charges a thread with the
  * cycles between two context switches, and lets user mode read PMCCNTR_EL0 and CNTVCT_EL0. There is
- * no public sign that it divides by these cycles, so nothing stops here.
+ * no public sign that it divides by these cycles, so here a count of 0 does not end the guest.
  */
 #include "guest.h"
 

@@ -22,7 +22,7 @@ static bool parse_word(const char *const *words, const char *text, size_t len, u
 	return false;
 }
 
-/* For messages; a list too long is cut. */
+/* For messages; cuts a list that is too long. */
 struct list {
 	char text[100];
 	size_t len;

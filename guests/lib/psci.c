@@ -6,7 +6,7 @@
 #define PSCI_SYSTEM_RESET 0x84000009
 #define PSCI_CPU_ON	0xc4000003
 
-/* What a call may change besides its results, by the first SMC calling convention (DEN0028) */
+/* Registers that a call may change besides its results, by SMCCC 1.0 (DEN0028) */
 #define SMCCC_CLOBBERS	"x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", \
 			"x15", "x16", "x17", "memory"
 
@@ -39,7 +39,7 @@ int64_t psci_cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context)
 void psci_system_off(void)
 {
 	psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
-	/* the machine is gone by now; without PSCI all that is left is to stand still */
+	/* the machine is off by now; without PSCI the vCPU can only sleep */
 	for (;;)
 		asm volatile("wfi");
 }

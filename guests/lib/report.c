@@ -4,7 +4,7 @@
 #define LINE_MAX	240
 #define NOBODY		0
 
-/* Who may write: index + 1 of a vCPU. */
+/* The vCPU that may write: its index + 1, or NOBODY. */
 static unsigned int holder;
 static void (*write_text)(const char *text, size_t len) = uart_write;
 
@@ -41,7 +41,7 @@ void output_release(void)
 	__atomic_store_n(&holder, NOBODY, __ATOMIC_RELEASE);
 }
 
-/* A line too long is cut, its end marked, and it still ends as a line. */
+/* Cuts a line that is too long and marks its end; it still ends with a newline. */
 static void write_line(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[LINE_MAX];
@@ -76,7 +76,7 @@ void print(const char *fmt, ...)
 	output_release();
 }
 
-/* Keeps the output: the verdict is the last line, whatever other vCPUs still want to say. */
+/* Does not release the output: the verdict is the last line, whatever other vCPUs want to print. */
 void end_with(const char *verdict, const char *fmt, ...)
 {
 	va_list ap;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Code at EL0 or EL1 that an exception ends. Hand-assembled: no memory at EL0, exact counts. */
+/*
+ * Runs code at EL0 or EL1 until an exception. Written in assembly, as EL0 has no memory for data
+ * and counts must be exact.
+ */
 #include "sysreg.h"
 
 /* x19 to x30 and the outcome */
@@ -58,7 +61,7 @@ caught:
 	ldp	x27, x28, [sp, #80]
 	ldp	x29, x30, [sp], #FRAME_SIZE
 	ret
-	/* not in run(): it was not expected, is reported and ends the guest */
+	/* not in run(): an unexpected exception is reported and ends the guest */
 1:	mov	x0, x2
 	mrs	x2, elr_el1
 	mrs	x3, far_el1

@@ -2,7 +2,7 @@
 #include "internal.h"
 
 #define MPIDR_AFFINITY	0xff00ffffffUL
-/* Between lines that say what is waited for */
+/* Seconds between lines that say what the guest waits for */
 #define SAY_S		10
 
 static uint64_t mpidrs[MAX_VCPUS];

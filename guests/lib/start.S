@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Start-up of the boot vCPU of a guest that is loaded as a Linux Image is. */
+/* Start-up of the boot vCPU. The guest is loaded like a Linux Image. */
 #include "sysreg.h"
 
 	.section .head, "ax"

@@ -74,7 +74,7 @@
 
 #define ESR_EC_SHIFT	26
 #define ESR_EC(esr)	((esr) >> ESR_EC_SHIFT & 0x3f)
-#define ESR_EC_UNKNOWN	0x00	/* what is UNDEFINED */
+#define ESR_EC_UNKNOWN	0x00	/* UNDEFINED instructions */
 #define ESR_EC_SVC	0x15
 #define ESR_EC_SYSREG	0x18	/* a trapped MSR or MRS */
 

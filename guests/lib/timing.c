@@ -3,15 +3,15 @@
 #include "internal.h"
 
 /*
- * What a vCPU can measure while another one prints. Small: on a host too slow for the rate, vCPUs
- * wait for the printing instead of measuring ahead of it.
+ * Deltas that a vCPU can record while another one prints. Few: on a host that is too slow for the
+ * rate, vCPUs wait for the printing instead of measuring far ahead of it.
  */
 #define RING_SIZE	8
 
 /* Well below the shortest interval on any CPU. */
 #define SPINS_PER_READ	1000
 
-/* Written by its vCPU, emptied by who holds the output. */
+/* Filled by its vCPU, emptied by the vCPU that holds the output. */
 struct ring {
 	struct delta deltas[RING_SIZE];
 	uint64_t written, printed;
@@ -76,7 +76,7 @@ void print_last_deltas(void)
 
 /*
  * A line costs at least an exit of the vCPU, on the UART one for each character. So one vCPU prints
- * the deltas of all between intervals; others measure on until their ring is full.
+ * the deltas of all between intervals; the others go on measuring until their ring is full.
  */
 void record_delta(struct delta delta)
 {
@@ -92,7 +92,7 @@ void record_delta(struct delta delta)
 	} while (ring->written - __atomic_load_n(&ring->printed, __ATOMIC_ACQUIRE) == RING_SIZE);
 }
 
-/* Arm's division by zero does not trap, so compilers check before it, as here. */
+/* Division by zero does not trap on Arm, so compilers check before it, as this does. */
 void divide_by_cycles(struct delta delta)
 {
 	uint64_t scale;

@@ -24,7 +24,7 @@ void uart_init(uint64_t base)
 	mmio_write(uart + UARTCR, UARTCR_UARTEN | UARTCR_TXE | UARTCR_RXE);
 }
 
-/* Each access is an exit of the vCPU: the state is read once for a full FIFO. */
+/* Each access is an exit of the vCPU, so it reads the state only once for a full FIFO. */
 void uart_write(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

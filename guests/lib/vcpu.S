@@ -95,9 +95,9 @@ in_el1:
 	ret	x21
 
 /*
- * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. Then,
- * after a GiB of nothing, an alias of the RAM for EL0: EL1 executes nothing that EL0 may write to,
- * so code for both needs two mappings.
+ * Identity map: the devices of QEMU's virt machine are in the first GiB, its RAM follows. After an
+ * unmapped GiB comes an alias of the RAM for EL0: EL1 executes nothing that EL0 may write to, so
+ * code for both needs two mappings.
  */
 #define RAM_BLOCK	(gib << 30) | DESC_BLOCK | DESC_AF | DESC_NORMAL | DESC_SH_INNER
 

@@ -99,7 +99,9 @@ void virtio_console_write(const char *text, size_t len)
 	desc[0].addr = (uint64_t)text;
 	desc[0].len = len;
 	avail.idx++;
-	/* the device is to see the queue before the notification, a store to Device memory */
+	/*
+	 * the device must see the queue before the notification, which is a store to Device memory
+	 */
 	asm volatile("dsb sy" : : : "memory");
 	mmio_write(device + MMIO_QUEUE_NOTIFY, TRANSMITQ);
 	while (__atomic_load_n(&used.idx, __ATOMIC_ACQUIRE) != avail.idx)

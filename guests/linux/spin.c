@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 
 	if (!pairs)
 		return EXIT_FAILURE;
-	// by hand, as the count of what a compiler makes of a loop is its own affair
+	// in assembly, as a compiler may change the number of instructions in a loop
 	asm volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r"(pairs) : : "cc");
 	return EXIT_SUCCESS;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What guests need of ACPI's tables (ACPI 6.5, by its names); the counterpart of lib/dt.c. */
+/*
+ * Reads what guests need from ACPI's tables, by the names of ACPI 6.5; the counterpart of lib/dt.c.
+ */
 #include <string.h>
 
 #include "uefi.h"
@@ -112,7 +114,7 @@ uint64_t platform_uart_base(void)
 	return spcr && spcr->InterfaceType == SPCR_PL011 ? spcr->BaseAddress.Address : DEFAULT_UART;
 }
 
-/* Those are in the DSDT, which is a program; the UART has to do. */
+/* These are in the DSDT, which is bytecode; guests use the UART instead. */
 bool platform_next_virtio(int *node, uint64_t *base)
 {
 	(void)node;

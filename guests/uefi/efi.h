@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What we use of the UEFI specification (2.10), by its own names; what lies between is left out by
- * size. On AArch64 its calling convention is C's.
+ * The parts of the UEFI specification (2.10) that we use, by its names; placeholders keep the
+ * offsets of what is between them. On AArch64 its calling convention is C's.
  */
 #ifndef EFI_H
 #define EFI_H
@@ -149,7 +149,7 @@ typedef struct {
 	} AccessPoint;
 	void *ControlOption;
 } EFI_TCP4_CONFIG_DATA;
-/* To be sent, where Push comes first, or received, where Urgent does */
+/* Transmit data, whose first flag is Push, or receive data, whose only flag is UrgentFlag */
 typedef struct {
 	uint8_t Flags[2];
 	uint32_t DataLength, FragmentCount;
@@ -158,7 +158,7 @@ typedef struct {
 		void *FragmentBuffer;
 	} FragmentTable[1];
 } EFI_TCP4_DATA;
-/* Three kinds of token, of which each call takes its own */
+/* Three kinds of token in one; each call uses its own */
 typedef struct {
 	EFI_EVENT Event;
 	EFI_STATUS Status;

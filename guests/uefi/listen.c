@@ -102,7 +102,7 @@ void listen(const EFI_BOOT_SERVICES *services, uint16_t port)
 	need(services->HandleProtocol(handle, &guid, (void **)&listener), "HandleProtocol of TCP");
 	configure(services, listener, port);
 	need(services->CreateEvent(0, 0, NULL, NULL, &token.Event), "CreateEvent");
-	/* the firmware resets who stays with it for long */
+	/* turns the firmware's watchdog off, which resets a machine that does not boot on */
 	need(services->SetWatchdogTimer(0, 0, 0, NULL), "SetWatchdogTimer");
 	print("listen port=%u", port);
 	for (;;) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* From the firmware's call to its end: parameters, tables, then what start_kernel needs. */
+/*
+ * From the firmware's call to ExitBootServices: reads parameters and tables, and prepares what
+ * start_kernel needs.
+ */
 #include <string.h>
 
 #include "uefi.h"
@@ -7,7 +10,7 @@
 #define PARAMETERS	u"\\EFI\\BOOT\\winlike.txt"
 
 #define REBOOTS		u"winlikeReboots"
-/* Of our own variables */
+/* The GUID of our own variables */
 static const EFI_GUID vendor = { 0x6f5b4f34, 0x5f4c, 0x4f07,
 				 { 0x9a, 0x3d, 0x0d, 0x4c, 0xf2, 0xa0, 0xc0, 0x03 } };
 
@@ -97,7 +100,10 @@ static const void *find_rsdp(const EFI_SYSTEM_TABLE *system)
 	return NULL;
 }
 
-/* An event may change the map; ExitBootServices then refuses the key, and ends all events. */
+/*
+ * An event may change the map. ExitBootServices then refuses the key, but has ended all events, so
+ * the second try succeeds.
+ */
 static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle)
 {
 	static uint64_t map[4096];
@@ -117,7 +123,7 @@ static void exit_boot_services(const EFI_SYSTEM_TABLE *system, EFI_HANDLE handle
 	need(status, "ExitBootServices");
 }
 
-/* vCPUs start with their MMU off, and so read what is in memory and not in a cache. */
+/* vCPUs start with their MMU off and read memory, not the caches: the image must be there. */
 static void clean_image(const EFI_LOADED_IMAGE_PROTOCOL *image)
 {
 	uint64_t line = 4 << (read_sysreg(ctr_el0) >> CTR_DMINLINE_SHIFT & CTR_DMINLINE_MASK);
@@ -133,7 +139,7 @@ EFI_STATUS efi_main(EFI_HANDLE handle, const EFI_SYSTEM_TABLE *system)
 	const void *rsdp = find_rsdp(system);
 	const EFI_LOADED_IMAGE_PROTOCOL *image;
 
-	/* nothing has said yet which vCPU this is */
+	/* not set yet, and vcpu_index() needs it */
 	write_sysreg(0, tpidr_el1);
 	platform_init(rsdp);
 	output_init();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where the boot vCPU leaves the firmware's translation, and start-up becomes the other guests'. */
+/* Turns off the firmware's translation on the boot vCPU; then start-up is as in other guests. */
 #include "sysreg.h"
 
 	.text
 	.globl	start_kernel
-/* x0: RSDP. What runs until the MMU is on again is in memory, see loader.c. */
+/* x0: RSDP. loader.c has cleaned the image to memory, where this runs until the MMU is on again. */
 start_kernel:
 	msr	daifset, #0xf
 	mov	x19, x0

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Claim: as winlike's, from the firmware's call on: first as the loader of Windows with the
- * firmware still there, then as its kernel on all vCPUs, and that as often as Windows reboots.
+ * Claim: as winlike's, from the start by the firmware on. The guest does what the loader of Windows
+ * does while the firmware is still there, then what the kernel does on all vCPUs, and repeats this
+ * as often as Windows reboots.
  *
- * Why it matters: a harness that boots Windows has to be seen to fail where Windows would, on an
- * image that anybody may have.
+ * Why it matters: a harness that boots Windows must fail where Windows would. This image shows that
+ * it does, and unlike an image with Windows anybody may have it.
  *
  * How it can tell: as winlike. The loader's calibration is done twice on the boot vCPU: by the
- * firmware's Stall, and after ExitBootServices, when there is none any more, by the system counter.
- * Each vCPU then charges threads with cycles as the kernel does, see lib/kernel.c. Then, stricter
- * than Windows is known to be, each vCPU is calibrated by an interval of its own before the guest
- * says READY.
+ * firmware's Stall, and after ExitBootServices, which ends Stall, by the system counter. Each vCPU
+ * then charges threads with cycles as the kernel does, see lib/kernel.c. Then, stricter than
+ * Windows is known to be, each vCPU is calibrated by an interval of its own before the guest says
+ * READY.
  */
 #include "uefi.h"
 
 /*
- * What the guest does to its own counter, to show what follows: before or in the loader's
+ * What the guest does to its own counter to show the consequence: before or in the loader's
  * calibration, or after READY on the last vCPU. FAULT_HANG: it prints nothing after READY.
  */
 enum fault { FAULT_NONE, FAULT_LOADER, FAULT_CLOCK, FAULT_STILL, FAULT_BACK, FAULT_HANG };
@@ -42,7 +43,7 @@ static struct param params[] = {
 };
 
 static uint64_t interval;
-/* What this boot ends with, instead of READY: the number of the reboot; 0 for none */
+/* The number of the reboot with which this boot ends instead of READY; 0 for none */
 static uint64_t reboot_number;
 static uint64_t end_time, measured;
 static unsigned int announced, calibrated, started, finished;
@@ -69,7 +70,7 @@ static void calibrate_loader(const char *name, void (*stall)(uint64_t us))
 	calibrate_as_loader(&loader);
 }
 
-/* In the loader, as the count is kept by the firmware. After the last one a new count begins. */
+/* Runs in the loader, as the firmware keeps the count. After the last reboot a new count begins. */
 static void choose_reboot(void)
 {
 	uint64_t count;
@@ -95,7 +96,7 @@ void loader_main(const EFI_BOOT_SERVICES *services)
 		listen(services, params[LISTEN].value);
 }
 
-/* After the line that says that all vCPUs are up. */
+/* Runs after the line that says that all vCPUs are up. */
 static void calibrate(void)
 {
 	wait_for_flag(&announced);
@@ -114,7 +115,7 @@ static struct delta measure_once(void)
 	return delta;
 }
 
-/* A line for many intervals, as the console is to be readable after days. */
+/* Records one line for many intervals: the console must be readable after days. */
 static void measure_line(void)
 {
 	struct delta line = measure_once();

@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The compiler's limits.h, which has all that libfdt needs, asks for the C library's too. */
+/* Empty: the compiler's limits.h includes the C library's, of which libfdt needs nothing. */

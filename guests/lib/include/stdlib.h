@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* libfdt includes it; the files of it that we build take nothing from it. */
+/* Empty. libfdt includes it, but the files that we build use nothing of it. */
