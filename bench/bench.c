@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Measures what KVM_RUN costs, from one store to the window to the next, in ticks of the system
- * counter. To be run on the exact host (testbed/run --exact), where a tick is an instruction of any
- * of its CPUs.
+ * counter. Run it on the exact host (testbed/run --exact), where a tick is an instruction of any of
+ * its CPUs.
  *
  *   bench LAPS
  *
- * VMs with fixed counters only are left out on a kernel that does not know them. A line of stdout
- * is a name and a number; what they come to is computed by bench.py.
+ * On a kernel that does not know the mode, VMs with it are left out. Each line of stdout is a name
+ * and a number; bench.py evaluates them.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -23,22 +23,22 @@
 #define MAX_PMUS	8
 #define MAX_LAPS	10000
 /*
- * Laps before those that are measured: each PMU has been visited, and caches of the emulated kernel
- * (slabs, RCU) are warm
+ * Laps before those that are measured: afterwards each PMU has been visited, and caches of the
+ * emulated kernel (slabs, RCU) are warm
  */
 #define WARMUP_LAPS	32
 /*
- * Microseconds for what a move leaves to be done on the CPU it went from: there every instruction
- * is a tick, too
+ * Microseconds in which the CPU that the thread came from finishes the work of the move: its
+ * instructions are ticks, too
  */
 #define SETTLE		200
 /* Cycles to go to an overflow: more than are counted here */
 #define NEAR		(1 << 24)
 #define MOST_VCPUS	4
-/* Turns of the guest's inner loop for laps whose cycles are looked at */
+/* Turns of the guest's inner loop for laps whose cycles are compared */
 #define EXACT_TURNS	64
 #define MOVES		1000
-/* Of the counter by the guest, at a time */
+/* Writes of the counter by the guest, at a time */
 #define WRITES		64
 
 static struct host_pmu pmus[MAX_PMUS];
@@ -47,7 +47,7 @@ static int pmu_count;
 /* What userspace chooses, and what the guest programs */
 struct setup {
 	const char *name;
-	/* of KVM_ARM_VCPU_PMU_V3_CTRL; 0 leaves the choice to KVM */
+	/* Attribute of KVM_ARM_VCPU_PMU_V3_CTRL; 0 leaves the choice to KVM */
 	int attr;
 	uint64_t pmcr, start;
 };
@@ -60,7 +60,7 @@ static const struct setup fixed = { "fixed", FIXED, PMCR_E | PMCR_LC, 0 };
 static const struct setup armed = { "armed", FIXED, PMCR_E, (1ULL << 32) - NEAR };
 static const struct setup armed_64bit = { "armed_64bit", FIXED, PMCR_E | PMCR_LC, -(uint64_t)NEAR };
 
-/* Where a vCPU goes before a lap. With several vCPUs each begins elsewhere. */
+/* Returns where a vCPU moves before a lap. With several vCPUs each begins on another CPU. */
 struct move {
 	const char *name;
 	uint64_t (*where)(int vcpu, int lap);
@@ -96,8 +96,8 @@ static const struct move same_pmu = { "same_pmu", within_pmu };
 static const struct move cross_pmu = { "cross_pmu", across_pmus };
 
 /*
- * Numbers of which the median counts: a host CPU that has something to do adds to some, and never
- * takes from one
+ * Numbers, of which the median counts: work on another CPU of the host makes some larger, but none
+ * smaller
  */
 struct sample {
 	uint64_t values[MOST_VCPUS * MAX_LAPS];
@@ -127,7 +127,7 @@ static uint64_t percentile(struct sample *sample, int percent)
 	return sample->values[(sample->count - 1) * percent / 100];
 }
 
-/* The mean of the middle half, where there is more than one common value */
+/* The mean of the middle half, for samples with more than one common value */
 static uint64_t middle(struct sample *sample)
 {
 	int first = sample->count / 4, last = sample->count - first;
@@ -183,7 +183,7 @@ static void create(struct vm *vm, const struct setup *setup, int vcpus, const ch
 	}
 }
 
-/* One KVM_RUN: how long it took, and what the guest reported */
+/* Does one KVM_RUN and returns its ticks; value is what the guest reported */
 static uint64_t run(struct vm *vm, int vcpu, uint64_t *value)
 {
 	struct kvm_run *state = vm->run[vcpu];
@@ -207,7 +207,7 @@ struct runner {
 	int vcpu, laps;
 	const struct move *move;
 	pthread_t thread;
-	/* Of each lap: KVM_RUN, the move before it, what the guest reported */
+	/* For each lap: ticks of KVM_RUN, ticks of the move before it, what the guest reported */
 	uint64_t runs[MAX_LAPS], moves[MAX_LAPS], values[MAX_LAPS];
 };
 
@@ -241,8 +241,8 @@ static void *do_laps(void *argument)
 }
 
 /*
- * All vCPUs at a time, each in a thread of its own: vCPU 0 always in the same, to which its perf
- * events belong
+ * Runs all vCPUs at the same time, each in a thread of its own. vCPU 0 always runs in this thread,
+ * to which its perf events belong.
  */
 static void run_laps(struct vm *vm, int vcpus, const struct move *move, int laps)
 {
@@ -295,7 +295,10 @@ static void measure_runs(const struct setup *setup, int vcpus, int laps)
 		measure_run(setup, &cross_pmu, vcpus, laps);
 }
 
-/* A read of the counter by the guest: the most it takes on any PMU, once all have been visited */
+/*
+ * Measures a read of the counter by the guest: the most it takes on any PMU, once all have been
+ * visited
+ */
 static void measure_read(const struct setup *setup, int laps)
 {
 	int visited = setup->attr == FIXED ? pmu_count : 1;
@@ -321,8 +324,8 @@ static void measure_read(const struct setup *setup, int laps)
 }
 
 /*
- * A write of the counter by the guest, once all PMUs have been visited: WRITES of them at a time,
- * after MOVE
+ * Measures a write of the counter by the guest after MOVE, once all PMUs have been visited: WRITES
+ * of them at a time
  */
 static void measure_write(const struct setup *setup, const struct move *move, int writes, int laps)
 {
@@ -343,8 +346,8 @@ static void measure_write(const struct setup *setup, const struct move *move, in
 }
 
 /*
- * What the guest reported last goes on from lap to lap: cycles between two reports, LENGTH is what
- * they have to be. No other CPU has anything to do meanwhile.
+ * Adds up how far the cycles between two reports of the guest in a row are from LENGTH. No other
+ * CPU has anything to do meanwhile.
  */
 static uint64_t sum_differences(int laps, uint64_t length)
 {
@@ -359,8 +362,8 @@ static uint64_t sum_differences(int laps, uint64_t length)
 }
 
 /*
- * Cycles that are missing, or too many, in laps that each follow a move to another PMU; without
- * moves all laps are alike
+ * Measures the cycles that are missing, or too many, in laps that each follow a move to another
+ * PMU. Laps without moves are all alike and give the right length.
  */
 static void measure_lost_cycles(void)
 {
@@ -383,7 +386,7 @@ static void measure_lost_cycles(void)
 	print("fixed", "lost_cycles", sum_differences(MOVES, length));
 }
 
-/* How large an object of a slab cache is */
+/* Bytes of an object of a slab cache */
 static uint64_t object_size(const char *cache)
 {
 	FILE *stream = fopen("/proc/slabinfo", "re");
