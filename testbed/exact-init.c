@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * PID 1 of the exact host (testbed/exact.py): runs the command in /command, whose words end with a
- * zero byte each, in /root and without input, and switches the machine off when that has ended.
+ * PID 1 of the exact host (testbed/exact.py). It runs the command in /command, where each word ends
+ * with a zero byte, in /root and without input. When the command has ended it switches the machine
+ * off.
  *
- * It says on the second serial port:
- *   "ready", or "lacks:" and what this host lacks: without KVM, or with other PMUs or CPUs than its
- *   device tree has, tests would pass or skip for the wrong reason;
- *   then the exit status and the lengths of stdout and stderr, in one line, and the two streams.
- * Until the command has ended they are files in memory: a serial port interrupts, and that would be
- * part of what is counted.
+ * It writes to the second serial port:
+ *  - "ready", or "lacks:" and what this host lacks. Without KVM, or with fewer PMUs than its device
+ *    tree names, every test would pass or be skipped for the wrong reason.
+ *  - Then the exit status and the lengths of stdout and stderr, in one line, and the two streams.
+ *    Until the command has ended the streams are files in memory: a serial port interrupts, and the
+ *    interrupts would be counted.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -33,7 +34,7 @@
 #define MAX_COMMAND	65536
 #define MAX_WORDS	1024
 
-/* Shell's for a command that was not found, and for one that cannot be run */
+/* A shell's exit status for a command that was not found, and for one that cannot be run */
 #define STATUS_MISSING	127
 #define STATUS_NOT_RUN	126
 
@@ -42,7 +43,7 @@ static const struct { const char *type, *path; } file_systems[] = {
 	{ "debugfs", "/sys/kernel/debug" },
 };
 
-/* On the console, and a panic follows: the kernel does not go on without its PID 1 */
+/* Prints to the console. The kernel then panics, as it does not go on without its PID 1 */
 _Noreturn static void die(const char *what)
 {
 	perror(what);
@@ -58,7 +59,7 @@ static int must(int result, const char *what)
 
 _Noreturn static void power_off(void)
 {
-	/* For what the kernel has yet to print; while all CPUs wait, the time is skipped. */
+	/* Lets the kernel print the rest. The emulator skips the time while all CPUs wait. */
 	sleep(1);
 	reboot(RB_POWER_OFF);
 	die("reboot");
@@ -85,7 +86,8 @@ static int open_port(void)
 }
 
 /*
- * Entries of a folder that begin with PREFIX and have FILE in them; 0 when there is no such folder
+ * Counts the entries of a folder that begin with PREFIX and have FILE in them; 0 without such a
+ * folder
  */
 static int count_entries(const char *folder, const char *prefix, const char *file)
 {
@@ -172,7 +174,7 @@ _Noreturn static void run_command(char **words, int out, int err)
 	_exit(errno == ENOENT ? STATUS_MISSING : STATUS_NOT_RUN);
 }
 
-/* As a shell gives it. Whoever lost its parent ends here, too. */
+/* Returns the exit status as a shell does. Processes that lost their parent end here, too. */
 static int wait_for(pid_t pid)
 {
 	int status;
@@ -209,7 +211,7 @@ static void copy(int from, int to, long long length)
 	}
 }
 
-/* Of what a process that is left goes on to write, no more is passed on. */
+/* The length so far: what a process that is left writes later is not passed on. */
 static long long length_of(int fd)
 {
 	struct stat details;
