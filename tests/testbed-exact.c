@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Each byte there is, and more than a pipe or a serial port takes at once */
+/*
+ * So many that each value of a byte is among them, and more than a pipe or a serial port takes at
+ * once
+ */
 #define BYTES	200000
 
 static int write_to(const char *path, const char *text)

@@ -18,7 +18,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In memory where there is such a place: each input makes some folders */
+/* In memory if /dev/shm can be written: each input makes some folders */
 static char *sysfs;
 static char *devices;
 
@@ -62,7 +62,7 @@ static void make_source(const char *line)
 	g_auto(GStrv) fields = g_strsplit(line, "|", 3);
 	g_autofree char *dir = NULL;
 
-	/* A file name is anything that a file system takes as one. */
+	/* Skips names that a file system does not accept. */
 	if (!fields[0] || !*fields[0] || strchr(fields[0], '/') || strlen(fields[0]) > NAME_MAX) {
 		return;
 	}
@@ -90,7 +90,7 @@ static void remove_sources(void)
 	}
 }
 
-/* What is written can be read, and is the same. */
+/* A set that is formatted and parsed again is the same. */
 static void check_round_trip(const ArmHostCPUSet *set)
 {
 	g_autofree char *list = arm_host_cpu_set_format(set);
@@ -123,7 +123,10 @@ static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)
 	return !bitmap_andnot(rest.cpus, set->cpus, others->cpus, ARM_HOST_MAX_CPUS);
 }
 
-/* The PMU covers all CPUs that a thread may run on, or those online, and names the others. */
+/*
+ * The PMU covers all CPUs that a thread may run on, except for offline CPUs, which the choice
+ * names.
+ */
 static void check_one_pmu(const ArmHostCPUs *cpus, const ArmHostPMUChoice *choice)
 {
 	ArmHostCPUSet either;
@@ -156,7 +159,10 @@ static void check_choice(const GPtrArray *pmus, const ArmHostCPUs *cpus, bool fi
 	error_free(err);
 }
 
-/* A host on which the threads' CPUs are online, or every other one of them is. */
+/*
+ * Checks a host on which the threads' CPUs are all online (step 1), or some of them are not (step
+ * 2).
+ */
 static void check_choices(const GPtrArray *pmus, const ArmHostCPUSet *threads, unsigned long step)
 {
 	g_autofree ArmHostCPUs *cpus = g_new0(ArmHostCPUs, 1);

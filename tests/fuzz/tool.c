@@ -2,13 +2,13 @@
  * Fuzzes pmu-hybrid-check (libFuzzer): whatever /proc, /sys and QEMU's monitor hold, it either says
  * what is wrong or prints a report that is valid and names CPUs that can be used.
  *
- * An input is text, a line a fact:
+ * An input is text, with one fact a line:
  *
- *   sys/PATH TEXT, proc/PATH TEXT    a file, in which C's escapes are what they are in C; in a
- *                                    command line, "|" ends a word
- *   qmp/COMMAND TEXT                 the line with which the monitor answers; that of qom-get is
- *                                    called qom-get/PROPERTY; without: refused
- *   ask/pid N, ask/cpus LIST         the question, in place of that by the monitor
+ *   sys/PATH TEXT, proc/PATH TEXT    a file, with escapes as in C; in a command line, "|" ends a
+ *                                    word
+ *   qmp/COMMAND TEXT                 the line with which the monitor answers; for qom-get, COMMAND
+ *                                    is qom-get/PROPERTY. Other commands are refused
+ *   ask/pid N, ask/cpus LIST         a question about these, instead of one about the monitor's VM
  *   ask/kvm XYZ                      what KVM has: PMU, SET_PMU, fixed counters; 0 no, 1 yes, 2
  *                                    unknown
  *
@@ -24,7 +24,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In memory where there is such a place: each input makes some folders */
+/* In memory if /dev/shm can be written: each input makes some folders */
 static char *root;
 
 typedef struct Input {
@@ -80,7 +80,7 @@ static bool is_path(const char *path)
 	return strlen(path) < 1024;
 }
 
-/* g_strcompress() warns of a lone backslash at the end. */
+/* Drops a lone backslash at the end, as g_strcompress() warns of it. */
 static char *unescape(const char *text)
 {
 	g_autofree char *closed = NULL;
@@ -154,7 +154,7 @@ static Answer get_answer(const Input *input, size_t index)
 	return digit == '0' ? NO : digit == '1' ? YES : UNKNOWN;
 }
 
-/* The list has a CPU, and none but those of the set. */
+/* The list has at least one CPU, and only CPUs of the set. */
 static void check_usable(const char *list, const ArmHostCPUSet *set)
 {
 	ArmHostCPUSet cpus;
@@ -164,7 +164,7 @@ static void check_usable(const char *list, const ArmHostCPUSet *set)
 	g_assert_true(cpus_are_in(&cpus, set));
 }
 
-/* Advice that begins as below names online CPUs; other advice may hold what an input has. */
+/* Advice that begins as below names online CPUs; other advice may repeat text of the input. */
 static void check_advice(const char *advice, const Host *host)
 {
 	static const char *const commands[] = {
@@ -211,8 +211,8 @@ static void check_report(const Report *report, const Host *host)
 }
 
 /*
- * For scripts: one of three things on one line, a reason on one line unless all is well, and no CPU
- * that cannot be used
+ * Advice for scripts: a taskset command, a -cpu option or nothing. It has a reason, on one line,
+ * unless all is well, and names only CPUs that can be used.
  */
 static void check_start(const Host *host, const Qemu *qemu, const CPUs *cpus)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into QEMU: a KVM that lacks or mistakes one thing, for kernels that we do not have.
- * SHIM in the environment names it.
+ * Preloaded into QEMU: makes KVM lack one thing or do it wrong, in place of kernels that we do not
+ * have. SHIM in the environment names it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,20 +20,19 @@
 #ifndef KVM_ARM_VCPU_PMU_V3_SET_PMU
 #define KVM_ARM_VCPU_PMU_V3_SET_PMU	3
 #endif
-/* Ours */
+/* Added by our series */
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 
 #define PMCR_EL0	ARM64_SYS_REG(3, 3, 9, 12, 0)
 #define PMCR_N_BIT1	(1UL << 12)
-/* Capabilities that QEMU does not know end before it. */
+/* The capabilities that QEMU knows have lower numbers. */
 #define NEW_CAPABILITIES	246
 
 enum request { HAS_ATTR, SET_ATTR, HAS_CAP, HAS_NEW_CAP, GET_REG };
 
 /*
- * What is answered to a request about a number: 0 or more, or -errno. Of registers, bits are
- * cleared in what KVM answered. The first few requests can be left to KVM, and so can those about
- * vCPU 0.
+ * The answer to a request about a number: 0 or more, or -errno. For a register, bits are cleared in
+ * KVM's answer. The first few requests can be left to KVM, and so can those about vCPU 0.
  */
 static const struct rule {
 	const char *shim;
@@ -52,16 +51,16 @@ static const struct rule {
 	/* The number means something that leaves the event counters alone. */
 	{ "other-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
 	{ "other-attribute-5", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
-	/* It is there and cannot be set. */
+	/* The attribute exists, but cannot be set. */
 	{ "attribute-5-fails", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = 0 },
 	{ "attribute-5-fails", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
 	  .answer = -EINVAL },
-	/* The mode works where it is tried, and not in the VM itself. */
+	/* The mode works where QEMU tries it out, but not in the VM itself. */
 	{ "attribute-5-once", SET_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -EBUSY,
 	  .skipped = 1 },
 	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -ENXIO },
 	{ "no-new-capabilities", HAS_NEW_CAP, 0, .answer = 0 },
-	/* As before Linux 6.7, where vCPUs were created on CPUs of different PMUs */
+	/* As before Linux 6.7, when vCPUs are created on CPUs of different PMUs */
 	{ "n-per-vcpu", GET_REG, PMCR_EL0, .cleared = PMCR_N_BIT1, .others_only = true },
 };
 

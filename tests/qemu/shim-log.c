@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into QEMU: writes its ioctls to the file that SHIM_LOG names, a line each with the
- * thread, the kind of file, the request, what is known of the argument, and the result. strace
- * would do, but does not look into KVM's arguments, and takes an emulated host half a minute for
- * each start of a VM.
+ * Preloaded into QEMU: writes its ioctls to the file that SHIM_LOG names. A line has the thread,
+ * the kind of file, the request, what is known of the argument, and the result. strace does not
+ * look into KVM's arguments, and takes half a minute for each start of a VM on an emulated host.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -90,14 +89,14 @@ int ioctl(int fd, unsigned long op, ...)
 	arg = va_arg(list, void *);
 	va_end(list);
 	/*
-	 * Before it blocks. One shows where it starts; the others come as often as the clock has
-	 * it.
+	 * Log it before it blocks, and once for each thread: how often it is called depends on the
+	 * timing.
 	 */
 	if (op == KVM_RUN && !running++)
 		write_line(fd, op, arg, 0);
 	result = syscall(SYS_ioctl, fd, op, arg);
 	error = errno;
-	/* Of a new file the number differs from run to run. */
+	/* The number of a new file differs from run to run, so it is logged as 0. */
 	if (op != KVM_RUN)
 		write_line(fd, op, arg, result > 2 &&
 			   (op == KVM_CREATE_VM || op == KVM_CREATE_VCPU) ? 0 : result);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded: vCPUs that are made on CPUs from 2 on have a counter less than those of the first two,
- * as if their cores had.
+ * Preloaded: vCPUs that are created on CPU 2 or above have one event counter less than those on
+ * CPUs 0 and 1, as if their cores had.
  */
 #define _GNU_SOURCE
 #include <linux/kvm.h>
