@@ -16,11 +16,12 @@ typedef enum {
 	LEVEL__MAX
 } Level;
 
-/* Exit status when the question itself was wrong, or what it needs cannot be read */
+/* Exit status when the arguments are wrong, or what they need cannot be read */
 #define STATUS_ERROR	4
 
 /*
- * Of the JSON. A new member does not change it; another meaning, type or name of an old one does.
+ * Version of the JSON. A new member does not change it; a new meaning, type or name of an old
+ * member does.
  */
 #define SCHEMA		1
 
@@ -39,18 +40,18 @@ Report *report_new(void);
 void report_free(Report *report);
 void report_add(Report *report, Level level, const char *topic, const char *format,
 		...) G_GNUC_PRINTF(4, 5);
-/* One line of valid text, in place of one that others wrote; takes it */
+/* Makes one line of valid text out of a text that others wrote; takes the text */
 char *make_printable(char *text);
-/* What to do about the last finding */
+/* Adds to the last finding what to do about it */
 void report_advise(Report *report, const char *format, ...) G_GNUC_PRINTF(2, 3);
 char *report_format(const Report *report, bool json);
-/* null for what is unknown, and for nothing else: what there is not has no member. */
+/* null means unknown and nothing else: what does not exist has no member. */
 void json_set_answer(JsonObject *object, const char *name, Answer answer);
 void json_set_string(JsonObject *object, const char *name, const char *text);
 void json_set_cpus(JsonObject *object, const char *name, const ArmHostCPUSet *cpus);
 /*
- * Of what others wrote: NULL, -1 or UNKNOWN where there is no such member, it is of another type,
- * or a number is not one of an int from 0
+ * These read what others wrote. They return NULL, -1 or UNKNOWN if there is no such member, if it
+ * has another type, or if a number is not from 0 to INT_MAX.
  */
 JsonObject *json_node_as_object(JsonNode *node);
 JsonObject *json_get_object(JsonObject *object, const char *name);
@@ -71,18 +72,18 @@ typedef struct Kvm {
 } Kvm;
 
 /*
- * A copy of another host (root) has no KVM to ask; features tell what it has, as --kvm takes it, or
- * are NULL.
+ * Asks KVM. A copy of another host (root) has none; then features lists what it has, in the form of
+ * --kvm, or is NULL.
  */
 bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp);
-/* Of a VM whose vCPU was made on that CPU; -1 on error */
+/* Event counters of a VM whose vCPU is created on that CPU; -1 on error */
 int kvm_count_event_counters(int cpu, Error **errp);
 
 /* proc.c: files and threads */
 
-/* Contents of a file whose path is that format's, without the white space around them */
+/* Contents of the file whose path the format gives, without the white space around them */
 char *read_text(Error **errp, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* A number from 0 to INT_MAX and nothing else */
+/* True if the text is a number from 0 to INT_MAX and nothing else */
 bool parse_int(const char *text, int *value);
 
 typedef struct Thread {
@@ -91,13 +92,13 @@ typedef struct Thread {
 	int process;
 	int inner_id;
 	char name[32];
-	/* Cpus_allowed_list: offline CPUs are among them unless a cpuset took them out */
+	/* Cpus_allowed_list, which includes offline CPUs unless a cpuset took them out */
 	ArmHostCPUSet allowed;
 	/* Where it is, or was when it last ran; -1 if unknown */
 	int cpu;
 } Thread;
 
-/* ERROR_GONE if there is none */
+/* The error is ERROR_GONE if there is no such thread */
 bool thread_read(Thread *thread, const char *root, int id, Error **errp);
 /* The numbers of a process's threads */
 GArray *threads_list(const char *root, int process, Error **errp);
@@ -108,17 +109,21 @@ typedef struct Host {
 	const char *root;
 	char *release;
 	/*
-	 * Which the host has, which of them run, and which of these a program here can be pinned to
+	 * CPUs that the host has; those of them that are online; those of these to which a program
+	 * here can be pinned
 	 */
 	ArmHostCPUSet present;
 	ArmHostCPUSet online;
 	ArmHostCPUSet allowed;
-	/* Whether /proc has the numbers of processes that system calls take and return */
+	/* Whether the process numbers in /proc are those of system calls here */
 	bool is_live;
-	/* The file says other CPUs than those that programs run on, as in containers with lxcfs. */
+	/*
+	 * The file of online CPUs does not name those that programs run on, as in containers with
+	 * lxcfs.
+	 */
 	bool hides_cpus;
 	GPtrArray *pmus;
-	/* The PMU that KVM takes by itself, whatever the CPU; NULL if that depends on it */
+	/* The PMU that KVM takes by default, if it is the same on every CPU; otherwise NULL */
 	const ArmHostPMU *covering;
 	/* The PMU with the strongest CPUs that programs can be pinned to; NULL without one */
 	const ArmHostPMU *strongest;
@@ -128,17 +133,17 @@ typedef struct Host {
 bool host_read(Host *host, const char *root, Error **errp);
 void host_free(Host *host);
 const ArmHostPMU *host_find_pmu(const Host *host, const char *name);
-/* Of the PMUs that cover all of the CPUs, that which KVM takes by itself; NULL without one */
+/* Of the PMUs that cover all of the CPUs, the one that KVM takes by default; NULL without one */
 const ArmHostPMU *host_find_covering(const Host *host, const ArmHostCPUSet *cpus);
-/* The PMU by which KVM backs a vCPU that is made on a CPU; NULL without one */
+/* The PMU that KVM takes by default for a vCPU that is created on a CPU; NULL without one */
 const ArmHostPMU *host_pmu_of_cpu(const Host *host, int cpu);
-/* Where a program can be pinned to, of the PMU's CPUs; empty if to none */
+/* Those of the PMU's CPUs to which a program can be pinned; may be empty */
 ArmHostCPUSet host_usable_cpus(const Host *host, const ArmHostPMU *pmu);
-/* Those without a PMU */
+/* Those of the CPUs that have no PMU */
 ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus);
-/* Whether it depends on the CPU which PMU KVM takes */
+/* Whether the PMU that KVM takes by default depends on the CPU */
 bool host_is_hybrid(const Host *host);
-/* Whether all of the CPUs are among others */
+/* Whether all of cpus are among others */
 bool cpus_are_in(const ArmHostCPUSet *cpus, const ArmHostCPUSet *others);
 bool cpus_are_empty(const ArmHostCPUSet *cpus);
 ArmHostCPUSet cpus_and(const ArmHostCPUSet *a, const ArmHostCPUSet *b);
@@ -146,34 +151,34 @@ ArmHostCPUSet cpus_andnot(const ArmHostCPUSet *a, const ArmHostCPUSet *b);
 void judge_host(const Host *host, Report *report);
 void judge_kernel(const Host *host, Report *report);
 
-/* choice.c: what pmu-hybrid=on makes of it */
+/* choice.c: what pmu-hybrid=on chooses */
 
 typedef struct CPUs {
-	/* Where the vCPU threads may run, CPUs that are offline included, and where they can now */
+	/*
+	 * Where the vCPU threads may run, including offline CPUs; and those of these that are
+	 * online
+	 */
 	ArmHostCPUSet all;
 	ArmHostCPUSet online;
 } CPUs;
 
-/* A VM whose choice is final is not the worse for another one. */
+/* is_final: the VM has its PMU already, so no outcome is a problem for it. */
 void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_final,
 		  Report *report);
 
-/* monitor.c: QMP, of a socket or through libvirt */
+/* monitor.c: QMP, by a socket or through libvirt */
 
 /*
- * Seconds within which a monitor answers. Also of a QEMU that has to start first; another client
- * may keep a monitor busy for ever.
+ * Seconds to wait for the answer of a monitor, also if QEMU has to start first. Without a limit, a
+ * monitor that another client keeps busy would block for ever.
  */
 #define ANSWER_SECONDS	30
 
-/*
- * Codes of errors that callers tell from the others: the VM has ended, and QEMU has refused a
- * command.
- */
+/* Codes of errors that callers have to know: the VM has ended, and QEMU has refused a command. */
 #define ERROR_GONE	1
 #define ERROR_REFUSED	2
 
-/* Of a monitor that is not asked by a socket of its own */
+/* The peer of a monitor that has no socket of its own */
 #define NO_PEER		(-1)
 
 typedef struct Monitor {
@@ -181,13 +186,14 @@ typedef struct Monitor {
 	JsonNode *(*exchange)(struct Monitor *monitor, const char *line, Error **errp);
 	void (*close)(struct Monitor *monitor);
 	/*
-	 * The process at the other end, as this one's PID namespace has it: 0 if it is in another
+	 * The process at the other end, by its number in this PID namespace: 0 if it is in another
+	 * one
 	 */
 	int peer;
 } Monitor;
 
 Monitor *monitor_open(const char *path, Error **errp);
-/* The connection behind a file descriptor, which it takes */
+/* Opens a monitor on a connected file descriptor, which it takes */
 Monitor *monitor_open_fd(int fd, Error **errp);
 JsonNode *monitor_parse(const char *text, Error **errp);
 /* Returns what the command returns; takes the arguments, which may be NULL. */
@@ -204,26 +210,26 @@ typedef struct Qemu {
 	char *trouble;
 } Qemu;
 
-/* Without a path: that in PATH, if there is one */
+/* Without a path it asks the QEMU in PATH, if there is one */
 bool qemu_ask(Qemu *qemu, const char *path, Error **errp);
 void qemu_free(Qemu *qemu);
 void judge_qemu(const Qemu *qemu, const Host *host, Report *report);
 
 typedef struct Advice {
-	/* What to start QEMU with; NULL where plain -cpu host will do, or nothing helps */
+	/* What to start QEMU with; NULL if plain -cpu host is enough, or if nothing helps */
 	char *line;
-	/* Why it is no better, or unknown; NULL if it is good */
+	/* Why the level is not LEVEL_OK; NULL if it is */
 	char *reason;
 } Advice;
 
 /* choice.c, for scripts: how to start a VM whose vCPUs may run on these CPUs */
 Level advise_start(const Host *host, const Qemu *qemu, const CPUs *cpus, Advice *advice);
 
-/* cmdline.c: QEMU's command line, which is words that end with zeros */
+/* cmdline.c: QEMU's command line: words that end with a zero byte each */
 
 /*
- * Whether a property of the vCPUs is on, where the host may have a qemu.conf; UNKNOWN unless the
- * line says so for sure, otherwise where it leaves the default
+ * Whether a property of the vCPUs is on: OTHERWISE if the line leaves the default, UNKNOWN if the
+ * line does not tell for sure. has_default_file: the host has a qemu.conf, which may tell.
  */
 Answer cmdline_find_property(const char *line, gsize length, const char *property,
 			     bool has_default_file, Answer otherwise);
@@ -232,7 +238,7 @@ Answer cmdline_find_property(const char *line, gsize length, const char *propert
 
 typedef struct Vcpu {
 	int index;
-	/* As this PID namespace has it; 0 if it could not be told */
+	/* Its number in this PID namespace; 0 if it could not be told */
 	int thread;
 	/* Where the thread is, or was when it last ran, -1 if unknown, and where it may run */
 	int cpu;
@@ -249,18 +255,19 @@ typedef struct Vm {
 	CPUs cpus;
 	/* Why the threads are unknown, or NULL */
 	char *hidden;
-	/* Why there is nothing to judge: it ended meanwhile. Or NULL */
+	/* Why the VM has ended meanwhile, or NULL; if it has, there is nothing to judge */
 	char *ended;
 	Answer kvm;
 	Answer pmu;
 	Answer hybrid;
-	/* As pmu-backend has it; NULL if unknown */
+	/* The value of pmu-backend; NULL if unknown */
 	char *backend;
 	char *status;
 } Vm;
 
 /*
- * Without a monitor the process tells what it can; without a pid (0) the monitor tells the process.
+ * Without a monitor this looks at the process alone. Without a pid (0) it gets the process from the
+ * monitor.
  */
 Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp);
 void vm_free(Vm *vm);
@@ -271,7 +278,7 @@ void judge_vm(const Vm *vm, const Host *host, Report *report);
 /* overlay.c: one PMU node for all CPUs */
 
 /*
- * Device-tree source, or NULL where one PMU cannot be right. In trouble: why the number of event
- * counters is unknown, or NULL
+ * Returns device-tree source, or NULL if one PMU cannot be right. Sets trouble to why the number of
+ * event counters is unknown, or to NULL.
  */
 char *overlay_make(const char *root, char **trouble, Error **errp);

@@ -7,7 +7,7 @@ typedef struct Choice {
 	GError *error;
 } Choice;
 
-/* Named by what QEMU and its users see */
+/* The outcomes by the names that QEMU and its users see */
 static const char *const outcomes[] = {
 	[ARM_PMU_BACKEND_NONE] = "refused",
 	[ARM_PMU_BACKEND_HOST_PMU] = "pmu",
@@ -19,7 +19,7 @@ static Answer both(Answer a, Answer b)
 	return a == NO || b == NO ? NO : a == UNKNOWN || b == UNKNOWN ? UNKNOWN : YES;
 }
 
-/* By the code that QEMU chooses by */
+/* Chooses with the same code as QEMU */
 static Choice choose(const Host *host, const CPUs *cpus, bool has_mode)
 {
 	ArmHostCPUs all = { .present = host->present, .online = host->online,
@@ -38,7 +38,7 @@ static void refuse(Choice *choice, const char *reason)
 	error_setg(&choice->error, "%s", reason);
 }
 
-/* Whether KVM has what it takes: QEMU's rules know the host, and QEMU asks KVM. */
+/* Whether KVM has what the choice needs. QEMU's rules only know the host; QEMU then asks KVM. */
 static Answer ask_kvm(const Host *host, Choice *choice)
 {
 	const Kvm *kvm = &host->kvm;
@@ -129,7 +129,8 @@ void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_
 }
 
 /*
- * Plain -cpu host is as good: KVM takes a PMU that covers these CPUs, wherever the vCPUs are made.
+ * True if plain -cpu host is as good: KVM takes a PMU that covers these CPUs, wherever the vCPUs
+ * are created.
  */
 static bool needs_nothing(const Host *host, const CPUs *cpus, const Choice *choice)
 {
@@ -144,7 +145,7 @@ static ArmHostCPUSet usable_of(const Host *host, const ArmHostPMU *pmu, const CP
 	return cpus_and(&usable, &cpus->online);
 }
 
-/* To the strongest PMU that has some of these CPUs */
+/* Advises to pin to the strongest PMU that has some of these CPUs, or else to another one */
 static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Advice *advice)
 {
 	ArmHostCPUSet usable = host->strongest ?

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What QEMU's command line says of a property of the vCPUs, for VMs whose monitor cannot be asked.
- * As QEMU reads it: the last -cpu counts, its features come after all of -global, and of several
- * settings the last one counts.
+ * What QEMU's command line says about a property of the vCPUs, for VMs whose monitor cannot be
+ * asked. It is read as QEMU reads it: the last -cpu counts, its features come after all of -global,
+ * and of several settings the last one counts.
  */
 #include "check.h"
 
 /*
- * Those without an argument; tests/check-tool.t compares them with qemu-options.hx. "h" is another
- * name of "help".
+ * Options without an argument; tests/check-tool.t compares them with qemu-options.hx. "h" is
+ * another name of "help".
  */
 static const char *const flags[] = {
 	"S", "daemonize", "enable-kvm", "enable-sync-profile", "full-screen", "h", "help",
@@ -53,7 +53,10 @@ static void read_words(CommandLine *line, const char *const *words)
 			return;
 		}
 		words++;
-		/* An argument, or else the option before is one without that is not known here */
+		/*
+		 * If this looks like an option, the one before has no argument, and is not known
+		 * here
+		 */
 		line->is_unclear |= **words == '-' && (*words)[1];
 		take_option(line, name, *words);
 	}
@@ -67,7 +70,7 @@ static Answer parse_value(const char *value)
 	return g_strv_contains(on, value) ? YES : g_strv_contains(off, value) ? NO : UNKNOWN;
 }
 
-/* Of KEY=VALUE, or NULL */
+/* The VALUE of KEY=VALUE, or NULL */
 static const char *get_value(const char *word, const char *key)
 {
 	size_t length = strlen(key);
@@ -75,7 +78,7 @@ static const char *get_value(const char *word, const char *key)
 	return !strncmp(word, key, length) && word[length] == '=' ? word + length + 1 : NULL;
 }
 
-/* A class of vCPUs of that model, or one that it is derived from */
+/* Whether the driver is the class of vCPUs of that model, or one that it is derived from */
 static bool is_class_of(const char *driver, const char *model)
 {
 	g_autofree char *name = g_strconcat(model, "-arm-cpu", NULL);
@@ -147,7 +150,7 @@ Answer cmdline_find_property(const char *line, gsize length, const char *propert
 	Answer answer;
 
 	/*
-	 * Whoever wrote the line, it ends with a zero: that of the last word, or that of the text.
+	 * The line always ends with a zero byte: that of its last word, or the one behind the text.
 	 */
 	for (const char *word = line; word < line + length; word += strlen(word) + 1) {
 		g_ptr_array_add(words, (gpointer)word);

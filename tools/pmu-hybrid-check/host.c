@@ -2,7 +2,10 @@
 #include <sched.h>
 #include "check.h"
 
-/* As it is where no PMU is hybrid; the file of a CPU goes away with it when it goes offline. */
+/*
+ * The capacity where the kernel has no file with it: on hosts with one kind of core, and of CPUs
+ * that are offline
+ */
 #define NO_CAPACITY	0
 
 bool cpus_are_in(const ArmHostCPUSet *cpus, const ArmHostCPUSet *others)
@@ -33,7 +36,7 @@ ArmHostCPUSet cpus_andnot(const ArmHostCPUSet *a, const ArmHostCPUSet *b)
 	return rest;
 }
 
-/* Relative to the strongest CPU's 1024 */
+/* The highest capacity of the CPUs; the strongest CPU of a host has 1024 */
 static int read_capacity(const char *root, const ArmHostCPUSet *cpus)
 {
 	int strongest = NO_CAPACITY;
@@ -77,8 +80,8 @@ static const ArmHostPMU *find_strongest(const Host *host)
 }
 
 /*
- * KVM takes the first of its list, in which they are as they were registered: types are numbered
- * likewise.
+ * KVM takes the first PMU of its list. The list has the order of registration, and the types are
+ * numbered in that order.
  */
 const ArmHostPMU *host_find_covering(const Host *host, const ArmHostCPUSet *cpus)
 {
@@ -120,8 +123,8 @@ ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus)
 }
 
 /*
- * What a cpuset leaves of the CPUs online: an affinity alone can be widened again, and is while
- * this looks.
+ * Finds the online CPUs that a cpuset allows. An affinity alone could be widened again, so it does
+ * not count: this widens it, looks, and restores it.
  */
 static bool find_allowed(ArmHostCPUSet *allowed)
 {
@@ -160,7 +163,8 @@ static bool read_cpus(Host *host, const char *sysfs, Error **errp)
 }
 
 /*
- * In a copy, and where another PID namespace's is mounted, the link names another process or none.
+ * False in a copy, or where /proc is that of another PID namespace: the link names another process
+ * or none there.
  */
 static bool has_own_proc(const char *root)
 {

@@ -4,7 +4,7 @@
 #define START_ADVICE	"start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself " \
 			"(<emulatorpin>) and all vCPUs on one PMU"
 
-/* To CPUs that exist, are online, and are open to programs here */
+/* Advises to pin to CPUs that exist, are online, and are open to programs here */
 static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
 			   Report *report)
 {
@@ -35,14 +35,14 @@ static void report_vcpu(const Vcpu *vcpu, Level level, const char *rest, Report 
 		   vcpu->cpu, cpus, rest);
 }
 
-/* A thread that waits may have been pinned since, and moves when it wakes up. */
+/* A thread that waits may have been pinned elsewhere since it ran; it moves when it wakes up. */
 static bool is_on(const Vcpu *vcpu, const ArmHostCPUSet *cpus)
 {
 	return vcpu->cpu >= 0 && test_bit(vcpu->cpu, cpus->cpus) &&
 		test_bit(vcpu->cpu, vcpu->cpus.online.cpus);
 }
 
-/* pmu is that which the vCPU must not leave. */
+/* pmu: the PMU that the vCPU must not leave */
 static void judge_stray(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu, Report *report)
 {
 	ArmHostCPUSet outside = cpus_andnot(&vcpu->cpus.online, &pmu->cpus);
@@ -67,7 +67,7 @@ static void judge_stray(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pm
 	advise_pinning(vcpu, host, pmu, report);
 }
 
-/* No PMU may be left, but each CPU has to have one. */
+/* The vCPU may run on any PMU, but each of its CPUs must have one. */
 static void judge_coverage(const Vcpu *vcpu, const Host *host, Report *report)
 {
 	ArmHostCPUSet uncovered = host_uncovered(host, &vcpu->cpus.online);
@@ -163,9 +163,9 @@ static void report_only_pick(const Vm *vm, const Host *host, const ArmHostPMU *p
 }
 
 /*
- * Without pmu-hybrid KVM takes the PMU of the CPU on which a vCPU is created, and its thread is
- * then where QEMU's first thread may be. That is not where vCPUs are pinned to later: libvirt's
- * <emulatorpin> decides.
+ * Without pmu-hybrid KVM takes the PMU of the CPU on which a vCPU is created. The vCPU's thread
+ * then runs where QEMU's first thread may run, which libvirt's <emulatorpin> decides. It is pinned
+ * to the vCPU's own CPUs later.
  */
 static void judge_kvms_pick(const Vm *vm, const Host *host, Report *report)
 {

@@ -9,7 +9,7 @@
 
 #define DEVICE	"/dev/kvm"
 
-/* Kernel headers with the fixed-counters mode are new. */
+/* Older kernel headers do not have the mode. */
 #ifndef KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY
 #define KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY	5
 #endif
@@ -22,7 +22,7 @@ static bool has_extension(int fd, int extension)
 	return ioctl(fd, KVM_CHECK_EXTENSION, extension) > 0;
 }
 
-/* Where the CPU has fewer bits of address than 40, as Apple's, the default size is refused. */
+/* KVM refuses the default size, 40 bits, if the CPU has fewer address bits, as Apple's have. */
 static int create_vm(int kvm)
 {
 	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
@@ -51,8 +51,9 @@ static bool run_attr(int vcpu, unsigned long request, int attr)
 }
 
 /*
- * As QEMU does: the attribute's number has been proposed for something else, too, so only its
- * effect is proof. Kernels announce the mode by a capability or do not; none is asked for.
+ * Finds the mode as QEMU does. The attribute's number has been proposed for something else, too, so
+ * only its effect is proof. Not every kernel with the mode has the capability, so this does not ask
+ * for it.
  */
 static bool loses_event_counters(int vcpu)
 {
@@ -161,7 +162,7 @@ int kvm_count_event_counters(int cpu, Error **errp)
 
 #endif
 
-/* What somebody knows of the kernel of a host that is a copy */
+/* Takes what the user knows about the kernel of a host that is a copy */
 static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 {
 	const struct {

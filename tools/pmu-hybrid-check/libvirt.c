@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor of a domain. libvirt's libraries are opened when they are asked for, so that hosts
+ * The monitor of a domain. libvirt's libraries are only loaded when they are needed, so that hosts
  * without them can have this tool; the functions below have been part of its ABI since 0.9.
  */
 #include <dlfcn.h>
@@ -82,14 +82,14 @@ static JsonNode *exchange_by_libvirt(Monitor *base, const char *line, Error **er
 	} else {
 		message = monitor_parse(answer, errp);
 	}
-	/* libvirt's own, of malloc() */
+	/* libvirt has allocated it by malloc() */
 	free(answer);
 	return message;
 }
 
 static void be_silent(G_GNUC_UNUSED void *data, G_GNUC_UNUSED void *error)
 {
-	/* By default libvirt prints errors, and ours have them already. */
+	/* By default libvirt prints errors, which are in our own messages already. */
 }
 
 Monitor *monitor_open_domain(const char *uri, const char *domain, Error **errp)

@@ -84,7 +84,7 @@ static bool parse_options(int argc, char **argv, Error **errp)
 	return !*errp;
 }
 
-/* As QEMU takes the affinities of vCPUs */
+/* Takes an affinity as QEMU takes those of vCPUs */
 static CPUs count_cpus(const Host *host, const ArmHostCPUSet *affinity)
 {
 	ArmHostCPUs all = { .present = host->present, .online = host->online };

@@ -7,15 +7,17 @@
 
 /* Bytes. The longest answer is the expansion of a CPU model, some kilobytes. */
 #define MAX_MESSAGE	(4 << 20)
-/* QMP's messages are flat; json-glib's parser calls itself for each level. */
+/*
+ * QMP's messages are flat. Deeper ones are refused: json-glib's parser calls itself for each level.
+ */
 #define MAX_DEPTH	64
 
 typedef struct SocketMonitor {
 	Monitor base;
 	int fd;
-	/* Of the exchange that runs, on the monotonic clock */
+	/* When the exchange that runs must have ended, on the monotonic clock */
 	gint64 deadline;
-	/* What has come and was not read yet */
+	/* Text that has come and was not read yet */
 	GString *input;
 } SocketMonitor;
 
@@ -111,7 +113,7 @@ static JsonNode *exchange_by_socket(Monitor *base, const char *line, Error **err
 		}
 		sent += length;
 	}
-	/* Events come in between. */
+	/* Skips events, which may come before the answer. */
 	while ((message = read_message(monitor, errp)) &&
 	       json_object_has_member(json_node_get_object(message), "event")) {
 		json_node_unref(message);
@@ -162,7 +164,7 @@ static int connect_to(const char *path, Error **errp)
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* QEMU keeps few clients waiting. */
+	/* QEMU has few places for clients that wait: connect() blocks when they are taken. */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		error_setg(errp, "%s", errno == EAGAIN ? "other clients are waiting for it" :

@@ -8,10 +8,13 @@
 
 #define NEW_NODE	"pmu-all-cpus"
 #define NEW_COMPATIBLE	"arm,armv8-pmuv3"
-/* In GICv2's flags of a PPI: the CPUs that have it */
+/* In the flags of a PPI at a GICv2: the CPUs that have it */
 #define FLAGS_CPUS	0xff00
 
-/* All of the old interrupts: a PPI once, without its partition, SPIs one after the other. */
+/*
+ * Makes a PMU with all of the old interrupts: a PPI once and without its partition, SPIs one after
+ * the other.
+ */
 static Pmu *merge_pmus(const Tree *tree)
 {
 	const Pmu *first = g_ptr_array_index(tree->pmus, 0);
@@ -41,7 +44,10 @@ static Pmu *merge_pmus(const Tree *tree)
 	return all;
 }
 
-/* The kernel's number of a CPU node of a PMU that is online, from FROM on; -1 without one */
+/*
+ * The kernel's number, FROM or higher, of an online CPU whose node belongs to the PMU; -1 without
+ * one
+ */
 static int find_cpu(const Tree *tree, const Pmu *pmu, int from)
 {
 	for (int cpu = from; cpu < ARM_HOST_MAX_CPUS; cpu++) {
@@ -172,8 +178,8 @@ static char *find_place(const Tree *tree)
 }
 
 /*
- * NULL where the controller of all nodes there will do: another version of the tree may have
- * another number for it.
+ * NULL if the new node inherits its controller, and that has no label: its number may be another
+ * one in another version of the tree.
  */
 static char *refer_to_controller(const Tree *tree, const Pmu *pmu, const char *place)
 {
@@ -301,7 +307,7 @@ static void write_use(GString *out, const Tree *tree, const Pmu *all)
 			"and have the boot loader take NEW.dtb\n");
 }
 
-/* Text of the tree must not end the comment. */
+/* The text of the tree goes into a comment, and must not end it. */
 static char *read_model(const Tree *tree)
 {
 	char *model = tree_read_string(tree, "", "model");

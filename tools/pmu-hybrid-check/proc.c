@@ -33,7 +33,7 @@ static void set_gone(int id, Error **errp)
 	g_set_error(errp, ERROR_DOMAIN, ERROR_GONE, "there is no process or thread %d", id);
 }
 
-/* The value of that line of /proc/PID/status, or NULL */
+/* The value of a line of /proc/PID/status, or NULL */
 static char *find_line(char **lines, const char *name)
 {
 	for (; *lines; lines++) {
@@ -83,7 +83,7 @@ static bool read_status(Thread *thread, const char *root, Error **errp)
 static bool read_stat(Thread *thread, const char *root, Error **errp)
 {
 	g_autofree char *stat = read_text(NULL, "%s/proc/%d/stat", root, thread->id);
-	/* The name is in brackets and may have some itself. */
+	/* The name is in brackets, and may have brackets itself. */
 	char *fields = stat ? strrchr(stat, ')') : NULL;
 	g_auto(GStrv) words = fields ? g_strsplit(g_strchug(fields + 1), " ", -1) : NULL;
 

@@ -7,10 +7,10 @@
 #include "check.h"
 
 #define PROGRAM	"qemu-system-aarch64"
-/* as our Debian package has it, beside the distribution's */
+/* The name in our Debian package, which is installed beside the distribution's QEMU */
 #define PACKAGED	PROGRAM "-pmu-hybrid"
 
-/* What it takes to leave. It has no VM to stop. */
+/* QEMU gets so long to quit. It has no VM to stop. */
 #define QUIT_SECONDS	5
 
 static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
@@ -39,7 +39,10 @@ static bool ask_monitor(Qemu *qemu, Monitor *monitor, Error **errp)
 	return true;
 }
 
-/* A wrapper's QEMU ends with it; and if this program is interrupted, so do both. */
+/*
+ * Makes a group of processes, so that stop() ends a wrapper and its QEMU. The process that is
+ * started also ends if this program is interrupted.
+ */
 static void leave_group(G_GNUC_UNUSED gpointer data)
 {
 	setpgid(0, 0);
@@ -47,8 +50,8 @@ static void leave_group(G_GNUC_UNUSED gpointer data)
 }
 
 /*
- * Starts QEMU without a machine, its monitor on our end of a socket pair. What it says goes to a
- * file: a pipe ends with its last user only.
+ * Starts QEMU without a machine, with its monitor on our end of a socket pair. Its messages go to a
+ * file: a pipe would be open until the last process that uses it ends.
  */
 static bool start(const char *path, int output, int *fd, GPid *process, Error **errp)
 {
@@ -121,7 +124,7 @@ static bool ask_program(Qemu *qemu, Error **errp)
 	}
 	stop(process);
 	if (error) {
-		/* What QEMU itself has to say is worth more than that it was gone. */
+		/* QEMU's own message says more than that it has closed the monitor. */
 		qemu->trouble = read_first_line(output) ?: g_strdup(error->message);
 	}
 	close(output);
@@ -188,7 +191,7 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
 	} else if (host->kvm.pmu == NO ||
 		   (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
-		/* It would refuse; what to do instead stands with the kernel. */
+		/* QEMU would refuse to start; the finding about the kernel says what to do. */
 		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else if (qemu->hybrid == YES) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on",

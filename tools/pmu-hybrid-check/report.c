@@ -42,8 +42,8 @@ void report_free(Report *report)
 }
 
 /*
- * Names come from sysfs, processes and monitors: a line must stay one, and may not drive a
- * terminal.
+ * Names come from sysfs, processes and monitors. Their text must stay one line, and must not have
+ * control characters for a terminal.
  */
 char *make_printable(char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is said about hosts and VMs, on folders that look like the /sys and /proc of some, and
- * answers that a monitor might give.
+ * Tests what the tool says about hosts and VMs, with folders that look like /sys and /proc, and
+ * with answers that a monitor might give.
  */
 #include <glib/gstdio.h>
 #include "check.h"
@@ -37,7 +37,10 @@ typedef struct VmCase {
 	const char *emulator;
 	TestVcpu vcpus[MAX_VCPUS];
 	const char *command_line;
-	/* Of pmu-hybrid, pmu-backend and query-status; without a status there is no monitor. */
+	/*
+	 * Answers for pmu-hybrid, pmu-backend and query-status; without a status there is no
+	 * monitor.
+	 */
 	const char *hybrid;
 	const char *backend;
 	const char *status;
@@ -286,7 +289,7 @@ static void make_thread(const char *root, int pid, int thread, const char *name,
 	write_file(root, name, "proc/%d/task/%d/comm", pid, thread);
 }
 
-/* The words end with zeros. */
+/* In the file each word ends with a zero byte. */
 static void write_command_line(const char *root, const char *words)
 {
 	g_autofree char *path = g_strdup_printf("%s/proc/%d/cmdline", root, PID);
@@ -355,7 +358,7 @@ static void check_text(const Report *report, const char *expected)
 	JsonArray *findings = json_object_get_array_member(object, "findings");
 
 	g_assert_cmpstr(text, ==, expected);
-	/* The worst line's level leads, in both. */
+	/* The verdict is the level of the worst line, in both formats. */
 	g_assert_cmpint(json_array_get_length(findings), >, 0);
 	g_assert_true(strstr(text, json_get_string(object, "verdict")));
 	g_assert_cmpint(report->worst, ==, strstr(text, "problem ") ? 3 :

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a device tree in sysfs says of CPUs, their PMUs and the PMUs' interrupts; as Linux's
- * arm_pmu_platform.c reads it.
+ * Reads CPUs, their PMUs and the PMUs' interrupts from the device tree in sysfs, as Linux's
+ * arm_pmu_platform.c does.
  */
 #include "tree.h"
 
 #define BASE		"/sys/firmware/devicetree/base"
 
 /*
- * What Linux's driver of PMUv3 takes for a CPU's PMU. Others end like these, too: an
- * interconnect's, a power management unit.
+ * What Linux's driver of PMUv3 takes for a CPU's PMU. "*-pmu" would not do: interconnects and power
+ * management units have such names, too.
  */
 static const char *const cpu_pmus[] = {
 	"arm,armv8-pmuv3", "arm,c1-*-pmu", "arm,cortex-*-pmu", "arm,neoverse-*-pmu",
@@ -138,7 +138,10 @@ static void read_labels(Tree *tree)
 		char *path = tree_read_string(tree, "/__symbols__", name);
 		const char *other = path ? g_hash_table_lookup(tree->labels, path) : NULL;
 
-		/* of several labels always the same, in whatever order the folder is read */
+		/*
+		 * takes the first of several labels by name, so the order of the folder does not
+		 * matter
+		 */
 		if (other && strcmp(other, name) < 0) {
 			g_free(path);
 		} else if (path) {
@@ -271,8 +274,8 @@ static guint count_interrupts(const Pmu *pmu)
 }
 
 /*
- * Adds the CPUs that a property of a node refers to; those that are not there, as switched off,
- * stay in the affinity.
+ * Adds the CPUs that a property of a node refers to. CPUs that are not there, such as disabled
+ * ones, are added to the affinity only.
  */
 static void add_cpus(const Tree *tree, Pmu *pmu, const GArray *phandles)
 {
@@ -323,7 +326,7 @@ static bool is_same_ppi(const Pmu *a, const Pmu *b)
 	       cell_at(a->interrupts, CELL_NUMBER) == cell_at(b->interrupts, CELL_NUMBER);
 }
 
-/* One node has room for interrupts of one sort at one controller. */
+/* A node can only have interrupts of one kind, at one controller. */
 static bool check_alike(const Tree *tree, Error **errp)
 {
 	const Pmu *first = g_ptr_array_index(tree->pmus, 0);

@@ -7,7 +7,7 @@
  */
 enum { CELL_KIND, CELL_NUMBER, CELL_FLAGS, CELL_PARTITION, GIC_MIN_CELLS = 3, GIC_MAX_CELLS = 4 };
 enum { KIND_SPI = 0, KIND_PPI = 1, KIND_EPPI = 3 };
-/* Where Arm's Base System Architecture has the PMU's overflow interrupt: INTID 23 */
+/* The PMU's overflow interrupt by Arm's Base System Architecture: INTID 23 */
 #define USUAL_PPI	7
 
 /* Paths begin below the tree's root, which is "". */
@@ -16,7 +16,7 @@ typedef struct Tree {
 	/* phandle -> path, and path -> label */
 	GHashTable *paths;
 	GHashTable *labels;
-	/* CPUs are known by their index in here: the order of their hardware ids */
+	/* The index in here is a CPU's number; the order is that of their hardware ids */
 	GPtrArray *cpus;
 	GPtrArray *pmus;
 	char *apple;
@@ -26,7 +26,7 @@ typedef struct Tree {
 typedef struct Pmu {
 	char *path;
 	ArmHostCPUSet cpus;
-	/* Of one interrupt */
+	/* Cells of one interrupt */
 	guint cells;
 	guint32 controller;
 	GArray *interrupts;
@@ -39,18 +39,18 @@ typedef struct Pmu {
 void tree_read(Tree *tree, const char *root);
 void tree_free(Tree *tree);
 /*
- * Interrupts and CPUs of the PMU nodes, which then are in the order of their CPUs; false if they
- * are not fit for one node
+ * Reads interrupts and CPUs of the PMU nodes, and sorts the nodes by their CPUs; false if they do
+ * not fit into one node
  */
 bool tree_read_pmus(Tree *tree, Error **errp);
 /*
- * Without any PMU node: the interrupt that it would have, by the architecture's timer, which is on
- * PPIs, too
+ * Makes up a PMU for a tree without a PMU node: its interrupt looks like the architecture's
+ * timer's, which are PPIs, too
  */
 Pmu *tree_assume_pmu(const Tree *tree, Error **errp);
 /* The controller of a node's interrupts, which is named there or by the nearest node above */
 guint32 tree_find_controller(const Tree *tree, const char *node);
-/* A property of a node, whose strings have their 0 at the end: of several the first one is read. */
+/* The first string of a property of a node */
 char *tree_read_string(const Tree *tree, const char *node, const char *name);
 
 Pmu *pmu_new(const char *path);

@@ -54,7 +54,9 @@ static bool parse_name(const char *name, int *index, Answer *kvm)
 	return false;
 }
 
-/* Without CPUs that are offline, as QEMU sees it. Only this kernel can tell for sure. */
+/*
+ * Finds the online CPUs of a thread, as QEMU sees them. Only this host's kernel can tell for sure.
+ */
 static bool read_online(const Host *host, const Thread *thread, ArmHostCPUSet *online, Error **errp)
 {
 	bitmap_zero(online->cpus, ARM_HOST_MAX_CPUS);
@@ -68,13 +70,16 @@ static bool read_online(const Host *host, const Thread *thread, ArmHostCPUSet *o
 	}
 	*online = cpus_and(&thread->allowed, &host->online);
 	if (cpus_are_empty(online)) {
-		/* It runs somewhere: the host's file is that of a container with lxcfs. */
+		/*
+		 * The thread runs somewhere, so the file of online CPUs is that of a container with
+		 * lxcfs.
+		 */
 		*online = thread->allowed;
 	}
 	return true;
 }
 
-/* As QEMU counts */
+/* Finds the CPUs of a thread as QEMU does */
 static bool read_cpus(const Host *host, const Thread *thread, CPUs *cpus, Error **errp)
 {
 	ArmHostCPUs all = { .present = host->present, .online = host->online };
@@ -175,8 +180,8 @@ static bool ask_vcpus(Vm *vm, Monitor *monitor, Error **errp)
 }
 
 /*
- * A thread is believed to be that of the vCPU if it belongs to the monitor's process, or by its
- * name.
+ * A thread with the right number is that of the vCPU if it belongs to the monitor's process, or if
+ * it has the right name.
  */
 static bool is_vcpu(const Thread *thread, const Vcpu *vcpu, int peer)
 {
@@ -230,7 +235,7 @@ static bool find_in_process(Vm *vm, const Host *host, int process, int peer, Err
 	return true;
 }
 
-/* Whose threads the monitor's first vCPU has, if they are in this PID namespace; 0 otherwise */
+/* The process of the monitor's first vCPU, if its thread is in this PID namespace; 0 otherwise */
 static int find_process(const Vm *vm, const Host *host, GError **error)
 {
 	const Vcpu *vcpu = g_ptr_array_index(vm->vcpus, 0);

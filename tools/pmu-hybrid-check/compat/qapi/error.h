@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* QEMU's errors are GLib's here: the same rules, other names. */
+/* QEMU's errors are GLib's errors here: the same rules, other names. */
 #pragma once
 #include <glib.h>
 
@@ -11,7 +11,7 @@ typedef GError Error;
 #define error_propagate(to, error)	g_propagate_error(to, error)
 #define error_get_pretty(error)		((error)->message)
 #define error_free(error)		g_error_free(error)
-/* QEMU's lets callers pass NULL; nobody does here. */
+/* In QEMU callers may pass NULL; nobody does here. */
 #define ERRP_GUARD()			g_assert(errp)
-/* Of tests alone, which then find nothing where they expect a result. */
+/* Only tests use it. Here it drops the error; they fail as they get no result. */
 #define error_abort			((Error *){ NULL })

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Sets of some thousand bits, a few at a time: a loop over the words, or the bits, is fast enough.
- */
+/* For a few sets of some thousand bits: a loop over the words, or the bits, is fast enough. */
 #pragma once
 #include "qemu/osdep.h"
 
 #define BITS_PER_LONG			(sizeof(unsigned long) * CHAR_BIT)
 #define BITS_TO_LONGS(bits)		(((bits) + BITS_PER_LONG - 1) / BITS_PER_LONG)
 /*
- * A whole number of words, as ARM_HOST_MAX_CPUS is: the functions below have no last word to mask.
+ * BITS must be a whole number of words, as ARM_HOST_MAX_CPUS is: the functions below do not mask
+ * the last word.
  */
 #define DECLARE_BITMAP(name, bits)	unsigned long name[BITS_TO_LONGS(bits)]
 
@@ -57,7 +56,7 @@ static inline bool bitmap_empty(const unsigned long *map, long bits)
 	return find_first_bit(map, bits) == (unsigned long)bits;
 }
 
-/* Both tell whether a bit of the result is set. */
+/* This and the next function return whether a bit of the result is set. */
 static inline bool bitmap_and(unsigned long *to, const unsigned long *a, const unsigned long *b,
 			      long bits)
 {

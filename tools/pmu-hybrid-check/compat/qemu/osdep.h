@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What target/arm/host-pmu.c uses of QEMU's base library, on GLib, so that the file builds outside
- * of QEMU's tree as it is. QEMU's unit test of that file is built with this, too: it shows that
- * nothing here behaves otherwise.
+ * The parts of QEMU's base library that target/arm/host-pmu.c uses, on GLib: so that file builds
+ * unchanged outside of QEMU's tree. QEMU's unit test of that file is built with this, too, and
+ * shows that nothing here behaves differently.
  */
 #pragma once
 #include <errno.h>
