@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures in emulated hosts that do the same in each run what the series costs, and judges it.
+"""Measures on exact hosts what the series costs, and judges the figures.
 
     bench/bench.py           prints a table; leaves build/results/bench.json and bench.svg
     bench/bench.py --docs    the same, and puts the table into docs/bench.md
@@ -30,12 +30,12 @@ TOP = HERE.parent
 
 SHARED = TOP / "tests" / "kernel"
 SOURCES = (HERE / "bench.c", SHARED / "vm.c", SHARED / "guest.S")
-# Odd, so that the median is one of them.
+# Odd, so that the median is one of the values.
 LAPS, LAPS_OF_TESTS = 201, 51
 
 
 def build_program(folder):
-    """What runs in the host."""
+    """Builds the program that runs in the host; returns its path."""
     program = Path(folder) / "bench"
     command = ["aarch64-linux-gnu-gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
                "-static", "-pthread", f"-I{SHARED}", "-o", program, *SOURCES]
@@ -53,7 +53,7 @@ def measure_host(program, kernel, topology, laps):
 
 
 def measure_busy_host(*arguments):
-    """The same while two loops keep this machine busy."""
+    """Does the same as measure_host() while two loops keep this machine busy."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:
         return measure_host(*arguments)
@@ -64,8 +64,8 @@ def measure_busy_host(*arguments):
 
 
 def measure(laps, repeat):
-    """The figures, and the numbers that a host did not repeat, if it has to; hosts go side by side,
-    for one keeps one CPU busy."""
+    """Measures on all hosts; returns the figures, and, if REPEAT, the numbers that differ when a
+    host runs again. Hosts run side by side, as one keeps one CPU busy."""
     hosts = list(itertools.product(table.KERNELS, table.TOPOLOGIES))
     with (tempfile.TemporaryDirectory() as folder,
           ThreadPoolExecutor(max_workers=os.cpu_count()) as executor):
@@ -82,7 +82,7 @@ def measure(laps, repeat):
 
 
 def format_table(figures):
-    """Markdown: what is judged with its bar, then the others."""
+    """Markdown: a table of the figures that have a bar, then one of the others."""
     lines = ["| figure | measured | bar | without the last patch | |", "|---|---:|---:|---:|---|"]
     for name, (bar, what) in table.BARS.items():
         mark = "**" if figures[name] > bar else ""
@@ -100,7 +100,7 @@ def format_table(figures):
 
 
 def write_results(figures):
-    """bench.json and the picture of it; returns whether it could be drawn."""
+    """Writes bench.json and its picture; returns whether the picture could be drawn."""
     data = RESULTS / "bench.json"
     write_atomically(data, json.dumps(figures, indent=2) + "\n")
     print(data.relative_to(TOP))
@@ -108,12 +108,12 @@ def write_results(figures):
 
 
 def print_tap(figures, changed):
-    """One test a bar; that the bars can be missed, which the kernel without the last patch has to;
-    that nothing CHANGED from run to run."""
+    """Prints TAP: a test for each bar; that bars can be missed, as the kernel without the last
+    patch has to; that nothing CHANGED from run to run."""
     tests = [(f"{name}: {figures[name]:,}, at most {bar:,}", figures[name] <= bar)
              for name, (bar, _) in table.BARS.items()]
     missed = table.missed_bars(figures, table.DROPPED)
-    tests.append(("without the last patch, moves between PMUs are seen to be too expensive",
+    tests.append(("without the last patch, the bench finds moves between PMUs too expensive",
                   any("_cross_pmu_overhead_insn " in line for line in missed)))
     tests.append(("without the last patch no cycle is lost either",
                   figures[f"{table.DROPPED}_lost_cycles"] == 0))
@@ -124,7 +124,7 @@ def print_tap(figures, changed):
 
     def check(passed):
         if not passed:
-            raise AssertionError("it is not so; the figures are below")
+            raise AssertionError("this is not true; the figures are below")
 
     status = tap.run(tap.Test(name, check, passed) for name, passed in tests)
     for line in [*changed, *json.dumps(figures, indent=1).splitlines()]:

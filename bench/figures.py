@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From what bench.c printed on each host to the figures of bench.json, and what they are judged by.
+"""Turns what bench.c prints on each host into the figures of bench.json, and has their bars.
 
 What a host printed is a dictionary of numbers; a kernel has one for each topology. Figures are
 differences of medians.
@@ -7,7 +7,7 @@ differences of medians.
 
 BASE, SERIES, DROPPED = "stock", "patched", "one-event"
 KERNELS = (BASE, SERIES, DROPPED)
-# Hosts with 1, 2 and 3 PMUs; figures that name no number of PMUs are of the one in the middle.
+# Hosts with 1, 2 and 3 PMUs; a figure that names no number of PMUs is of the one in the middle.
 TOPOLOGIES = ("homogeneous", "biglittle", "tricluster")
 USUAL = "biglittle"
 VCPUS = (1, 2, 4)
@@ -32,7 +32,7 @@ BARS = {
     "vcpu_struct_overhead_bytes": (16, "of a vCPU's structure, against stock's"),
 }
 
-# Laps of which the median is given as it is, too
+# Laps whose median is a figure, too
 RUNS = (
     ("same_cpu", "fixed", "same_cpu"),
     ("same_pmu", "fixed", "same_pmu"),
@@ -47,13 +47,13 @@ def run(host, setup, move, vcpus=1, kind="run_insn"):
 
 
 def crossing(host, setup="fixed", vcpus=1):
-    """What a move to another PMU costs more than one within a PMU."""
+    """How much more a move to another PMU costs than one within a PMU."""
     return run(host, setup, "cross_pmu", vcpus) - run(host, setup, "same_pmu", vcpus)
 
 
 def without_gain(overhead, read, base):
-    """Laps have a read of the counter, which is cheaper than on the base kernel and would hide what
-    is not."""
+    """The overhead without the gain of a cheaper read: each lap reads the counter, which costs less
+    than on the base kernel and would hide other costs."""
     return max(overhead, overhead - (read - base["single_read_insn"]))
 
 
@@ -68,8 +68,8 @@ def same_pmu_overhead(host, base):
 
 
 def move_overhead(host, base):
-    """What a move costs more than on the base kernel, whose counter needs no other PMU; with one
-    PMU there is none to go to."""
+    """How much more a move to another PMU costs than a move on the base kernel, whose counter has
+    one PMU. On a host with one PMU: a move within it."""
     move = "cross_pmu" if host["host_pmus"] > 1 else "same_pmu"
     return run(host, "fixed", move) - run(base, "unused", "same_pmu")
 
@@ -79,7 +79,7 @@ def write_overhead(host, move):
 
 
 def judged_figures(hosts, bases):
-    """The figures that have a bar: of the topologies the worst."""
+    """The figures that have a bar, each for the topology where it is worst."""
     pairs = [(hosts[topology], bases[topology]) for topology in TOPOLOGIES]
     crossed = [host for host, _ in pairs if host["host_pmus"] > 1]
     of_vcpus = {vcpus: crossing(hosts[USUAL], vcpus=vcpus) for vcpus in VCPUS}
@@ -107,7 +107,7 @@ def judged_figures(hosts, bases):
 
 
 def detailed_figures(hosts, bases, keeps_events):
-    """Figures without a bar; a kernel that KEEPS_EVENTS has one for each PMU."""
+    """Figures without a bar. KEEPS_EVENTS: the kernel keeps a perf event for each PMU."""
     usual = hosts[USUAL]
     figures = {
         "cross_pmu_armed_64bit_overhead_insn": crossing(usual, "armed_64bit"),
@@ -132,8 +132,8 @@ def detailed_figures(hosts, bases, keeps_events):
 
 
 def base_figures(bases):
-    """What the base kernel does, where a counter has one PMU; going to another costs less there, as
-    the counter stands still."""
+    """Figures of the base kernel, where a counter has one PMU. There is none for a move to another
+    PMU, which costs less there, as the counter stands still."""
     usual = bases[USUAL]
     return {
         **{f"run_{move}_insn": run(usual, "unused", move) for move in ("same_cpu", "same_pmu")},
@@ -145,13 +145,13 @@ def base_figures(bases):
 
 
 def memory(host, events):
-    """Of a vCPU, its structure and its perf events."""
+    """Bytes that a vCPU takes: its structure and its perf events."""
     return host["vcpu_bytes"] + events * host["event_bytes"]
 
 
 def all_figures(recorded):
-    """The content of bench.json; RECORDED has kernels, in these topologies. Only the series itself
-    goes without its name."""
+    """The content of bench.json. RECORDED has what each kernel printed, by topology. Figures begin
+    with the name of their kernel, except for those of the series."""
     bases = recorded[BASE]
     of_kernels = {
         SERIES: judged_figures(recorded[SERIES], bases)
@@ -165,7 +165,7 @@ def all_figures(recorded):
 
 
 def prefix_of(kernel):
-    """Of the names of a kernel's figures."""
+    """The beginning of the names of a kernel's figures."""
     return "" if kernel == SERIES else f"{kernel}_"
 
 

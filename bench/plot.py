@@ -15,7 +15,7 @@ import matplotlib
 matplotlib.use("svg" if sys.argv[-1].endswith(".svg") else "agg")
 from matplotlib import pyplot  # noqa: E402  (the backend must be chosen first)
 
-# Told apart without colours, too: from light to dark.
+# From light to dark, so that they differ without colours.
 COLOURS = {table.BASE: "#c9ced6", table.DROPPED: "#f0a35e", table.SERIES: "#1f5f99"}
 LABELS = {table.BASE: "stock", table.DROPPED: "series without its last patch",
           table.SERIES: "series"}
@@ -29,7 +29,7 @@ RUNS = (
 
 
 def draw_runs(axes, figures):
-    """A group of bars for each move. Stock has no bar where its counter stands still."""
+    """Draws a group of bars for each move. Stock has no bar where its counter stands still."""
     width = 0.27
     for place, kernel in enumerate(COLOURS):
         heights = [figures.get(table.prefix_of(kernel) + name) for name, _ in RUNS]
@@ -49,7 +49,7 @@ def draw_runs(axes, figures):
 
 
 def draw_bars(axes, figures):
-    """Each figure as its share of what is tolerated; one that has to be 0 is all or nothing."""
+    """Draws each figure as its share of its bar. If the bar is 0, the share is all or nothing."""
     names = list(reversed(table.BARS))
     for row, name in enumerate(names):
         value, (bar, _) = figures[name], table.BARS[name]
@@ -68,7 +68,7 @@ def draw_bars(axes, figures):
 
 def draw(figures, path):
     """Writes the picture."""
-    # The same data gives the same file.
+    # So that the same data gives the same file.
     pyplot.rcParams.update({"svg.hashsalt": "bench", "font.size": 10, "font.family": "DejaVu Sans"})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 4.8), layout="constrained",
                                             width_ratios=(1.5, 1))
