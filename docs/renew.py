@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes what docs/ has of data: docs/pictures/*.svg and the tables of SoCs.
+"""Makes the parts of docs/ that come from data: docs/pictures/*.svg and the tables of SoCs.
 
 The test `docs` names the files that differ.
 
-docs/pictures/demo.svg is not among them: it is of a measurement, and `make demo DOCS=1` renews it.
+docs/pictures/demo.svg is not among them: it shows a measurement, and `make demo DOCS=1` renews it.
 """
 import re
 import sys
@@ -20,7 +20,7 @@ TOP = DOCS.parent
 # A vCPU's way: the PMU of the CPU it is on, and the cycles that the guest executes there
 WAY = (("a", 3), ("b", 3), ("a", 2))
 
-# Who does what to whom when libvirt starts a VM; without a receiver it is done alone. From
+# The steps when libvirt starts a VM: sender, receiver or None, what the sender does. From
 # docs/qemu.md.
 ACTORS = ("libvirt", "QEMU", "KVM")
 START = (
@@ -55,7 +55,7 @@ def counts(way):
     event, register, total = dict.fromkeys("ab", 0), 0, 0
     lines = {"counter": [(0, 0)], "a": [(0, 0)], "b": [(0, 0)], "register": [(0, 0)]}
     for pmu, cycles in way:
-        # on a move the register takes what makes the sum stay
+        # on a move the register changes so that the sum stays the same
         register = total - event[pmu]
         lines["register"].append((total, register))
         total, event[pmu] = total + cycles, event[pmu] + cycles
@@ -161,7 +161,7 @@ PICTURES = {"move": draw_move, "start": draw_start, "choice": draw_choice, "laye
 
 
 def renewed():
-    """(file, its contents as they should be) of all."""
+    """Yields each file and the contents that it should have."""
     for name, draw in PICTURES.items():
         yield DOCS / "pictures" / f"{name}.svg", str(draw())
     page = DOCS / "hardware.md"

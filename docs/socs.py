@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table of SoCs on docs/hardware.md: those of QEMU's unit test and of the tool's tests."""
+"""Makes the tables of SoCs on docs/hardware.md, of the SoCs in the tests of the tool and of
+QEMU."""
 import importlib.machinery
 import importlib.util
 import re
@@ -25,7 +26,7 @@ KINDS = {
 
 
 def read_boards():
-    """The program's own reader of the table."""
+    """The SoCs, read by the reader of tests/tool/boards."""
     path = str(TOP / "tests" / "tool" / "boards")
     loader = importlib.machinery.SourceFileLoader("boards_of_tool", path)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
@@ -42,7 +43,7 @@ def kind_of(cpus, pmus):
 
 
 def read_example(boards):
-    """The node of an overlay for one of BOARDS, as the tests have it."""
+    """Markdown with the node that an overlay adds for one of BOARDS, as the tests expect it."""
     text = (TOP / "tests" / "tool" / "overlays.expected").read_text(encoding="utf-8")
     overlays = dict(re.findall(r"^=== (\S+):\n(.*?)(?=^===|\Z)", text, re.M | re.S))
     board = next(name for name in boards if name in overlays)
@@ -66,7 +67,7 @@ def make_table():
 
 
 def put_on(page):
-    """PAGE with a fresh table."""
+    """The text of PAGE with new tables."""
     start, end = MARKS
     text, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{''.join(make_table())}{end}", page,
                           flags=re.DOTALL)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shapes of the pictures in docs/pictures. A picture is a light card with its own background, so
-that it reads on dark pages, too."""
+that it can be read on dark pages, too."""
 from html import escape
 
 INK, PALE, CARD, EDGE = "#1f2933", "#5b6773", "#ffffff", "#c3cbd4"
 # Light to dark, so that they differ without colours
 FILLS = {"a": "#cfe3f5", "b": "#fbe0b5", "good": "#dcefd2", "bad": "#f6cfcf", "plain": "#f1f3f6"}
-# Widest line of text in ems per character of a sans-serif font, rounded up
+# Ems per character of the widest line of text in a sans-serif font, rounded up
 EM_PER_CHARACTER = 0.56
 
 
 class Picture:
-    """Collects shapes; str() is the file."""
+    """A picture: collects shapes; str() gives the text of the file."""
 
     def __init__(self, width, height, title):
         self.width, self.height, self.title, self.shapes = width, height, title, []

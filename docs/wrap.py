@@ -13,7 +13,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 WIDTH = 130
-# What begins a paragraph of its own, and how far its next lines are indented
+# The start of a list item: a paragraph of its own, whose next lines are indented by this length
 ITEM = re.compile(r"(?:[-*]|\d\d?\.) +")
 # Lines that are no text: tables, headings, marks and pictures
 NO_TEXT = re.compile(r"[|#<!]|    |```|$")
@@ -25,7 +25,7 @@ def list_pages():
 
 
 def split(text):
-    """(line number, lines) of each paragraph, and of each line that is none."""
+    """Yields line number, lines, and whether they are code, for each paragraph and other line."""
     lines, fenced = text.splitlines(), False
     at = 0
     while at < len(lines):
@@ -33,7 +33,7 @@ def split(text):
         if lines[at].startswith("```"):
             fenced = not fenced
         elif not fenced and not NO_TEXT.match(lines[at]):
-            # an item goes on with lines that are indented
+            # an item continues with indented lines
             inside = re.compile(r" {2,3}\S") if ITEM.match(lines[at]) else re.compile("")
             while (end < len(lines) and inside.match(lines[end])
                    and not NO_TEXT.match(lines[end]) and not ITEM.match(lines[end].lstrip())):
@@ -49,7 +49,7 @@ def is_long(lines, fenced):
 def wrap(lines):
     indent = len(lines[0]) - len(lines[0].lstrip())
     item = ITEM.match(lines[0].lstrip())
-    # four would be code; a paragraph goes on with less, too
+    # four spaces would be code; a paragraph continues with fewer, too
     later = " " * min(indent + (len(item[0]) if item else 0), 3)
     return textwrap.wrap(" ".join(line.strip() for line in lines), WIDTH,
                          initial_indent=" " * indent, subsequent_indent=later,
