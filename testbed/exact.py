@@ -2,11 +2,11 @@
 """The exact host: one program on an emulated host that does the same in each run, to the
 instruction.
 
-What makes other hosts differ from run to run is the world outside: disk, network and random
-numbers, and input that comes when it comes. This one has none of them. All files are in its
-initramfs, testbed/exact-init.c is its PID 1, the emulator's random numbers have a seed, its clock
-is an instruction count. What the program prints is kept in memory and comes out when it has ended,
-through a serial port of its own.
+Other hosts differ from run to run because of input from outside and the time when it arrives: disk,
+network, random numbers. This host has no such input. All files are in its initramfs,
+testbed/exact-init.c is its PID 1, the emulator's random numbers have a seed, its clock is an
+instruction count. The host keeps the program's output in memory, and sends it through a second
+serial port when the program has ended.
 """
 import os
 import socket
@@ -19,14 +19,13 @@ from host import (ARTIFACTS, BOOT_TIMEOUT, GRACE, STATUS_BOOT, STATUS_DIED, STAT
                   STATUS_UNUSABLE, HostError, Machine, name_files, require_artifact, scale_timeout,
                   wait_first)
 
-# Nothing of the build machine is in the archive but contents and modes: not owners, times and
-# inodes.
+# The archive has contents and modes of the build machine's files, but no owners, times and inodes.
 FOLDER_MODE = stat.S_IFDIR | 0o755
-# The length of a file is eight digits of the archive's header; the host's memory is less.
+# Bytes. The archive's header has room for 4 GiB; the host's memory is less.
 FILE_LIMIT = 1 << 30
 
-# Deadlines are of the emulator's CPU time, so that a busy machine passes none. One that waits for
-# what never comes uses no CPU: it has so many times as long, by the clock.
+# Deadlines count the emulator's CPU time, so that none passes because the machine is busy. By the
+# clock a run may take this many times as long, to end an emulator that hangs without using the CPU.
 PATIENCE = 10
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -54,7 +53,7 @@ class Archive:
         self.pad()
 
     def add_path(self, path, name):
-        """The file or folder PATH as NAME; links are followed."""
+        """Add the file or folder PATH as NAME; links are followed."""
         details = os.stat(path)
         if stat.S_ISDIR(details.st_mode):
             self.add(name, details.st_mode)
@@ -62,7 +61,7 @@ class Archive:
                 self.add_path(os.path.join(path, entry), f"{name}/{entry}")
         elif not stat.S_ISREG(details.st_mode) or details.st_size >= FILE_LIMIT:
             raise HostError(STATUS_UNUSABLE,
-                            f"{path} is not to be copied: give files below 1 GiB, and folders of "
+                            f"{path} cannot be copied: give files below 1 GiB, and folders of "
                             "such")
         else:
             with open(path, "rb") as source:
@@ -103,7 +102,8 @@ class ExactHost(Machine):
                 "-chardev", f"socket,id=result,fd={result_fd}", "-serial", "chardev:result"]
 
     def run(self, command, timeout, boot_timeout=None):
-        """COMMAND's exit status, stdout and stderr; HostError when host or deadline ends first."""
+        """Run COMMAND; return its exit status, stdout and stderr. HostError when the host or the
+        deadline ends first."""
         seconds = scale_timeout(boot_timeout or BOOT_TIMEOUT[True])
         source, child = socket.socketpair()
         with pack_initramfs(self.files, command) as initramfs, self.log.open("a") as log:
@@ -121,7 +121,7 @@ class ExactHost(Machine):
             self.check_report(report)
             if not self.receive(source, result, scale_timeout(timeout)):
                 self.fail(STATUS_TIMEOUT, f"'{command[0]}' did not end within its deadline")
-        # The console's last lines are in the log when the emulator has ended.
+        # Only when the emulator has ended are the console's last lines in the log.
         wait_first([self.process], time.monotonic() + scale_timeout(GRACE))
         return self.parse(result, command[0])
 
@@ -132,7 +132,8 @@ class ExactHost(Machine):
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
     def receive(self, source, data, seconds, stop=None):
-        """Add what the host says up to STOP, or its end, to DATA; whether SECONDS were enough."""
+        """Add what the host sends, up to STOP or its end, to DATA; return whether SECONDS were
+        enough."""
         cpu_end, end = self.cpu_time() + seconds, time.monotonic() + seconds * PATIENCE
         while not stop or stop not in data:
             while not wait_first([], min(time.monotonic() + 1, end), source):
@@ -145,7 +146,8 @@ class ExactHost(Machine):
         return True
 
     def parse(self, result, name):
-        """What testbed/exact-init.c writes: a line of status and lengths, then both streams."""
+        """Split what testbed/exact-init.c sends: a line of status and lengths, then both
+        streams."""
         line, _, streams = bytes(result).partition(b"\n")
         try:
             status, out, err = map(int, line.split())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A test host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; Connection is all
-that its users see of it.
+"""The emulated host: an arm64 Linux that is reached by SSH. EmulatedHost boots one; its users need
+only the Connection.
 
 Machine is the common base of EmulatedHost and of ExactHost in exact.py, which has no network.
 
@@ -30,32 +30,32 @@ KERNELS = tuple(line.split()[0] for line in (TOP / "testbed" / "kernels").read_t
                 if line and line[0] != "#")
 TOPOLOGIES = tuple(sorted(path.stem for path in (TOP / "testbed").glob("*.dts")))
 
-# Exit statuses of testbed/run for what is not the command's own doing; 124 is also what timeout(1)
-# says.
+# Exit statuses of testbed/run when something other than the command failed; 124 as timeout(1) has
+# it.
 STATUS_BOOT, STATUS_DIED, STATUS_TIMEOUT, STATUS_UNUSABLE = 122, 123, 124, 125
 
-# Seconds. A boot takes a fortieth of this on an idle machine; instruction counting is
-# single-threaded.
+# Deadlines in seconds; that of the boot without and with --icount, where one thread runs all CPUs.
+# A boot takes a fortieth of this on an idle machine.
 BOOT_TIMEOUT = {False: 120, True: 300}
 COMMAND_TIMEOUT = 600
 MONITOR_TIMEOUT = CONNECT_TIMEOUT = CONSOLE_TIMEOUT = 120
-# How the kernel begins to speak of its end, or of a bug that does not end it: not every report of
-# its debugging options panics.
+# The beginnings of a panic and of reports of a bug: not every report of the kernel's debugging
+# options panics.
 TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(|Internal error: "
                      r"|Unable to handle kernel|UBSAN: |"
                      r"INFO: (trying to register|lockdep is turned off|task )|detected "
                      r".*\bstall|kmemleak: .* disabled")
-# For a shell over there, when all has been done: the console then has this line when it has all
-# reports that are to be looked for. It is printed by a thread of the kernel, in its own time. <2>:
-# a kernel told to be quiet prints it, too.
+# A shell on the host gives the kernel this line when all is done. A thread of the kernel prints to
+# the console, with a delay: once the line is there, all reports before it are there, too. <2>: a
+# kernel told to be quiet prints it, too.
 LAST_LINE = "vpmu: nothing more is done"
 SAY_LAST_LINE = f"echo '<2>{LAST_LINE}' >/dev/kmsg"
-# Between the end of a connection and the end of the emulator that closed it.
+# Seconds from the end of a connection to the end of the emulator, which closed it.
 GRACE = 2
 
 
 class HostError(Exception):
-    """The host, not what ran on it, failed; status is the exit status that says so."""
+    """The host failed, not what ran on it; STATUS is the exit status for that."""
 
     def __init__(self, status, message):
         super().__init__(message)
@@ -73,13 +73,13 @@ def scale_timeout(seconds):
 
 
 def start_child(argv, **kwargs):
-    """Start ARGV so that it is killed when this process goes, however it goes."""
+    """Start ARGV so that it is killed when this process ends, however that happens."""
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)], **kwargs)
 
 
 def stop_child(process, patience=0):
-    """End PROCESS; with PATIENCE it has that many seconds to do so itself (ssh gives a terminal
-    back in its normal state)."""
+    """End PROCESS; it first has PATIENCE seconds to end by itself, in which ssh restores the
+    terminal."""
     if process.poll() is None and patience:
         process.terminate()
         wait_first([process], time.monotonic() + patience)
@@ -89,7 +89,8 @@ def stop_child(process, patience=0):
 
 
 def wait_first(processes, deadline, sock=None):
-    """Processes that have ended, and SOCK if it can be read; empty after the deadline."""
+    """Wait until a process has ended or SOCK can be read; return all for which that is so, none
+    after the deadline."""
     poller = select.poll()
     sources = {os.pidfd_open(process.pid): process for process in processes
                if process.returncode is None}
@@ -106,7 +107,8 @@ def wait_first(processes, deadline, sock=None):
 
 
 def ask_monitor(stream, command, arguments=None):
-    """What the emulator returns for COMMAND; KeyError for an error, ValueError when it is gone."""
+    """Send COMMAND to the emulator; return its answer. KeyError for an error, ValueError when the
+    emulator has ended."""
     print(json.dumps({"execute": command, "arguments": arguments or {}}), file=stream, flush=True)
     while "event" in (reply := json.loads(stream.readline())):
         pass
@@ -135,7 +137,7 @@ def escape(path):
 
 
 def name_files(paths):
-    """{name in /root: absolute path} of PATHS, each file or folder under its own last name."""
+    """{name in /root: absolute path} of PATHS; the name is the last part of the path."""
     names = {}
     for path in map(os.path.abspath, paths):
         name = os.path.basename(path)
@@ -148,12 +150,12 @@ def name_files(paths):
 
 
 def pack_files(paths):
-    """A nameless file with a tar archive of PATHS, all of it root's."""
+    """A nameless file with a tar archive of PATHS, in which root owns all."""
     argv = ["tar", "-c", "--dereference", "--sparse", "--owner=0", "--group=0", "--numeric-owner"]
     for name, path in name_files(paths).items():
         argv += ["-C", os.path.dirname(path), f"./{name}"]
     archive = tempfile.TemporaryFile()
-    # tar makes no archive of nothing; two blocks of zeros are an empty one
+    # tar refuses to make an empty archive; two blocks of zeros are one
     if not paths:
         archive.write(bytes(1024))
         archive.flush()
@@ -164,13 +166,13 @@ def pack_files(paths):
 
 
 class Connection:
-    """How to reach root on a host: everything ssh needs to know, and what runs through it."""
+    """How to reach root on a host by ssh."""
 
     def __init__(self, address, port, keys):
         self.address, self.port, self.keys = address, port, keys
 
     def command(self, *options):
-        # The machine's and the user's ssh settings stay out of it.
+        # The ssh settings of the machine and of the user are ignored.
         settings = {
             "BatchMode": "yes",
             # the cheapest for an emulated CPU
@@ -190,12 +192,11 @@ class Connection:
 
 
 class Machine:
-    """One QEMU process that plays an arm64 host, without a trace on the disk but its log; use it as
-    a context manager.
+    """A QEMU process that emulates an arm64 host, and leaves nothing on the disk but its log. Use
+    it as a context manager.
 
-    IMAGE is a kernel in place of the one named KERNEL, LOG a file for the console in place of one
-    whose name has WORDS.
-    """
+    IMAGE is a kernel in place of the one named KERNEL. LOG is a file for the console; by default it
+    is a new one, whose name has WORDS. """
 
     tools = ("fdtget", "setpriv")
 
@@ -216,7 +217,7 @@ class Machine:
         self.process = None
 
     def count_cpus(self):
-        # The device tree is the one place that says it.
+        # Only the device tree has this number.
         nodes = subprocess.run(["fdtget", "-l", self.tree, "/cpus"], stdout=subprocess.PIPE,
                                text=True).stdout
         count = sum(node.startswith("cpu@") for node in nodes.split())
@@ -225,7 +226,7 @@ class Machine:
         return count
 
     def base_command(self, *kernel_words):
-        """What all hosts have in common: machine, CPUs, memory, kernel, console."""
+        """The start of the command line of all hosts: machine, CPUs, memory, kernel, console."""
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of
         # the kernel is a failure, too. RCU's default of 21 seconds is too short for a reader of the
         # lowest priority, when guests take all CPUs of a busy machine.
@@ -240,15 +241,16 @@ class Machine:
                 "-serial", "chardev:console"]
 
     def spawn(self, argv, descriptors, log):
-        """Start the emulator, whose command line is ARGV and begins LOG, the open log; DESCRIPTORS
-        are for it."""
+        """Start the emulator by ARGV, which becomes the first line of LOG, the open log. It
+        inherits DESCRIPTORS."""
         print("+", shlex.join(map(str, argv)), file=log, flush=True)
         # A session of its own: Ctrl-C is ours to handle.
         self.process = start_child(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    start_new_session=True, pass_fds=descriptors)
 
     def check_report(self, line):
-        """Fail unless LINE, the host's first, says that it has all that its device tree names."""
+        """Fail unless LINE, the host's first, says that the host has all that its device tree
+        names."""
         report = line.decode(errors="replace").strip()
         if report != "ready":
             self.fail(STATUS_BOOT, f"the host lacks: {report.removeprefix('lacks: ')}")
@@ -281,10 +283,10 @@ class Machine:
 
 
 class EmulatedHost(Machine):
-    """A host that is reached by SSH.
+    """An emulated host that is reached by SSH.
 
-    Its system is a copy of rootfs.img that is thrown away, or the one on SYSTEM, a raw disk that is
-    written to. DISKS are more of those.
+    It boots from rootfs.img and throws its changes away, or from SYSTEM, a raw disk that it writes
+    to. DISKS are more disks that it writes to.
     """
 
     tools = (*Machine.tools, "ssh", "tar")
@@ -328,7 +330,7 @@ class EmulatedHost(Machine):
         return argv
 
     def start(self, timeout=None):
-        """Boot, and return when sshd answers for a host that has KVM and all its PMUs."""
+        """Boot; return the Connection when sshd answers and the host has KVM and all its PMUs."""
         seconds = scale_timeout(timeout or BOOT_TIMEOUT[self.icount])
         deadline = time.monotonic() + seconds
         ready, ready_child = socket.socketpair()
@@ -374,8 +376,8 @@ class EmulatedHost(Machine):
                       f"the emulator does not say on which port the host is ({error!r})")
 
     def run(self, argv, deadline, what, **kwargs):
-        """Run ARGV, a command that uses this host, here; its exit status, or HostError when host or
-        deadline ends first."""
+        """Run ARGV, a command of this machine that uses the host; return its exit status. HostError
+        when the host or the deadline ends first."""
         process = start_child(argv, **kwargs)
         try:
             events = wait_first([process, self.process], deadline)
@@ -387,7 +389,7 @@ class EmulatedHost(Machine):
                               f"the kernel reported a bug; {what} ended with status "
                               f"{process.returncode}")
                 return process.returncode
-            # ssh says 255 for a lost connection: then the emulator is about to end
+            # ssh ends with 255 when it has lost the connection: the emulator may be about to end
             grace = time.monotonic() + scale_timeout(GRACE)
             if self.process in events or wait_first([self.process], grace):
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
@@ -396,8 +398,8 @@ class EmulatedHost(Machine):
             stop_child(process, patience=GRACE)
 
     def judge_console(self, ended):
-        """HostError when the kernel has reported a bug up to its LAST_LINE, which is waited for;
-        ENDED says what is over."""
+        """Wait for LAST_LINE on the console; HostError when the kernel has reported a bug before
+        it. ENDED is the part of the message that says what has ended."""
         deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
         while LAST_LINE not in self.log.read_text(errors="replace"):
             if wait_first([self.process], time.monotonic() + 0.05):
@@ -409,7 +411,7 @@ class EmulatedHost(Machine):
             self.fail(STATUS_DIED, f"the kernel reported a bug; {ended}")
 
     def end_test(self):
-        """The same, and asks for the line: for who has run many commands."""
+        """Have LAST_LINE printed, then judge the console: for users that run many commands."""
         deadline = time.monotonic() + scale_timeout(CONSOLE_TIMEOUT)
         if self.run([*self.connection.command("-T"), SAY_LAST_LINE], deadline, "the last look",
                     stdin=subprocess.DEVNULL):
@@ -418,14 +420,14 @@ class EmulatedHost(Machine):
 
 
 def handle_signals():
-    """Have the signals that end a program unwind it instead, so that context managers clean up."""
+    """Make the signals that end a program raise SystemExit, so that context managers clean up."""
     def unwind(number, _frame):
-        # once is enough: what follows is cleaning up
+        # further signals must not disturb the cleanup
         for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, unwind)
-    # nohup(1) and the like ask for it to be ignored
+    # leave it ignored under nohup(1) and the like
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, unwind)

@@ -79,7 +79,7 @@ check "a command that does not end" refused 124 "'testbed-exact' did not end wit
 	exact --timeout 3 loop
 check "a file that does not exist" refused 125 "$TMP/none, which is to be copied, does not exist" \
 	run --exact --file "$TMP/none" -- none
-check "a device as a file" refused 125 "/dev/null is not to be copied" run --exact \
+check "a device as a file" refused 125 "/dev/null cannot be copied" run --exact \
 	--file /dev/null -- none
 check "without a command" misused "has no login shell" --exact
 check "with a disk" misused "runs without a disk" --exact --disk "$TMP/none" -- none
