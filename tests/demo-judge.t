@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the demo calls an outcome as expected only when it is: each wrong or empty recording is
-found out."""
+"""Claim: the demo calls an outcome as expected only if it is: it finds each wrong or empty
+recording."""
 
 import copy
 import sys
@@ -59,7 +59,7 @@ GOOD = {run["name"]: run for run in (
     make_run("stock-on-moving", "", refusal="no", **NOT_RUN | {"started": False}),
     make_run("no-pmu", "STOP: no PMU vcpu=0 pmuver=0x0", deltas=[], moves=PLACED, loaders=[]),
 )}
-# Those that only tests run: one of each outcome
+# Scenarios that only tests run: one of each outcome
 GOOD_CALIBRATIONS = {run["name"]: run for run in (
     make_run("stock-loader-end-back", LOADER_STOPPED, loaders=[DEAD], **IN_LOADER),
     make_run("stock-loader-between-away", "PASS: calibrated, the clock is wrong", loaders=[WRONG],

@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def refusal(self):
-        """QEMU's words, when it did not let the guest run."""
+        """QEMU's message, if it did not let the guest run."""
         ran = self.run["guest"] or self.run["output"]
         if ran or self.run["hang"] or (self.run["started"] and self.run["exit"] == 0):
             return ""
@@ -104,20 +104,20 @@ class Outcome:
 
     @property
     def loader_clock(self):
-        """What the loader calibrated, for people."""
+        """The frequency that the loader calibrated, as text."""
         frequency = self.loader.get("frequency")
         return f"{int(frequency) / 1e6:,.0f} MHz" if frequency else "-"
 
     @property
     def expected_backend(self):
-        """The table's, with the PMU's name of this host filled in."""
+        """The backend that the table expects, with the name of this host's PMU filled in."""
         if self.scenario.backend is not table.THE_PMU:
             return self.scenario.backend
         return next((name for name, cpus in self.pmus.items() if set(self.groups[0]) <= set(cpus)),
                     "(no PMU covers the CPUs)")
 
     def moves(self, vcpu):
-        """Moves of a vCPU's thread, its placing before the first delta not counted."""
+        """Moves of a vCPU's thread, without its placement before the first delta."""
         return [move for move in self.run["moves"] if move["vcpu"] == vcpu][1:]
 
     def problems(self):
@@ -190,7 +190,7 @@ class Outcome:
 
 
 def make_request(scenarios):
-    """What in_host.py is told to do; paths are those inside the host."""
+    """The request for in_host.py; paths are those inside the host."""
     runs = [{"name": scenario.name, "cpu": scenario.cpu, "vcpus": table.VCPUS,
              "append": scenario.append, "intervals": table.INTERVALS,
              "moving": scenario.pinning == table.MOVING, "move_every": table.MOVE_EVERY,
@@ -237,7 +237,7 @@ def run_scenarios(scenarios, real_time):
 
 
 def format_table(outcomes):
-    """The outcomes at a glance, QEMU's own words below."""
+    """A table of the outcomes, with the messages of QEMU and of guests that stopped below it."""
     heads = ("scenario", "kernel", "pmu-hybrid", "pinning", "backend", "loader's clock", "guest",
              "cycles per interval", "as expected")
     rows = [heads]
@@ -264,7 +264,7 @@ def format_table(outcomes):
 
 
 def write_results(outcomes):
-    """Leaves demo.json, the recording, and its picture; whether that could be drawn."""
+    """Writes demo.json, the recording and its picture; returns whether that could be drawn."""
     write_atomically(RESULTS / "demo.json",
                      json.dumps([outcome.row() for outcome in outcomes], indent=2) + "\n")
     recorded = {outcome.scenario.name: {"pmus": outcome.pmus, "groups": outcome.groups,
@@ -287,8 +287,8 @@ def report_problems(outcomes):
 
 
 def print_tap(scenarios, real_time):
-    """One test a scenario; a host that does not run ends them all."""
-    # of build/venv; the demo itself needs no package
+    """Prints TAP, one test for each scenario; a host that does not run ends all."""
+    # needs build/venv; without --tap the demo needs no package
     import tap
 
     def check(outcome):
@@ -300,7 +300,7 @@ def print_tap(scenarios, real_time):
 
 
 def parse_arguments():
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     names = [scenario.name for scenario in table.SCENARIOS + table.CALIBRATIONS]
     which = parser.add_mutually_exclusive_group()
@@ -312,8 +312,8 @@ def parse_arguments():
                        help="put the table into docs/demo.md, the picture into docs/pictures")
     parser.add_argument("--tap", action="store_true", help="print test results instead of a table")
     parser.add_argument("--real-time", action="store_true",
-                        help="do not let instructions be the emulated host's clock: the load of "
-                             "this machine shows in the results")
+                        help="run the emulated host's clock in real time, not by instructions: the "
+                             "load of this machine shows in the results")
     return parser.parse_args()
 
 

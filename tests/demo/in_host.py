@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs guests under QEMU and KVM and moves their vCPU threads. Runs inside the test host, prints
-one JSON document.
+"""Runs guests under QEMU and KVM and moves their vCPU threads. Runs in the emulated host, and
+prints one JSON document.
 
     python3 in_host.py REQUEST.json
 
 REQUEST.json: {"qemu": path, "guest": path, "timeout": seconds, "runs": [{"name", "cpu", "vcpus",
 "append", "intervals", "moving", "move_every", "moves", "start", "reboots"}, ...]}. A run starts on
-the group of CPUs with that number; a guest that says "hold" has its boot vCPU moved to the next
-one, and is then let go on. A guest that lives is told to end when it has printed so many intervals
-of each vCPU, each of which was moved so often, if they move. The timeout is that of a run, and
-again of its QEMU's end. See run_guest() for the result of each run. Nothing is judged here; that is
-demo.py's part.
+the group of CPUs with the number "start". When the guest prints "hold", its boot vCPU is moved to
+the next group, and the guest goes on. A guest that lives is told to end when each vCPU has printed
+its "intervals", and, if "moving", has made its "moves". The timeout is that of a run, and again
+that of its QEMU's end. See run_guest() for the result of each run. Nothing is judged here; demo.py
+does that.
 
 Imports are few, and the QMP client is the dozen lines below instead of the qemu.qmp package: that
-one is asyncio through and through, and its import takes an emulated host 3 s more.
+package uses asyncio throughout, and its import takes an emulated host 3 s more.
 """
 
 import json
@@ -74,13 +74,13 @@ class Qmp:
             self._events.append(message["event"])
 
     def wait_for_event(self, name):
-        """Returns when the event has come, now or before."""
+        """Waits until the event has come, now or before."""
         while name not in self._events:
             self._events.append(self._read()["event"])
 
 
 def now_ns():
-    """The clock that ticks exactly as the guest's CNTVCT_EL0 does, at another offset."""
+    """Nanoseconds of the clock that ticks exactly as the guest's CNTVCT_EL0, at another offset."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
 
@@ -139,11 +139,11 @@ class Guest:
                  "-chardev", "stdio,id=output,signal=off",
                  "-global", "virtio-mmio.force-legacy=false",
                  "-device", "virtio-serial-device", "-device", "virtconsole,chardev=output",
-                 # for what is typed
+                 # for input to the guest
                  "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
                  "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
                  "-mon", "chardev=qmp,mode=control",
-                 # a guest that is off leaves QEMU there to be asked
+                 # QEMU stays when the guest powers off, so that it can be asked
                  "-action", f"shutdown=pause,reboot={'reset' if run['reboots'] else 'shutdown'}",
                  "-S", "-kernel", request["guest"], "-append", run["append"]],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
@@ -157,13 +157,13 @@ class Guest:
         self.threads = []
 
     def connect(self):
-        """Finds the vCPU threads."""
+        """Connects to the monitor and finds the vCPU threads."""
         self.qmp = Qmp(self._sock, self.timeout)
         self.cpus = self.qmp.command("query-cpus-fast")
         self.threads = [cpu["thread-id"] for cpu in self.cpus]
 
     def backends(self):
-        """What each vCPU's counters are made of; None from a QEMU without pmu-hybrid."""
+        """pmu-backend of each vCPU; None from a QEMU without pmu-hybrid."""
         try:
             return [self.qmp.command("qom-get", path=cpu["qom-path"], property="pmu-backend")
                     for cpu in self.cpus]
@@ -171,14 +171,14 @@ class Guest:
             return [None for _ in self.cpus]
 
     def type_something(self):
-        """Tells it to go on where it holds, or to end."""
+        """Tells the guest to go on where it holds, or to end."""
         try:
             self._typist.send(b"\n")
         except BrokenPipeError:
             pass  # it has exited
 
     def state(self):
-        """The VM's, for the diagnosis of a hang."""
+        """State of the VM, for the diagnosis of a hang."""
         try:
             return self.qmp.command("query-status")["status"] if self.qmp else "no monitor"
         except (QmpError, QmpClosed, OSError):
@@ -192,8 +192,8 @@ class Guest:
             wait = self.deadline - time.monotonic()
             if wait <= 0 or not select.select([stream], [], [], wait)[0]:
                 raise TimeoutError
-            # Python needs longer to wake up than to read a line: what little it costs is taken from
-            # the guest
+            # Python takes longer to wake up than to read a line, and this CPU time is taken from
+            # the guest: let some lines come together
             time.sleep(READ_PAUSE)
             data = os.read(stream, 65536)
             if not data:
@@ -202,12 +202,12 @@ class Guest:
             yield now_ns(), [line.decode("ascii", "replace").strip() for line in lines]
 
     def end(self):
-        """Leaves no process behind; returns exit status and error output."""
+        """Ends QEMU, if need be by force; returns its exit status and error output."""
         if self.qmp:
             try:
                 self.qmp.command("quit")
             except (QmpError, QmpClosed, OSError):
-                pass  # it has exited, or hangs itself
+                pass  # it has exited, or its monitor hangs
         try:
             status = self.process.wait(self.timeout)
         except subprocess.TimeoutExpired:
@@ -221,7 +221,7 @@ class Guest:
 
 
 def parse_pairs(line):
-    """name=value words of a guest's line."""
+    """The name=value words of a guest's line, as a dictionary."""
     return dict(word.split("=", 1) for word in line.split() if "=" in word)
 
 
@@ -232,7 +232,7 @@ class Mover:
         self._threads = threads
         self._groups = groups
         self._every = run["move_every"] if run["moving"] else 0
-        # what is to come yet, of each vCPU
+        # deltas and moves that each vCPU still has to make
         self._deltas = [run["intervals"]] * len(threads)
         self._moves = [run["moves"] if run["moving"] else 0] * len(threads)
         self._since = [0] * len(threads)
@@ -240,18 +240,19 @@ class Mover:
         self.log = []
 
     def place(self, vcpu, group, after):
-        """When the call returns, the thread runs on no other CPU any more."""
+        """Moves a vCPU thread to a group. On return the thread runs on no other CPU any more."""
         os.sched_setaffinity(self._threads[vcpu], self._groups[group])
         self._group[vcpu] = group
         self._since[vcpu] = 0
         self.log.append({"vcpu": vcpu, "host_ns": now_ns(), "group": group, "after_delta": after})
 
     def place_next(self, vcpu, total):
-        """On the next group."""
+        """Moves a vCPU thread to the next group."""
         self.place(vcpu, (self._group[vcpu] + 1) % len(self._groups), total)
 
     def seen(self, vcpu, count, total):
-        """So many deltas of the vCPU were read; of all vCPUs it were total by now."""
+        """Counts COUNT deltas that were read of a vCPU, and moves it when it is due. TOTAL is the
+        number of deltas of all vCPUs so far."""
         self._since[vcpu] += count
         self._deltas[vcpu] -= count
         if self._every and self._since[vcpu] >= self._every:
@@ -264,9 +265,9 @@ class Mover:
 
 
 def record_line(line, read_ns, result):
-    """Files a line of the guest; returns the vCPU whose delta it is, or None."""
+    """Records a line of the guest; returns the vCPU whose delta it is, or None."""
     word = line.partition(" ")[0]
-    # also in its last words
+    # also in the last line of a guest that stops in the loader
     if "loader stall=" in line:
         result["loaders"].append(parse_pairs(line))
     if word == "kernel":
@@ -288,14 +289,14 @@ def follow_guest(guest, mover, result):
     told = False
     for read_ns, lines in guest.read_lines():
         seen = [record_line(line, read_ns, result) for line in lines]
-        # per lot, so that lines that came together do not make a vCPU move twice
+        # once for lines that came together, so that they do not move a vCPU twice
         for vcpu in set(seen) - {None}:
             mover.seen(vcpu, seen.count(vcpu), len(result["deltas"]))
         if any(line.startswith("hold ") for line in lines):
             mover.place_next(0, len(result["deltas"]))
             guest.type_something()
         if any(line.startswith(VERDICTS) for line in lines):
-            # that it powered off is part of what a guest must do
+            # a guest also has to power off
             guest.qmp.wait_for_event("SHUTDOWN")
             return
         if mover.has_enough() and not told:
@@ -314,7 +315,7 @@ def record_run(guest, run, groups, result):
     result["moves"] = mover.log
     guest.qmp.command("cont")
     result["started"] = True
-    # before anything else: the guest's first interval is not to be on another cluster by chance
+    # before anything else, so that the guest's first interval is not on another cluster by chance
     for vcpu in range(len(guest.threads)):
         mover.place(vcpu, run["start"], 0)
     result["backends"] = guest.backends()
@@ -324,18 +325,18 @@ def record_run(guest, run, groups, result):
 def run_guest(request, run, groups):
     """Returns what happened, JSON-ready.
 
-    started    whether QEMU took "cont"
-    refusal    its answer if that was an error
+    started    whether QEMU accepted "cont"
+    refusal    QEMU's error, if it did not
     hang       whether the deadline passed
-    state      that of the VM then
-    exit       QEMU's status; it is negative when QEMU had to be killed
-    stderr     what QEMU said
-    backends   each CPU's pmu-backend once the guest ran
-    loaders    what its loader counted, in each boot
-    uncharged  how many threads its kernel charged with no cycles
+    state      state of the VM then
+    exit       QEMU's exit status; it is negative when QEMU had to be killed
+    stderr     what QEMU printed there
+    backends   pmu-backend of each vCPU once the guest ran
+    loaders    what the guest's loader counted, in each boot
+    uncharged  how many threads the guest's kernel charged with no cycles
     guest      the guest's own parameters
-    deltas     its lines, with the host's time
-    output     all its other lines
+    deltas     the guest's deltas, with the host's time
+    output     all other lines of the guest
     moves      of vCPU threads: to which group, when, and after how many deltas
     """
     result = {"name": run["name"], "started": False, "refusal": "", "hang": False, "state": "",
@@ -347,7 +348,7 @@ def run_guest(request, run, groups):
     except QmpError as error:
         result["refusal"] = str(error)
     except (QmpClosed, ProcessLookupError):
-        pass  # QEMU has ended itself; its exit status and words tell why
+        pass  # QEMU has ended by itself; its exit status and stderr tell why
     except TimeoutError:
         result["hang"] = True
         result["state"] = guest.state()

@@ -17,7 +17,7 @@ matplotlib.use("svg" if sys.argv[-1].endswith(".svg") else "agg")
 from matplotlib import pyplot  # noqa: E402  (the backend must be chosen first)
 from matplotlib.patches import Patch  # noqa: E402
 
-# Told apart without colours, too: one is lighter than the other.
+# One is lighter than the other, so that they differ without colours.
 CLUSTER_COLOURS = ("#cfe3f5", "#fbe0b5", "#dcefd2")
 LINE_COLOUR = "#1f2933"
 DEAD_COLOUR = "#c62828"
@@ -26,8 +26,8 @@ LOADERS = (
     (table.LOADER_BEFORE, "before"),
     (table.LOADER_AFTER, "after"),
 )
-# No date: the same data gives the same file. One is committed, so it says its licence as each file
-# does.
+# No date, so that the same data gives the same file. The picture is committed, so it names its
+# licence as each file does.
 METADATA = {"Date": None, "Rights": "SPDX-License-Identifier: GPL-2.0-or-later"}
 PANELS = (
     (table.BEFORE, "Before: stock kernel, -cpu host"),
@@ -43,8 +43,8 @@ def start_of(run):
 def to_guest_time(run):
     """Returns a function from the host's clock to seconds since the guest's first interval.
 
-    Both clocks tick alike. What a line took from the guest to its reader is never negative and at
-    its least next to nothing, so the smallest difference of the two is their offset.
+    Both clocks tick alike. The time between printing a line and reading it is never negative, and
+    at least once close to zero. So the smallest difference of the two clocks is their offset.
     """
     frequency = run["guest"]["cntfrq"]
     offset = min(delta["read_ns"] / 1e9 - delta["cntvct"] / frequency for delta in run["deltas"])
@@ -83,13 +83,13 @@ def draw_clusters(axes, run, vcpu, colours, end):
 
 
 def vcpu_to_show(run):
-    """The vCPU that the guest died of, else the first."""
+    """The vCPU on which the guest died, else the first."""
     dead = [delta["vcpu"] for delta in run["deltas"] if delta["cycles"] == 0]
     return dead[0] if dead else 0
 
 
 def draw_panel(axes, run, vcpu, title, colours):
-    """One guest; what it came to is said in the picture."""
+    """Draws the panel of one guest, and marks where it died; returns its end and highest rate."""
     times, rates = rate_of_vcpu(run, vcpu)
     draw_clusters(axes, run, vcpu, colours, times[-1])
     axes.plot(times, rates, color=LINE_COLOUR, linewidth=1.4, zorder=3)
@@ -106,7 +106,7 @@ def draw_panel(axes, run, vcpu, title, colours):
 
 
 def draw_loader(axes, recording):
-    """What the loader counted in its two stalls on the other cluster, and what came of it."""
+    """Draws what the loader counted in its two stalls on the other cluster, and the outcome."""
     for place, (scenario, _) in enumerate(LOADERS):
         loader = recording[scenario]["loaders"][-1]
         for offset, (stall, colour) in zip((-0.2, 0.2), STALL_COLOURS.items(), strict=True):
@@ -128,7 +128,7 @@ def draw_loader(axes, recording):
 
 def draw(recording, path):
     """Writes the picture."""
-    # The same data gives the same file, and words stay words.
+    # So that the same data gives the same file, and text stays text.
     pyplot.rcParams.update({"svg.hashsalt": "demo", "svg.fonttype": "none", "font.size": 10,
                             "font.family": "DejaVu Sans"})
     names = sorted({name for scenario, _ in PANELS for name in recording[scenario]["pmus"]})

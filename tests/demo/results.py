@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How make demo and make bench run hosts, and what they leave: files, a picture, and their figures
-on a page of docs/."""
+"""Runs hosts for make demo and make bench, and writes their results: files, a picture, and the
+figures on a page of docs/."""
 import os
 import re
 import subprocess
@@ -13,11 +13,11 @@ MARKS = ("<!-- figures -->\n", "<!-- end of figures -->\n")
 
 
 class HostError(Exception):
-    """The host did not run what it was to, so nothing is known about that."""
+    """The host did not run its command, so there is no result."""
 
 
 def run_host(kernel, topology, *words):
-    """What a command prints on an emulated host; WORDS are those of testbed/run."""
+    """Runs testbed/run with WORDS; returns what the command on the emulated host printed."""
     command = [TOP / "testbed" / "run", "--kernel", kernel, "--topology", topology, *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           check=False)
@@ -29,7 +29,7 @@ def run_host(kernel, topology, *words):
 
 
 def write_atomically(path, text):
-    """A reader sees the old file or the new one, never half of it."""
+    """Writes a file; a reader sees the old one or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.new")
     fresh.write_text(text, encoding="utf-8")
@@ -37,13 +37,13 @@ def write_atomically(path, text):
 
 
 def draw(program, data, picture):
-    """Has PROGRAM draw PICTURE, with what make venv has, and prints its name; returns whether it
-    could, and leaves none if not."""
+    """Makes PROGRAM draw PICTURE, with the packages of build/venv, and prints its name; returns
+    whether that worked. If not, there is no picture."""
     picture.unlink(missing_ok=True)
     fresh = picture.with_name(f".{os.getpid()}.{picture.name}")
     venv = subprocess.run([TOP / "scripts" / "venv"], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.strip()
-    # its cache of fonts does not belong into the home folder of who runs this
+    # keeps matplotlib's cache of fonts out of the user's home folder
     environment = os.environ | {"MPLCONFIGDIR": f"{venv}/matplotlib"}
     try:
         if subprocess.run([f"{venv}/bin/python3", program, data, fresh], env=environment,
@@ -57,7 +57,7 @@ def draw(program, data, picture):
 
 
 def put_on_page(name, text):
-    """TEXT takes the place of the figures on docs/NAME."""
+    """Replaces the figures on docs/NAME by TEXT."""
     page = TOP / "docs" / name
     start, end = MARKS
     content, count = re.subn(f"{start}.*{end}", lambda _: f"{start}{text}{end}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one table of what the demo runs and what must come out of it."""
+"""The table of what the demo runs, and of the outcomes that it expects."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ FIXED_COUNTERS = "fixed-counters"
 OK = "ok"
 STOPPED = "stopped"
 NO_PMU = "no-pmu"
-# It lives, but the loader's clock is off by more than a factor of six.
+# The guest lives, but the loader's clock is off by more than a factor of six.
 WRONG_CLOCK = "wrong-clock"
-# It lives, but threads were charged with no cycles in its kernel's phase.
+# The guest lives, but its kernel's phase charged threads with no cycles.
 UNCHARGED = "uncharged"
-# QEMU did not let the guest run, so that there is no status of the guest to tell.
+# QEMU did not let the guest run, so the guest has no status of its own.
 REFUSED = "refused"
 
 MOVING = "moving"
@@ -29,9 +29,9 @@ class Scenario:
     pinning says where the vCPU threads may run: ONE_CLUSTER is the CPUs of the first PMU; MOVING
     allows all CPUs, and each vCPU thread is moved to the next PMU's CPUs (or on one PMU, to the
     other half of the CPUs) again and again. at is the point of the loader's calibration
-    (guests/lib/guest.h) at which the boot vCPU is moved, too; it starts on the CPUs of the PMU with
-    that number, of which the first is KVM's choice. until is the guest's last phase, reboots how
-    often it resets the machine after it.
+    (guests/lib/guest.h) at which the boot vCPU is moved, too. start is the number of the PMU on
+    whose CPUs the vCPUs start; KVM takes the first PMU, 0. until is the guest's last phase, and
+    reboots says how often the guest resets the machine after it.
     """
 
     name: str
@@ -74,9 +74,9 @@ SCENARIOS = (
 )
 
 _KERNELS = (("stock", False, ""), ("patched", True, FIXED_COUNTERS))
-# A move at each point of the loader's calibration, away from the PMU that KVM took and back to it:
-# what comes of it on a stock kernel follows from its arithmetic, 125 times the difference of what 9
-# ms and 1 ms count. Only tests run them.
+# A move at each point of the loader's calibration, away from the PMU that KVM took or back to it.
+# The outcome on a stock kernel follows from the loader's arithmetic: 125 times the difference of
+# what it counts in 9 ms and in 1 ms. Only tests run these.
 _OUTCOMES = (
     # away, back
     ("setup", STOPPED, OK),
@@ -92,8 +92,8 @@ CALIBRATIONS = tuple(
     for kernel, on, backend in _KERNELS
     for at, *statuses in _OUTCOMES
     for start, (way, status) in enumerate(zip(("away", "back"), statuses, strict=True)))
-# The same for a move half-way through the kernel's threads, which is not deadly; and for a guest
-# that reboots, moved in each of its loaders
+# The same for a move half-way through the kernel's threads, which does not stop the guest; and for
+# a guest that reboots, which is moved in each of its loaders
 CALIBRATIONS += tuple(
     Scenario(f"{kernel}-kernel", kernel, "biglittle", on, MOVING, OK if on else UNCHARGED, backend,
              at="kernel", until="kernel")
@@ -109,14 +109,14 @@ AFTER = "patched-on-moving"
 LOADER_BEFORE = "stock-loader"
 LOADER_AFTER = "patched-on-loader"
 
-# Two vCPUs fit the smallest cluster of each topology, so that a counter that stands still is never
-# a vCPU that waits.
+# Two vCPUs fit the smallest cluster of each topology. With more, a vCPU that waits for a CPU could
+# look like a counter that stands still.
 VCPUS = 2
 # Short enough for a readable curve, long enough for an emulated host to print a line for each.
 INTERVAL_US = 20000
 # Intervals of a vCPU between its moves.
 MOVE_EVERY = 8
-# A guest measures until it is told to end: when each of its vCPUs has measured and was moved so
-# often. Fewer moves would prove little.
+# A guest is told to end when each of its vCPUs has measured and was moved this often. Fewer moves
+# would prove little.
 INTERVALS = 50
 MIN_MOVES = 3
