@@ -4,7 +4,7 @@ a report for a mail.
 
     build/venv/bin/python tests/avocado/board.py user@board [ARGUMENT of tests/avocado/run]...
 
-The exit status is that of the tests. A board with a problem that the tool finds is not tested.
+The exit status is that of the tests. If the tool finds a problem, no test runs.
 """
 import json
 import subprocess
@@ -14,7 +14,7 @@ import tempfile
 from hosts import ARTIFACTS, TOP, Board, testbed
 
 TOOL, QEMU = ARTIFACTS / "pmu-hybrid-check", ARTIFACTS / "qemu-system-aarch64"
-# The tool's exit status for a finding with which VMs will not work
+# The tool's exit status when it finds something with which VMs will not work
 PROBLEM = 3
 MODEL = ("tr -d '\\0' </sys/firmware/devicetree/base/model 2>/dev/null || cat "
          "/sys/class/dmi/id/product_name 2>/dev/null || echo unknown")
@@ -22,12 +22,12 @@ NOBODY = "YOUR NAME <YOUR ADDRESS>"
 
 
 def look(address):
-    """The board in lines of the report; ends this program when the tool finds a problem."""
+    """Lines of the report that describe the board. Exits if the tool finds a problem."""
     with tempfile.TemporaryDirectory() as logs, Board(logs, [TOOL, QEMU], address) as board:
         status, found, errors = board.status(f"./{TOOL.name}", "--qemu", f"./{QEMU.name}")
         print(found or errors, end="", flush=True)
         if status >= PROBLEM:
-            sys.exit("board: error: pmu-hybrid-check found a problem, see above; mend that first")
+            sys.exit("board: error: pmu-hybrid-check found a problem, see above; fix that first")
         cores = ", ".join(f"{name} on CPUs {','.join(map(str, cpus))}"
                           for name, cpus in board.pmus.items())
         version = board.run(f"./{QEMU.name}", "--version").splitlines()[0]
@@ -38,7 +38,7 @@ def look(address):
 
 
 def run_tests(address, arguments):
-    """Their exit status and results."""
+    """Runs the tests; returns their exit status and results."""
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
         command = [TOP / "tests" / "avocado" / "run", "-p", f"host={address}", "--json", file.name,
                    *arguments]
@@ -47,7 +47,7 @@ def run_tests(address, arguments):
 
 
 def list_results(results):
-    """Lines of the report: how many, and why not all."""
+    """Lines of the report: how many tests passed, and why the others did not."""
     outcomes = {}
     for test in results["tests"]:
         reason = "" if test["status"] == "PASS" else " ".join(test["fail_reason"].split())
@@ -59,7 +59,7 @@ def list_results(results):
 
 
 def find_tester():
-    """As git has it."""
+    """Name and address of the tester, from git's configuration."""
     found = [subprocess.run(["git", "config", f"user.{key}"], stdout=subprocess.PIPE, text=True,
                             check=False).stdout.strip()
              for key in ("name", "email")]

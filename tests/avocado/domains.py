@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt on the test host, and its domains by virsh, with the XML of docs/libvirt.md."""
+"""libvirt on the test host and its domains, driven by virsh, with the XML of docs/libvirt.md."""
 import contextlib
 import os
 import re
@@ -14,28 +14,28 @@ PATCHES = sorted((TOP / "libvirt" / "patches").glob("*.patch"))
 FEATURES = "/usr/share/libvirt/cpu_map/arm_features.xml"
 NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 EMULATOR = "/usr/local/bin/qemu-system-aarch64"
-# Debian's, which libvirt's packages depend on
+# Debian's QEMU, on which libvirt's packages depend
 OTHER_QEMU = "/usr/bin/qemu-system-aarch64"
 IMAGES, LOGS = "/var/lib/libvirt/images", "/var/log/libvirt/qemu"
-# Succeeds on a host that is not set up here
+# Succeeds on a board where libvirt and our QEMU are set up
 READY = f"virsh list && test -x {EMULATOR} && grep -q pmu-hybrid {FEATURES}"
 ET.register_namespace("qemu", NAMESPACE)
 
-# As packages and udev would have it.
+# Sets up what udev and the packages set up elsewhere
 START_DAEMONS = """
 chgrp kvm /dev/kvm && chmod 660 /dev/kvm
 [ -z "$1" ] || hostname "$1"
 virtlogd -d && libvirtd -d
 """
-# As at boot where AppArmor is installed
+# Loads AppArmor's profiles, as the boot does where AppArmor is installed
 LOAD_PROFILES = """
 mount -t securityfs securityfs /sys/kernel/security
 apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper
 """
 RESTART = ("kill $(cat /run/libvirtd.pid) && while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; "
            "libvirtd -d")
-# The path of an empty qcow2 image of 64 MiB to write: header, table of refcounts, refcounts of the
-# four clusters, table of clusters
+# Writes an empty qcow2 image of 64 MiB to the path that is its argument: header, table of
+# refcounts, refcounts of the four clusters, table of clusters
 MAKE_DISK = """
 import struct, sys
 cluster = 1 << 16
@@ -52,7 +52,8 @@ DISK = """
   <target dev='vda' bus='virtio'/>
 </disk>
 """
-# Its stdin ends with this side, however that ends.
+# Waits until its stdin ends, which it does however the test ends, then removes the test's domains
+# and files
 CLEANER = """
 cd / && cat >/dev/null
 for name in $(virsh list --all --name | grep "^$1-"); do
@@ -65,7 +66,7 @@ rm -f "$3" "$3".*.qcow2
 
 
 def find_example(tag):
-    """The element that has this tag in an example of the page, with all below it."""
+    """The first element with this tag in the examples of the page."""
     for block in re.findall(r"^```xml\n(.*?)^```$", PAGE, re.M | re.S):
         for element in ET.fromstring(f"<page>{block}</page>").iter(tag):
             return element
@@ -73,7 +74,7 @@ def find_example(tag):
 
 
 class Pinning(NamedTuple):
-    """A row of the page's table; LITTLE and big stand for CPUs."""
+    """A row of the page's table of pinnings; LITTLE and big stand for CPUs."""
 
     xml: tuple
     cpus: str
@@ -83,7 +84,7 @@ class Pinning(NamedTuple):
 
 
 def read_pinnings():
-    """The table, by its first column."""
+    """The table of pinnings: a Pinning for each text of the first column."""
     rows = re.findall(r"^\| (`<vcpu.*) \|$", PAGE, re.M)
     table = {}
     for row in rows:
@@ -95,8 +96,8 @@ def read_pinnings():
 
 
 class Libvirt:
-    """The daemon on a host. On an emulated one it is started, and knows pmu-hybrid unless
-    feature=False."""
+    """The libvirt daemon on a host. On an emulated host this class starts it, and teaches it
+    pmu-hybrid unless feature=False."""
 
     def __init__(self, test, host, feature=True, apparmor=False, hostname="", prefix=None):
         self.test, self.host = test, host
@@ -138,17 +139,17 @@ class Libvirt:
             self.host.run("patch", "-d", os.path.dirname(FEATURES), "-p3", stdin=patch.read_text())
 
     def restart(self):
-        """The daemon alone, under running domains."""
+        """Restarts the daemon; domains keep running."""
         self.host.run("sh", "-ec", RESTART)
         self._wait()
 
     def virsh(self, *words, stdin=None):
-        """What it prints."""
+        """Runs virsh; returns what it prints."""
         self.test.log.info("virsh %s", " ".join(words))
         return self.host.run("virsh", "-q", *words, stdin=stdin)
 
     def refusal(self, *words, stdin=None):
-        """The error that virsh has to end with."""
+        """Runs virsh, which has to fail; returns its error."""
         status, out, err = self.host.status("virsh", "-q", *words, stdin=stdin)
         message = " ".join(err.split())
         self.test.log.info("virsh %s: %s", " ".join(words), message)
@@ -157,21 +158,24 @@ class Libvirt:
 
     @contextlib.contextmanager
     def domain(self, name, **kwargs):
-        """A defined domain, gone with the block."""
+        """Context manager: a domain that is defined until the block ends."""
         domain = Domain(self, f"{self.prefix}-{name}", **kwargs)
         self.virsh("define", "/dev/stdin", stdin=domain.text)
         try:
             yield domain
         finally:
-            # it may have ended itself, or left for another host
+            # fails if the domain has ended by itself or has migrated
             for command in ["destroy"], ["undefine", "--managed-save", "--snapshots-metadata"]:
                 self.host.status("virsh", "-q", *command, domain.name)
 
 
 class Domain:
-    """The page's example. ask: "feature" or "commandline", its two ways to ask for pmu-hybrid, or
-    None; pinning: XML of <vcpu> and of what is in <cputune>, with the page's words for CPUs; disk:
-    whether it has one, for snapshots; cpu: XML in place of its <cpu>."""
+    """A domain like the page's example.
+
+    ask: how it asks for pmu-hybrid, by the page's "feature" or "commandline", or None. pinning: XML
+    of <vcpu> and of the children of <cputune>, with the page's words for CPUs. disk: whether it has
+    a disk, which snapshots need. cpu: XML in place of its <cpu>.
+    """
 
     def __init__(self, libvirt, name, ask="feature", pinning=(), emulator=EMULATOR, disk=False,
                  cpu=None):
@@ -214,60 +218,60 @@ class Domain:
 
     @property
     def vcpus(self):
-        """Their numbers."""
+        """Numbers of the vCPUs."""
         return range(int(self.xml.find("vcpu").text))
 
     @property
     def text(self):
-        """Its XML."""
+        """The XML of the domain."""
         return ET.tostring(self.xml, encoding="unicode")
 
     def virsh(self, command, *words, stdin=None):
-        """A command on it; what it prints."""
+        """Runs a virsh command on the domain; returns what it prints."""
         return self.libvirt.virsh(command, self.name, *map(str, words), stdin=stdin)
 
     def refusal(self):
-        """The error with which its start has to end."""
+        """Starts the domain, which has to fail; returns the error."""
         return self.libvirt.refusal("start", self.name)
 
     def start(self):
-        """Returns self, running."""
+        """Starts the domain; returns self."""
         self.virsh("start")
         return self
 
     @property
     def state(self):
-        """As libvirt calls it."""
+        """State of the domain in libvirt's words."""
         return self.virsh("domstate").strip()
 
     @property
     def reason(self):
-        """Its state with the reason."""
+        """State of the domain with the reason."""
         return self.virsh("domstate", "--reason").strip()
 
     @property
     def backend(self):
-        """As the page says how to ask for it."""
+        """pmu-backend of the domain, read by the command on the page."""
         command = re.search(r"^virsh qemu-monitor-command winlike --hmp '(.*)'$", PAGE, re.M)[1]
         return self.virsh("qemu-monitor-command", "--hmp", command).strip().strip('"')
 
     @property
     def pid(self):
-        """QEMU's."""
+        """Process ID of QEMU."""
         return self.host.run("cat", f"/run/libvirt/qemu/{self.name}.pid").strip()
 
     @property
     def log(self):
-        """What QEMU and libvirt wrote about it."""
+        """What QEMU and libvirt wrote to the domain's log."""
         return self.host.run("cat", f"{LOGS}/{self.name}.log")
 
     @property
     def console(self):
-        """Complete lines of the guest's."""
+        """The complete lines that the guest has printed."""
         return self.host.run("cat", self.console_path).rpartition("\n")[0]
 
     def check_alive(self):
-        """The guest sees its counter count on each vCPU, twice from now on."""
+        """Fails unless each vCPU of the guest measures twice from now on."""
         before = len(self.console)
 
         def seen():
@@ -279,7 +283,7 @@ class Domain:
         poll("a guest that goes on", seen, self.explain, interval=0.5)
 
     def move(self, word):
-        """All vCPU threads, for the time that the domain runs, to CPUs by the page's word."""
+        """Moves all vCPU threads of the running domain to the CPUs that the page's word means."""
         cpus = self._words[word]
         try:
             self.libvirt.virsh("; ".join(f"vcpupin {self.name} {vcpu} {cpus} --live"
@@ -288,7 +292,7 @@ class Domain:
             raise CommandFailed(f"{self.explain()}. {error}") from error
 
     def explain(self):
-        """What is known of it, for messages."""
+        """State, console and log of the domain, for messages."""
         return (f"{self.name} is {self.reason}; console: {self.console[-300:]!r}; log: "
                 f"{self.log[-600:]!r}")
 
@@ -298,7 +302,7 @@ class DomainTest(VmTest):
 
     @contextlib.contextmanager
     def libvirt(self, pmus=2, mode=None, kernel=None, **kwargs):
-        """A Libvirt on a host."""
+        """Context manager: a Libvirt on a host."""
         with self.host(pmus=pmus, mode=mode, files=[WINLIKE], kernel=kernel) as host, \
                 Libvirt(self, host, **kwargs) as libvirt:
             yield libvirt
@@ -311,32 +315,32 @@ class DomainTest(VmTest):
 
     @staticmethod
     def backend(host, text):
-        """pmu-backend where the page has this text."""
+        """The pmu-backend that this text of the page means on this host."""
         names = list(host.pmus)
         return {"fixed counters": FIXED, "PMU of LITTLE": names[0], "PMU of big": names[-1]}[text]
 
     def check_backend(self, domain, text):
-        """Its PMU is what the page calls so."""
+        """Fails unless the domain has the PMU that this text of the page means."""
         self.check_equal(domain.backend, self.backend(domain.host, text), f"{domain.name}: backend")
 
     def check_runs(self, domain, text):
-        """It starts with such a PMU, and the guest measures."""
+        """Starts the domain; fails unless it has this PMU and the guest measures."""
         self.check_backend(domain.start(), text)
         domain.check_alive()
 
     def check_paused(self, domain):
-        """It is paused before long, which its log explains."""
+        """Waits until the domain is paused; its log has to say why."""
         poll("a VM that is paused", lambda: domain.state == "paused", domain.explain, interval=0.5)
         self.check_told("which does not support its configuration: its PMU is", domain.log)
 
     def check_told(self, text, message):
-        """That the message has the text, and the page, too."""
+        """Fails unless both the message and the page have the text."""
         self.check_in(text, message, "message")
         self.check_in(text, " ".join(PAGE.split()), "docs/libvirt.md")
 
 
 def cpu_list(cpus):
-    """As libvirt takes it and as QEMU prints it where CPUs are in a row."""
+    """A list of CPUs as libvirt reads it; consecutive CPUs as QEMU prints them, too."""
     cpus = sorted(cpus)
     return (f"{cpus[0]}-{cpus[-1]}" if len(cpus) == cpus[-1] - cpus[0] + 1 and len(cpus) > 1
             else ",".join(map(str, cpus)))

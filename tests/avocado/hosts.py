@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arm64 host that a test runs on: emulated for this test alone, or a real one, `-p
-host=user@board`. Both are reached by ssh.
+"""The arm64 host that a test runs on: an emulated host of its own, or a real board (`-p
+host=user@board`). Tests reach both by ssh.
 
 A test derives from HostTest and says what it needs of the host:
 
     with self.host(pmus=2, mode=True) as host:
         print(host.run("uname", "-r"))
 
-An emulated host is made to fit, unless parameters say otherwise. What the host then lacks, cancels
-the test.
+An emulated host is chosen to fit, unless parameters choose another. If the host lacks something,
+the test is cancelled.
 """
 import contextlib
 import functools
@@ -26,12 +26,12 @@ from in_host import parse_cpu_list
 TOP = testbed.TOP
 ARTIFACTS = testbed.ARTIFACTS
 ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
-# Seconds, before VPMU_TIMEOUT_FACTOR: of any wait and of one command on the host, which takes a
-# twentieth on an idle machine; and of a test, which has a few of them. They end hangs: nothing is
-# judged by how long it takes.
+# Deadlines in seconds, before VPMU_TIMEOUT_FACTOR: of a wait or a command on the host, which takes
+# a twentieth of it on an idle machine; and of a test, which consists of a few of these. Deadlines
+# only end hangs: no test is judged by the time it takes.
 WAIT, TEST_TIMEOUT = 300, 1200
-# Runs while the host is in use. When its stdin ends, however this side ends, nothing is left:
-# processes are known by their folder.
+# Runs on the host while the test uses it. Its stdin ends however the test ends; then it kills the
+# processes that run in its folder, and removes the folder.
 KEEPER = """
 folder=$(mktemp -d /var/tmp/vpmu.XXXXXX) && chmod 711 "$folder" && echo "$folder" || exit
 cat >/dev/null
@@ -40,9 +40,9 @@ for process in /proc/[0-9]*; do
 done
 rm -rf "$folder"
 """
-# Whether KVM has ATTRIBUTE, on a VM of its own: the attribute is taken, and PMCR_EL0.N reads 0
-# then. Another series claims its number, too. The ioctls and their structures are those of Linux'
-# include/uapi/linux/kvm.h.
+# Prints whether KVM has ATTRIBUTE. It sets the attribute on a VM of its own, and reads PMCR_EL0.N,
+# which must be 0 then: another series uses the same number for its attribute. The ioctls and their
+# structures are those of Linux' include/uapi/linux/kvm.h.
 PROBE = """
 import ctypes, fcntl, os, struct
 kvm = os.open("/dev/kvm", os.O_RDWR)
@@ -69,7 +69,7 @@ done
 
 
 def scaled(seconds):
-    """For slow machines."""
+    """The deadline in seconds, longer on slow machines (VPMU_TIMEOUT_FACTOR)."""
     return testbed.scale_timeout(seconds)
 
 
@@ -78,11 +78,11 @@ class HostFailed(AssertionError):
 
 
 class CommandFailed(AssertionError):
-    """A command on the host ended with another status than 0."""
+    """A command on the host ended with a status other than 0."""
 
 
 class Host:
-    """What tests see of a host. Commands start as root in self.folder, beside the test's files."""
+    """A host as tests use it. Commands run as root in self.folder, which has the test's files."""
 
     def __init__(self, logs, files):
         self.logs, self.files = Path(logs), files
@@ -106,11 +106,11 @@ class Host:
             try:
                 self._save_log()
             except (AssertionError, OSError, testbed.HostError):
-                # what went wrong first is what is told
+                # report the first error, not this one
                 if kind is None:
                     raise
 
-    # what differs
+    # differs between emulated hosts and boards
 
     def _boot(self):
         raise NotImplementedError
@@ -119,21 +119,21 @@ class Host:
         raise NotImplementedError
 
     def _ssh(self, *options):
-        """The beginning of an ssh command line, which a shell's line ends."""
+        """The start of an ssh command line; the caller appends a line of shell."""
         raise NotImplementedError
 
     def _wait(self, argv, deadline, what, **kwargs):
-        """Runs a command here that uses the host; its exit status."""
+        """Runs a command on this machine that uses the host; returns its exit status."""
         raise NotImplementedError
 
     def _save_log(self):
-        """Keeps the kernel's log; fails when it has warnings from since the start."""
+        """Saves the host's kernel log; fails if it has warnings since the start."""
         raise NotImplementedError
 
     # ssh
 
     def _connect(self, *options):
-        """Uses the keeper's connection: a new one takes an emulated CPU half a second."""
+        """_ssh() over the keeper's connection: a new one takes an emulated CPU half a second."""
         return self._ssh("-T", "-o", f"ControlPath={self._local}/ssh", *options)
 
     def _start_keeper(self):
@@ -157,14 +157,14 @@ class Host:
         keeper.stderr.close()
 
     def _line(self, argv, folder):
-        """For the shell over there."""
+        """The line of shell that runs a command in a folder of the host."""
         command = shlex.join(map(str, argv))
         return f"cd {shlex.quote(folder)} && exec {command}" if folder else command
 
     # what tests use
 
     def status(self, *argv, timeout=WAIT, stdin=None):
-        """Runs a command; its exit status, stdout and stderr."""
+        """Runs a command; returns its exit status, stdout and stderr."""
         with (tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err,
               tempfile.TemporaryFile() as source):
             source.write((stdin or "").encode())
@@ -180,7 +180,7 @@ class Host:
         return status, *texts
 
     def run(self, *argv, timeout=WAIT, stdin=None):
-        """Runs a command, which must succeed; what it printed."""
+        """Runs a command, which must succeed; returns what it printed."""
         status, out, err = self.status(*argv, timeout=timeout, stdin=stdin)
         if status:
             raise CommandFailed(f"{shlex.join(map(str, argv))}: expected exit status 0, got "
@@ -188,9 +188,9 @@ class Host:
         return out
 
     def start(self, name, *argv):
-        """Starts a command that runs beside the test, at most as long as the host is in use. Its
-        stdout and stderr are NAME.out and NAME.err in the test's logs; its stdin is that of the
-        process (ssh) that is returned."""
+        """Starts a command that runs beside the test, and ends when the host is no longer in use.
+        Its stdout and stderr are NAME.out and NAME.err in the test's logs. Returns the process of
+        ssh, whose stdin is the command's."""
         with (open(self.logs / f"{name}.out", "ab") as out,
               open(self.logs / f"{name}.err", "ab") as err):
             process = testbed.start_child([*self._connect(), self._line(argv, self.folder)],
@@ -200,7 +200,8 @@ class Host:
         return process
 
     def forward(self, target):
-        """Path of a socket here that leads to TARGET there: a socket or "127.0.0.1:PORT"."""
+        """Path of a socket on this machine that leads to TARGET on the host: the path of a socket
+        or "127.0.0.1:PORT"."""
         self._sockets += 1
         local = f"{self._local}/{self._sockets}"
         subprocess.run([*self._connect("-O", "forward", "-L", f"{local}:{target}")], check=True,
@@ -208,27 +209,27 @@ class Host:
         return local
 
     def fetch(self, name):
-        """Copies a file of its folder to the test's logs."""
+        """Copies a file of the host's folder to the test's logs."""
         with open(self.logs / name, "wb") as file:
             subprocess.run([*self._connect(), self._line(["cat", name], self.folder)],
                            stdin=subprocess.DEVNULL, stdout=file, timeout=scaled(WAIT), check=True)
 
     def offer(self, local, path):
-        """The other way round: the socket LOCAL here can be reached there, as PATH."""
+        """Makes the socket LOCAL of this machine available as PATH on the host."""
         subprocess.run([*self._connect("-O", "forward", "-R", f"{path}:{local}")], check=True,
                        capture_output=True)
 
     def has_program(self, name):
-        """Whether it is in PATH there."""
+        """Whether the program is in PATH on the host."""
         return self.status("sh", "-c", f"command -v {shlex.quote(name)}")[0] == 0
 
     @functools.cached_property
     def fixed_counters(self):
-        """Whether its KVM has the mode."""
+        """Whether the host's KVM has the mode."""
         return self.run("python3", "-IS", "-c", PROBE).strip() == "yes"
 
     def _look(self):
-        """What nearly every test asks for, in one go."""
+        """Reads what nearly every test needs, by one command."""
         self.arch, self.release, online, kvm, *pmus = self.run("sh", "-c", FACTS).splitlines()
         self.cpus = parse_cpu_list(online)
         self.has_kvm = kvm == "kvm"
@@ -238,7 +239,7 @@ class Host:
 
     @property
     def clusters(self):
-        """Sets of CPUs to move between: each PMU's; with one PMU, halves."""
+        """Sets of CPUs to move between: one for each PMU; with one PMU, two halves."""
         if len(self.pmus) > 1:
             return list(self.pmus.values())
         middle = len(self.cpus) // 2
@@ -250,7 +251,7 @@ class Host:
 
 
 class EmulatedHost(Host):
-    """Booted for one test. Its kernel panics where others warn."""
+    """An emulated host, booted for one test. Its kernel panics where others warn."""
 
     def __init__(self, logs, files, kernel, topology, icount):
         super().__init__(logs, files)
@@ -264,7 +265,7 @@ class EmulatedHost(Host):
         return self._machine.connection.command(*options)
 
     def _put_files(self):
-        # they came with the disk; the folder of a real host has them, too
+        # the files came with the disk; on a board they are in the folder, too
         self.run("sh", "-c", 'for file in /root/* ; do ln -s "$file" . ; done')
 
     def _wait(self, argv, deadline, what, **kwargs):
@@ -281,8 +282,8 @@ class EmulatedHost(Host):
 
 
 class Board(Host):
-    """A real one. The user's ssh configuration says how it is reached; who is not root there needs
-    sudo without a password."""
+    """A real host. The user's ssh configuration says how to reach it; a user other than root needs
+    sudo without a password there."""
 
     def __init__(self, logs, files, address):
         super().__init__(logs, files)
@@ -349,10 +350,10 @@ class HostTest(avocado.Test):
 
     @contextlib.contextmanager
     def host(self, pmus=1, mode=None, files=(), icount=False, kernel=None):
-        """A host with at least so many PMUs, whose KVM has the fixed-counters mode (True), has not
-        (False), or either; an emulated one by default with such a KERNEL. FILES go into its folder,
-        as does QEMU: copied, or linked if a board has a file of that path itself. Cancels the test
-        where the host lacks something."""
+        """Context manager: a host with at least PMUS PMUs. MODE: its KVM has the fixed-counters
+        mode (True), lacks it (False), or either (None). KERNEL: the default for an emulated host.
+        FILES and QEMU go into its folder: as copies, or as links if a board has a file of that
+        path. Cancels the test if the host lacks something."""
         with self._make_host(pmus, mode, [self.qemu, *files], icount, kernel) as host:
             self.log.info("host: %s", host)
             if host.arch != "aarch64" or not host.has_kvm:
@@ -365,13 +366,13 @@ class HostTest(avocado.Test):
             yield host
 
     def need_emulated(self, host, why):
-        """Cancels the test on a real one."""
+        """Cancels the test on a board."""
         if not isinstance(host, EmulatedHost):
             self.cancel(f"{why}: on emulated hosts only")
 
     @property
     def qemu(self):
-        """Path of the QEMU that is tested, here or on a board."""
+        """Path of the QEMU under test, on this machine or on a board."""
         return Path(self.params.get("qemu", default=ARTIFACTS / "qemu-system-aarch64"))
 
     def _make_host(self, pmus, mode, files, icount, kernel):
@@ -385,7 +386,7 @@ class HostTest(avocado.Test):
 
 
 def find_topology(pmus):
-    """The emulated host with so many PMUs, and nothing else that is special about them."""
+    """Name of the topology with this number of PMUs; those named unlike-* do not count."""
     for name in testbed.TOPOLOGIES:
         if name.startswith("unlike-"):
             continue
@@ -397,8 +398,7 @@ def find_topology(pmus):
 
 
 def poll(what, condition, explain=lambda: "", interval=0.05, timeout=WAIT):
-    """Waits until the condition is true, and returns what it is then; fails after so many
-    seconds."""
+    """Waits until the condition is true, and returns its value; fails after TIMEOUT seconds."""
     deadline = time.monotonic() + scaled(timeout)
     while not (found := condition()):
         if time.monotonic() > deadline:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest seen from outside: whether one that does not come up hangs, or is only slow; and which
+"""Looks at a guest from outside: whether a guest that does not come up hangs or is slow, and which
 registers of the PMU it accesses."""
 import re
 import time
 from dataclasses import dataclass
 
-# How often a guest is looked at, and seconds between
+# Number of looks at a guest, and seconds between them
 LOOKS, PAUSE = 6, 1
 # A loop that waits for something is in one page of code
 PAGE = 0xfff
-# Clock ticks (10 ms) of the vCPU's thread between the first look and the last: below, it was not
-# running but waiting in WFI
+# Clock ticks (10 ms) of CPU time between the first look and the last; a vCPU whose thread used
+# fewer was waiting in WFI
 IDLE_TICKS = 5
 PROGRAM_COUNTER = re.compile(r"\bPC=([0-9a-f]+)")
 SCREEN = "look.ppm"
@@ -19,9 +19,9 @@ INSTANCE = "/sys/kernel/tracing/instances/pmu-accesses"
 EVENT = "kvm/kvm_sys_access"
 # The PMU's registers: CRn 9 with CRm 12 to 14, CRn 14 with CRm 8 to 15
 FILTER = "(CRn == 9 && CRm >= 12 && CRm <= 14) || (CRn == 14 && CRm >= 8)"
-# KiB for each CPU. What comes when it is full is not recorded: the loader comes first.
+# KiB for each CPU. A full buffer drops what comes later: the loader, which comes first, matters.
 BUFFER = 4096
-# Some kernels put Linux' own prefix before the register's name.
+# Some kernels put SYS_, Linux' prefix, before the register's name.
 ACCESS = re.compile(r"-(?P<thread>\d+) +\[(?P<cpu>\d+)\].* (?P<time>[\d.]+): kvm_sys_access: PC: "
                     r"(?P<pc>[0-9a-f]+) (?:SYS_)?(?P<register>\S+) "
                     r"\([\d,]+\) (?P<direction>read|write)")
@@ -42,14 +42,14 @@ def take_look(vm):
     vm.qmp.cmd("screendump", filename=f"{vm.host.folder}/{SCREEN}")
     registers = vm.qmp.cmd("human-monitor-command", **{"command-line": "info registers -a"})
     times = vm.host.run("cat", *(f"/proc/{thread}/stat" for thread in vm.threads)).splitlines()
-    # user and system time; the name before may have spaces
+    # user and system time, counted from the name, which may have spaces
     ticks = tuple(sum(map(int, line.rpartition(")")[2].split()[11:13])) for line in times)
     return Look(vm.host.run("sha256sum", SCREEN).split()[0], len(vm.console),
                 tuple(int(found, 16) for found in PROGRAM_COUNTER.findall(registers)), ticks)
 
 
 def describe_vcpu(counters, ticks):
-    """What one was doing, and whether it gets anywhere."""
+    """What a vCPU was doing, and whether it makes progress."""
     if ticks[-1] - ticks[0] < IDLE_TICKS:
         return "waits in WFI", False
     if len({counter & ~PAGE for counter in counters}) == 1:
@@ -58,7 +58,7 @@ def describe_vcpu(counters, ticks):
 
 
 def judge(looks):
-    """A sentence: whether a guest that has been looked at so often hangs."""
+    """A sentence that says whether the guest of these looks hangs."""
     shown = len({(look.screen, look.console) for look in looks}) > 1
     counters = zip(*(look.counters for look in looks), strict=True)
     ticks = zip(*(look.ticks for look in looks), strict=True)
@@ -70,7 +70,7 @@ def judge(looks):
 
 
 def watch(vm):
-    """Looks at a VM for some seconds, and judges."""
+    """Looks at a VM for some seconds; returns the sentence of judge()."""
     looks = [take_look(vm)]
     while len(looks) < LOOKS:
         time.sleep(PAUSE)
@@ -91,7 +91,7 @@ def start_trace(host):
 
 
 def format_accesses(trace, threads):
-    """Lines for a file, in order; those of threads that are no vCPU of this VM are left out."""
+    """Yields a line for each access of the trace, in order; other VMs' threads are left out."""
     for line in trace.splitlines():
         found = ACCESS.search(line)
         if found and int(found["thread"]) in threads:
@@ -101,7 +101,7 @@ def format_accesses(trace, threads):
 
 
 def end_trace(host, threads):
-    """The accesses of these vCPU threads, as the text of a file; nothing is recorded any more."""
+    """Ends the trace; returns the accesses of these vCPU threads as the text of a file."""
     host.run("sh", "-c", f"echo 0 >{INSTANCE}/tracing_on")
     trace = host.run("cat", f"{INSTANCE}/trace")
     host.run("rmdir", INSTANCE)

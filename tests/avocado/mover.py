@@ -17,7 +17,7 @@ def main():
     groups = [{int(cpu) for cpu in group.split(",")} for group in sys.argv[3].split(":")]
     threads = [int(thread) for thread in sys.argv[4:]]
     for turn in range(moves):
-        # one after the other, so that the threads are on different clusters at most times
+        # one after the other, so that the threads are on different clusters most of the time
         for index, thread in enumerate(threads):
             os.sched_setaffinity(thread, groups[(turn + index) % len(groups)])
             time.sleep(stay / len(threads))

@@ -4,7 +4,7 @@ ends.
 
     python3 plugger.py STAY CPU...
 
-STAY is in seconds. Prints how often. At the end all are online.
+STAY is in seconds. Prints how often it took a CPU offline. At the end all CPUs are online.
 """
 import itertools
 import select

@@ -3,8 +3,8 @@
 
     python3 pressure.py LEAST
 
-Takes memory until LEAST MiB are available, keeps it for a moment, and gives it back. It is the
-first to go should the kernel run out of memory. Prints how often it did.
+Takes memory until LEAST MiB are available, keeps it for a moment, and gives it back. If the kernel
+runs out of memory, it kills this program first. Prints how often memory was scarce.
 """
 import select
 import sys
@@ -15,7 +15,7 @@ HOLD = 0.5
 
 
 def available():
-    """MiB."""
+    """Available memory in MiB."""
     with open("/proc/meminfo", encoding="ascii") as file:
         return next(int(line.split()[1]) >> 10 for line in file if line.startswith("MemAvailable:"))
 
@@ -28,7 +28,7 @@ def main():
     while not select.select([sys.stdin], [], [], 0)[0]:
         taken = []
         while available() > least:
-            # written to, so that it is there
+            # written to, so that the kernel really allocates it
             taken.append(bytearray(b"\xff") * STEP)
         time.sleep(HOLD)
         rounds += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prints avocado's results as TAP with the reasons, which avocado's own TAP has not: print_tap.py
+"""Prints Avocado's results as TAP, with the reasons that Avocado's own TAP lacks: print_tap.py
 RESULTS.json"""
 import json
 import os
@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 
 
 def judge(test):
-    """As avocado has it."""
+    """Passes, skips or fails as the test did in Avocado."""
     reason = test["fail_reason"].strip()
     if test["status"] in ("CANCEL", "SKIP"):
         raise unittest.SkipTest(" ".join(reason.split()))

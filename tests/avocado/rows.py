@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: each Avocado test is run by a row of tests/table, and by one only; those of Windows need
-an image, and are run by tests/windows.t."""
+"""Claim: exactly one row of tests/table runs each Avocado test. Those of Windows need an image, and
+tests/windows.t runs them."""
 import collections
 import shlex
 import subprocess
@@ -15,7 +15,7 @@ OTHERS = ("--filter-by-tags=-windows", "--filter-by-tags-include-empty")
 
 
 def list_tests(arguments):
-    """Those that `avocado run` takes with such arguments."""
+    """The tests that `avocado run` runs with these arguments."""
     output = subprocess.run([AVOCADO, "list", *arguments], cwd=TOP, stdout=subprocess.PIPE,
                             text=True, check=True).stdout
     return [words[1] for words in map(str.split, output.splitlines())
@@ -23,7 +23,7 @@ def list_tests(arguments):
 
 
 def rows():
-    """Arguments of each row that runs some."""
+    """Arguments of each row that runs Avocado tests."""
     output = subprocess.run([TOP / "tests/run", "--list"], stdout=subprocess.PIPE, text=True,
                             check=True).stdout
     for line in output.splitlines():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests of test_windows.py's signals and of looks.py, on sockets and words of this program in place
-of a VM's. The row avocado/signals runs it."""
+"""Tests the signals of test_windows.py, and looks.py, with sockets and data of this program in
+place of a VM's. The row avocado/signals runs it."""
 import contextlib
 import json
 import socket
@@ -17,7 +17,7 @@ from test_windows import RDP, Agent, Serial, Tcp
 
 @contextlib.contextmanager
 def vm_with_socket():
-    """A VM whose every socket is one of ours, and that one, listening."""
+    """Context manager: a made-up VM, and the listening socket that all its sockets lead to."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         path = f"{folder}/socket"
         listener.bind(path)
@@ -53,7 +53,7 @@ def test_agent():
 
 
 def serve(listener, replies):
-    """One connection after the other; what was received."""
+    """Answers one connection after the other with a reply; returns what it received."""
     heard = []
     for reply in replies:
         connection = listener.accept()[0]
@@ -64,21 +64,21 @@ def serve(listener, replies):
 
 
 def test_tcp():
-    """tcp: a connection that is closed without a byte is no answer; Remote Desktop is greeted as it
-    must be"""
+    """tcp: a connection that is closed without a byte is no answer; Remote Desktop is sent its
+    first packet"""
     with vm_with_socket() as (vm, listener):
         signal = Tcp(types.SimpleNamespace(ready_detail="3389"), vm)
         heard = []
         guest = threading.Thread(target=lambda: heard.extend(serve(listener, [b"", b"\x03"])))
         guest.start()
-        check(not signal.answers(), "an end was an answer")
-        check(signal.answers(), "a byte was none")
+        check(not signal.answers(), "a closed connection was an answer")
+        check(signal.answers(), "a byte was no answer")
         guest.join()
         check(heard == [RDP, RDP], f"expected {RDP!r} twice, got {heard}")
 
 
 def test_serial():
-    """serial: the text, then anything that comes after the question"""
+    """serial: the text is an answer; after a return key anything is"""
     vm = types.SimpleNamespace(console="BdsDxe: starting\n", sent=[])
     vm.send = lambda line, end: vm.sent.append(line + end)
     signal = Serial(types.SimpleNamespace(ready_detail="SAC>"), vm)
@@ -89,7 +89,7 @@ def test_serial():
     check(vm.sent == ["\r"], f"expected a return key, got {vm.sent}")
     check(not signal.answers(), "what came before was an answer")
     vm.console += "\r\nSAC>"
-    check(signal.answers(), "what came after was none")
+    check(signal.answers(), "what came after was no answer")
 
 
 def see(screen="s", console=0, counters=((0x1000, 0x2000),), ticks=((0, 0),)):
@@ -98,8 +98,7 @@ def see(screen="s", console=0, counters=((0x1000, 0x2000),), ticks=((0, 0),)):
 
 
 def test_looks():
-    """a guest that hangs is told from one that is slow: by its screen, its console, and what its
-    vCPUs do"""
+    """looks: a guest that hangs and a slow one differ by screen, console, and what the vCPUs do"""
     waits = see(counters=[(0x1000, 0x2000)] * 3, ticks=[(0, 0), (1, 0), (2, 1)])
     spins = see(counters=[(0x1000, 0x2000), (0x1004, 0x2000), (0x1ffc, 0x2000)],
                 ticks=[(0, 0), (100, 0), (200, 0)])
@@ -115,7 +114,7 @@ def test_looks():
 
 
 def test_accesses():
-    """the accesses of a VM's vCPUs are taken from a trace, those of other VMs are not"""
+    """looks: a trace gives the accesses of the VM's vCPUs, and none of other VMs"""
     trace = """# tracer: nop
  qemu-system-aar-108     [002] .....   647.656548: kvm_sys_access: \
 PC: 40204318 SYS_PMCR_EL0 (3,3,9,12,0) read
@@ -139,7 +138,8 @@ def test_ssh():
         def greet():
             connection = listener.accept()[0]
             with connection:
-                # of its greeting, so that nothing is left unread, which would be a reset
+                # one byte of the greeting: if the client left any unread, it would reset the
+                # connection
                 connection.send(b"S")
                 heard.append(connection.recv(100))
         guest = threading.Thread(target=greet)

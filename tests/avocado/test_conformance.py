@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: KVM's PMU is what the Arm ARM says a PMUv3 is: the cycle counter of one PMU, and fixed
-counters while the vCPU moves. By guests/conform.c, its checks of how Windows uses the PMU included;
-what is known of KVM and of the emulated host is in tests/conformance-known."""
+"""Claim: KVM's PMU is what the Arm ARM says a PMUv3 is, both with the event counters of one PMU and
+with fixed counters while the vCPU moves. guests/conform.c checks it, and how Windows uses the PMU,
+too; tests/conformance-known lists the known failures of KVM and of the emulated host."""
 import re
 
 from hosts import ARTIFACTS, TOP, EmulatedHost
@@ -10,25 +10,26 @@ from vms import MOVER, VmTest
 CONFORM = ARTIFACTS / "guests" / "conform.bin"
 FILES = [CONFORM, MOVER]
 KNOWN = TOP / "tests" / "conformance-known"
-# A second, on emulated hosts of the virtual time that instructions take. The guest checks until it
-# is told to stop: when the moves come in its life depends on this machine, that they do must not.
+# MOVES moves take a second; on emulated hosts, a second of virtual time, which counts instructions.
+# The guest repeats its checks until it is told to stop, so that all moves come meanwhile, on any
+# machine.
 MOVES, FEW_MOVES, STAY = 200, 10, 0.005
-# What a counter that stands still on the other cluster cannot pass
+# Checks that fail if the counter stands still on the other cluster
 MOVING_NEEDS = ["windows_loader", "windows_context_switches", "windows_profiler"]
 
 
 def known_failures(implementations):
-    """Names of the checks that fail there."""
+    """Names of the checks that are known to fail on these implementations."""
     rows = [re.split(r" *\| *", line) for line in KNOWN.read_text().splitlines()
             if not line.startswith("#")]
     return sorted(check for implementation, check, _ in rows if implementation in implementations)
 
 
 class Conformance(VmTest):
-    """The guest checks for itself, and names what is not as it should be."""
+    """The guest runs the checks, and prints those that fail."""
 
     def judge(self, host, console):
-        """All checks ran, and those that failed are those that are known to."""
+        """Fails unless all checks ran, and those that failed are the known ones."""
         implementations = {"kvm"} | ({"under-tcg"} if isinstance(host, EmulatedHost) else set())
         if not host.fixed_counters:
             implementations.add("kvm-stock")
@@ -43,8 +44,7 @@ class Conformance(VmTest):
 
     def test_one_pmu(self):
         """
-        The oracle: KVM with the event counters of one PMU, on its CPUs, needing nothing of the
-        series
+        The reference: the event counters of one PMU, on its CPUs; needs nothing of the series
         """
         with self.host(files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, affinity=host.clusters[0], vcpus=1) as vm:
@@ -53,8 +53,8 @@ class Conformance(VmTest):
 
     def test_stock_moving(self):
         """
-        The negative control: where the vCPU moves between PMUs and the counter stands still,
-        Windows' access profile is not met
+        The negative control: without pmu-hybrid the counter stands still when the vCPU moves to
+        another PMU, and the checks of how Windows uses it fail
         """
         with self.host(pmus=2, files=FILES, icount=True, kernel="stock") as host, \
                 self.vm(host, cpu="host", kernel=CONFORM, append="repeat=until_input group=windows",

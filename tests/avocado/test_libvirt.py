@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: what docs/libvirt.md says. libvirt asks for pmu-hybrid in two ways, places the VM in any
-way, and the guest's PMU fits.
+"""Claim: what docs/libvirt.md says is true. libvirt can ask for pmu-hybrid in two ways, and the
+guest's PMU fits the CPUs on which libvirt places the VM.
 
-Why it matters: libvirt, which most users have, pins vCPUs after they were made; without pmu-hybrid
-it is luck which PMU they get.
+Why it matters: most users have libvirt, which pins the vCPUs after QEMU has created them. Without
+pmu-hybrid it is luck which PMU they get.
 """
 import contextlib
 import re
@@ -22,7 +22,7 @@ NO_PMU_COVERS, NO_MODE = ("which no single PMU covers",
 ONE_PMU = "The guest has the event counters of one PMU, but"
 FIXED_ONLY = ("The guest has the fixed counters only, and the host's kernel lacks "
               "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY")
-# Arguments: CPUs, and what the slice is to be
+# Sets the cpuset of the slice of all VMs. Arguments: CPUs, and the kind of partition
 SET_CPUSET = """
 cd /sys/fs/cgroup
 mkdir -p machine
@@ -33,23 +33,23 @@ echo "$1" >cpuset.cpus
 echo "$2" >cpuset.cpus.partition
 grep -qx "$2" cpuset.cpus.partition
 """
-# Where vCPUs are moved that may run on these
+# Word for the CPUs on which vCPUs may run -> words for where the tests move them
 ROAM = {"all": ("LITTLE", "big"), "LITTLE": ("LITTLE",), "big": ("big",)}
 
 
 def unpin(xml):
-    """XML as libvirt has it, without a cpuset."""
+    """The XML of libvirt without its cpusets."""
     return re.sub(" cpuset='[^']*'", "", xml)
 
 
 class Pinning(DomainTest):
     """Each row of the page's table, and cgroups."""
 
-    # each row is a domain to be waited for
+    # each row waits for a domain
     timeout = scaled(TEST_TIMEOUT + WAIT * len(read_pinnings()))
 
     def check_rows(self, libvirt, check, **kwargs):
-        """Runs check(domain, row) on a domain of each row, and tells of all that fail."""
+        """Runs check(domain, row) on a domain of each row, and reports all failures."""
         failures = []
         for number, (name, row) in enumerate(read_pinnings().items()):
             self.log.info("row %d: %s", number, name)
@@ -61,7 +61,7 @@ class Pinning(DomainTest):
         self.check(not failures, "\n".join(failures))
 
     def check_row(self, domain, row, wanted):
-        """With pmu-hybrid."""
+        """Checks a domain with pmu-hybrid: WANTED is the page's word for its PMU, or "refused"."""
         if wanted == "refused":
             message = domain.refusal()
             self.check_told(NO_PMU_COVERS, message)
@@ -75,18 +75,18 @@ class Pinning(DomainTest):
 
     @staticmethod
     def check_everywhere(domain, row):
-        """The guest lives on all CPUs that it may run on."""
+        """Moves the guest to all CPUs on which it may run, and fails unless it lives there."""
         for cpus in ROAM[row.cpus]:
             domain.move(cpus)
             domain.check_alive()
 
     def check_row_without(self, domain, row):
-        """Without pmu-hybrid."""
+        """Checks a domain without pmu-hybrid."""
         domain.start()
         if row.off == "runs":
             self.check_everywhere(domain, row)
         elif row.off == "stops":
-            # a guest that stops takes the domain with it
+            # the domain ends when the guest stops
             with contextlib.suppress(CommandFailed):
                 for cpus in ROAM[row.cpus]:
                     domain.move(cpus)
@@ -119,8 +119,8 @@ class Pinning(DomainTest):
             self.check_rows(libvirt, self.check_row_without, ask=None)
 
     def test_cpuset(self):
-        """A cpuset of the slice, as a partition or not; widened, it pauses a VM that it alone had
-        kept within a cluster"""
+        """The cpuset of the slice decides the PMU, with a partition and without. A VM that nothing
+        else kept on its cluster pauses when the cpuset grows"""
         with self.libvirt(mode=True) as libvirt:
             self.need_emulated(libvirt.host, "sets the cpuset of all VMs")
             words = self.words(libvirt.host)
@@ -133,16 +133,16 @@ class Pinning(DomainTest):
 
     @staticmethod
     def set_cpuset(host, cpus, partition):
-        """Of the slice that libvirt puts VMs into."""
+        """Sets the cpuset of the slice into which libvirt puts VMs."""
         host.run("sh", "-ec", SET_CPUSET, "sh", cpus, partition)
 
 
 class Asking(DomainTest):
-    """The two ways to ask for it, and what they need."""
+    """The two ways to ask for pmu-hybrid, and what they need."""
 
     def test_ways(self):
         """
-        The feature, which libvirt's list has to know, and the option of QEMU's, which needs no list
+        The feature, which has to be on libvirt's list, and QEMU's option, which works without
 
         :avocado: tags=core
         """
@@ -174,10 +174,10 @@ class Asking(DomainTest):
                     self.check_runs(domain, "fixed counters")
 
     def test_other_qemu(self):
-        """A QEMU without the series: either way is refused, and a domain that does not ask
+        """A QEMU without the series: both ways are refused, and a domain that does not ask
         starts"""
         with self.libvirt() as libvirt:
-            # 1: it is there and has no such word
+            # status 1: the file is there, without the word
             if libvirt.host.status("grep", "-q", "pmu-hybrid", OTHER_QEMU)[0] != 1:
                 self.cancel(f"needs a QEMU without pmu-hybrid as {OTHER_QEMU}")
             for ask in "feature", "commandline":
@@ -202,13 +202,13 @@ class Asking(DomainTest):
 
 
 class Life(DomainTest):
-    """What happens to a domain later."""
+    """What happens to a domain after its start."""
 
     BOTH = (("all", "fixed counters"), ("big", "PMU of big"))
 
     @staticmethod
     def start_on(libvirt, cpus):
-        """A domain that may run on these, to be used with "with"."""
+        """Context manager: a domain that may run on these CPUs."""
         return libvirt.domain(cpus, pinning=[f"<vcpu cpuset='{cpus}'>2</vcpu>"])
 
     def test_managed_save(self):
@@ -232,15 +232,14 @@ class Life(DomainTest):
                         domain.check_alive()
 
     def check_refused(self, domain):
-        """The saved VM does not start without its pinning, and is still there to be started with
-        it."""
+        """Fails unless the saved VM is refused without its pinning; then restores the pinning."""
         saved = domain.virsh("managedsave-dumpxml")
         domain.virsh("managedsave-define", "/dev/stdin", stdin=unpin(saved))
         self.check_in(ONE_PMU, domain.refusal(), "message")
         domain.virsh("managedsave-define", "/dev/stdin", stdin=saved)
 
     def test_snapshots(self):
-        """A snapshot of a domain with vcpupin alone is reverted while it runs and when it is off,
+        """A domain with vcpupin alone is reverted to a snapshot while it runs and while it is off,
         and the guest has the PMU it had"""
         with self.libvirt(mode=True) as libvirt:
             for cpus, wanted in self.BOTH:
@@ -259,7 +258,8 @@ class Life(DomainTest):
 
     def test_leaves_pmu(self):
         """
-        A vCPU pinned out of its PMU pauses the VM with a message; pinned back, it goes on
+        When a vCPU is pinned to CPUs without its PMU, the VM pauses with a message; pinned back, it
+        goes on
 
         :avocado: tags=core
         """
@@ -277,15 +277,16 @@ class Life(DomainTest):
 
 
 class Migration(DomainTest):
-    """From one emulated host to another. They cannot reach each other; ssh forwards the two sockets
-    that libvirt needs."""
+    """Migration between two emulated hosts. They cannot reach each other; ssh forwards the two
+    sockets that libvirt needs."""
 
     DAEMON, THERE = "/run/libvirt/libvirt-sock", "/run/vpmu-destination"
     STREAM = "/var/lib/libvirt/qemu/vpmu-stream"
 
     @contextlib.contextmanager
     def two(self, pmus, mode):
-        """Libvirt on a host with two PMUs and the mode, and on such a one."""
+        """Context manager: the source, a Libvirt on a host with two PMUs and the mode, and the
+        destination, on a host with PMUS and MODE as given."""
         if self.params.get("host", default=""):
             self.cancel("needs two hosts: emulated ones only")
         with self.libvirt(mode=True) as source, \
@@ -298,20 +299,21 @@ class Migration(DomainTest):
             yield source, destination
 
     def migrate(self, domain, *options):
-        """Returns the words of the command."""
+        """Words of the virsh command that migrates the domain."""
         return ["migrate", domain.name, f"qemu+unix:///system?socket={self.THERE}",
                 "--migrateuri", f"unix://{self.STREAM}", "--live", "--p2p", *options]
 
     def check_refused(self, domain, reason, *options, stdin=None):
-        """For that reason, and the guest goes on where it is."""
+        """Fails unless the migration is refused for this reason and the guest goes on at the
+        source."""
         self.check_in(reason, domain.libvirt.refusal(*self.migrate(domain, *options), stdin=stdin),
                       "message")
         self.check_equal(domain.state, "running", "state at the source")
         domain.check_alive()
 
     def test_arrives(self):
-        """A host with other PMUs: fixed counters stay, as do the event counters of one PMU, if one
-        there covers the vCPUs"""
+        """To a host with other PMUs: a VM keeps its fixed counters, or, if one PMU there covers its
+        vCPUs, its event counters"""
         with self.two(3, True) as (source, destination):
             [there] = [name for name, cpus in destination.host.pmus.items()
                        if cpus == source.host.clusters[-1]]
@@ -327,41 +329,41 @@ class Migration(DomainTest):
                     arrived.check_alive()
 
     def test_refused(self):
-        """A host whose kernel lacks the mode: the guest stays where it is and lives"""
+        """To a host whose kernel lacks the mode: refused, and the guest lives on at the source"""
         with self.two(2, False) as (source, _), source.domain("all") as domain:
             domain.start().check_alive()
             self.check_refused(domain, FIXED_ONLY)
 
 
 class AppArmor(DomainTest):
-    """libvirt's profiles, enforced; and the page's own commands."""
+    """libvirt's AppArmor profiles, enforced, with the commands of the page."""
 
-    # for domains, and of the daemon
+    # blocks of the page: the rule for domains, and that for the daemon
     RULE, DAEMON = find_scripts("avocado/libvirt-others", [DOCS / "libvirt.md"])
 
     def follow(self, host, block):
-        """Where our files are"""
+        """Runs a block of the page on the host, in a folder with the files that it installs."""
         for path in (TOP / "libvirt/apparmor").iterdir():
             host.run("install", "-D", "-m", "644", "/dev/stdin", path.relative_to(TOP),
                      stdin=path.read_text())
         host.run("bash", "-ec", block.text)
 
     def test_enforced(self):
-        """Without our rules QEMU cannot be executed, then not read what PMUs there are; with them
-        all is as without AppArmor"""
+        """Without our rules libvirt cannot execute QEMU, and QEMU cannot read the host's PMUs; with
+        them all is as without AppArmor"""
         with self.libvirt(mode=True, kernel="apparmor", apparmor=True) as libvirt:
             self.need_emulated(libvirt.host, "changes the host's AppArmor rules")
             text = Domain(libvirt, f"{libvirt.prefix}-early").text
             self.check_told(f"cannot execute binary {EMULATOR}: Permission denied",
                             libvirt.refusal("define", "/dev/stdin", stdin=text))
             self.follow(libvirt.host, self.DAEMON)
-            # which the domains' profiles do not allow either; Debian's path they do
+            # the domains' profiles do not allow that path either, but they allow Debian's
             libvirt.host.run("cp", EMULATOR, OTHER_QEMU)
             with libvirt.domain("usr", emulator=OTHER_QEMU) as domain:
                 message = domain.refusal()
                 self.check_told("pmu-hybrid: Cannot read the host's PMUs: Error opening directory",
                                 message)
-                # what is between them depends on the locale: quotes
+                # in two parts, as the quotes between them depend on the locale
                 self.check_told("Permission denied", message)
             self.follow(libvirt.host, self.RULE)
             with libvirt.domain("local") as domain:

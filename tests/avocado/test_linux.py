@@ -2,9 +2,9 @@
 """Claim: unmodified Debian kernels, old and new, booted directly or by UEFI with ACPI, use the PMU
 that they are given.
 
-`perf` inside counts cycles on each CPU and samples by them while the vCPUs move, also when the
-guest has slept or has taken a CPU off and on. The guest is that of guests/linux; the test
-linux-guest counts exactly, with one of the kernels.
+`perf` in the guest counts cycles on each CPU and samples by them while the vCPUs move, also after
+sleep and after a CPU went offline and online. The guest is that of guests/linux. The row
+linux-guest checks exact counts, with one of the kernels.
 """
 import itertools
 import re
@@ -17,31 +17,31 @@ UEFI = ARTIFACTS / "guests-uefi"
 INITRD = DEBIAN / "initrd"
 OLD, STABLE, NEW = DEBIAN / "vmlinuz", NEWER / "vmlinuz-trixie", NEWER / "vmlinuz-trixie-backports"
 FIRMWARE = [UEFI / "AAVMF_CODE.fd", UEFI / "AAVMF_VARS.fd"]
-# Two instructions a turn; a core that needs less than an eighth of a cycle for each is not known.
+# Instructions of a loop, and the cycles that it takes at least: no core is known that needs less
+# than an eighth of a cycle for an instruction.
 LOOP, LEAST_CYCLES = 20_000_000, 2_500_000
-# Cycles from sample to sample; lots of moves, and moves of each vCPU in a lot; seconds of sleep
+# Cycles between samples; number of lots of moves, and moves of each vCPU in a lot; seconds of sleep
 PERIOD, LOTS, MOVES, ASLEEP = 10_000_000, 5, 30, 2
 TIMEOUT = 2400
 DRIVER = r"hw perfevents: enabled with armv8_pmuv3\S* PMU driver, {}( \(.*\))? counters available"
 TROUBLE = r"WARNING: |BUG: |hw perfevents: .*(fail|unable)"
-# an alarm that rings before the guest is asleep counts as an event, by which the kernel refuses to
-# sleep: then once more
+# An alarm before the guest is asleep is a wakeup event, and the kernel refuses to sleep: try again
 WAKE_BY_CLOCK = ("cd /sys/power && until echo 0 >/sys/class/rtc/rtc0/wakealarm && "
                  "count=$(cat wakeup_count) && "
                  f"echo +{ASLEEP} >/sys/class/rtc/rtc0/wakealarm && echo $count >wakeup_count && "
                  "echo freeze >state; do :; done")
-# where the clock that could wake it is not described: its devices sleep, and the kernel wakes them
-# at once instead of after a busy loop of five seconds, which takes longer on a slow host and then
-# is a lockup to the watchdog
+# For a guest that knows no clock that could wake it: its devices sleep, and the kernel wakes them
+# at once. By default it first waits five seconds in a busy loop, which the watchdog of a guest on a
+# slow host takes for a lockup.
 PM_TEST = ("echo 0 >/sys/module/suspend/parameters/pm_test_delay && "
            "echo platform >/sys/power/pm_test && echo freeze >/sys/power/state")
 REFUSED = "<not supported>"
-# What ends an answer; the firmware leaves the cursor somewhere
+# The line that ends an answer; the firmware may leave an escape sequence before it
 ANSWER = re.compile(r"(?:^|\x1b\[\d+;\d+H)status (\d+)\r?\n", re.M)
 
 
 class Guest:
-    """Debian on a VM's console, which runs commands; the first answer is its own."""
+    """Debian on a VM's console, which runs commands. Its boot ends with an answer, too."""
 
     def __init__(self, test, vm):
         self.test, self.vm = test, vm
@@ -51,7 +51,7 @@ class Guest:
         self.cpus = range(len(vm.cpus))
 
     def take_answer(self, command):
-        """What the command printed; it must have succeeded."""
+        """Waits for a command to end, with status 0; returns what it printed."""
         def find():
             self.vm.check_well()
             return ANSWER.search(self.vm.console, self.read)
@@ -63,7 +63,7 @@ class Guest:
         return text
 
     def run(self, command):
-        """Returns what it prints."""
+        """Runs a command, which must succeed; returns what it prints."""
         self.vm.send(command)
         return self.take_answer(command)
 
@@ -73,11 +73,11 @@ class Guest:
         return [int(word) for word in words[1:1 + len(self.cpus)]]
 
     def has_more_overflows(self, before):
-        """Whether each CPU has had another such interrupt since."""
+        """Whether each CPU has had another interrupt of the PMU since overflows() gave BEFORE."""
         return all(now > then for then, now in zip(before, self.overflows(), strict=True))
 
     def count(self, cpu):
-        """Cycles and instructions of a loop on that CPU: numbers, or perf's words."""
+        """Cycles and instructions of a loop on that CPU: numbers, or what perf prints instead."""
         counts = {}
         command = f"taskset {1 << cpu:x} perf stat -x, -e cycles,instructions spin {LOOP}"
         for line in self.run(command).splitlines():
@@ -115,7 +115,7 @@ class Linux(VmTest):
 
     def test_one_pmu(self):
         """Debian 12's kernel with one PMU: it counts instructions, too"""
-        # without that the emulated PMU has no instructions
+        # the emulated PMU counts instructions only with icount
         with self.host(pmus=2, files=[OLD, INITRD], icount=True) as host, \
                 self.boot(host, OLD) as vm:
             name, cpus = list(host.pmus.items())[-1]
@@ -138,7 +138,7 @@ class Linux(VmTest):
                        append="console=ttyAMA0 quiet", memory=512)
 
     def use_fixed_counters(self, kernel, *options, files=(), sleep=WAKE_BY_CLOCK, check="true"):
-        """All that a Linux does with them."""
+        """Boots a Linux with the fixed counters; it counts, samples, sleeps, takes a CPU off."""
         with self.host(pmus=2, mode=True, files=[kernel, INITRD, MOVER, *files]) as host, \
                 self.boot(host, kernel, *options) as vm:
             self.check_equal(vm.cont().backends, [FIXED, FIXED], "backends")
@@ -168,7 +168,7 @@ class Linux(VmTest):
             self.check_equal(instructions, REFUSED, f"instructions {where}")
 
     def check_samples(self, guest):
-        """They go on coming on each CPU, however often the vCPUs have moved."""
+        """Fails unless samples keep coming on each CPU, however often the vCPUs move."""
         for cpu in guest.cpus:
             guest.run(f"taskset {1 << cpu:x} perf record -q -e cycles -c {PERIOD} -o /data{cpu} "
                       f"spin {10 ** 15} >/dev/null 2>&1 &")

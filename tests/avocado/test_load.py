@@ -2,9 +2,8 @@
 """Claim: many VMs whose vCPUs move all the time live, whatever happens to the host's CPUs and
 memory, to other VMs, and to libvirtd.
 
-The guests stop with STOP when a counter stands still and with FAIL when one goes back, and either
-ends them; a warning of the host's kernel fails the test. Figures are in the test's whiteboard, in
-results.json.
+A guest ends with STOP when a counter stands still, and with FAIL when one goes back. A warning of
+the host's kernel fails the test, too. Figures are in the test's whiteboard, in results.json.
 """
 import contextlib
 import json
@@ -16,29 +15,31 @@ from vms import FIXED, MOVER, WINLIKE, VmTest
 
 PRESSURE, PLUGGER = (Path(__file__).with_name(name) for name in ("pressure.py", "plugger.py"))
 VMS, VCPUS = 8, 4
-# On an interval a guest prints a line for each vCPU, and all wait for whom the host lets run
+# A guest prints a line for each vCPU and interval, one vCPU at a time; the others wait for it, also
+# while the host does not run it
 GUEST = "seconds=0 interval_us=200000"
-# Of each thread: the load lasts as long as they take
+# Moves of each thread: the load lasts until they are done
 MOVES = 200
-# Seconds on the host: between two moves of a thread, of a CPU offline or online
+# Seconds on the host: between two moves of a thread; between two changes of a CPU, offline or
+# online
 STAY, PLUG = 0.2, 0.5
-# MiB
+# MiB that remain available
 LEAST_MEMORY = 200
-# 32 vCPUs on four CPUs, which an emulator plays: minutes may pass until each has had its turn
+# Seconds: 32 vCPUs share four emulated CPUs, so minutes may pass until each has had its turn
 START = 600
 
 
 class Load(VmTest):
-    """By hand."""
+    """VMs without libvirt."""
 
     timeout = scaled(3000)
 
     def start(self, host, name):
-        """A VM, to be used with "with"."""
+        """Context manager: a VM."""
         return self.vm(host, kernel=WINLIKE, append=GUEST, vcpus=VCPUS, name=name)
 
     def end(self, host, name, process):
-        """The number that a process printed which runs until its stdin ends."""
+        """Ends a process by the end of its stdin; returns the number that it printed."""
         process.stdin.close()
         poll(f"the end of {name}", lambda: process.poll() is not None,
              lambda: tail(host.logs / f"{name}.err"), timeout=START)
@@ -63,7 +64,7 @@ class Load(VmTest):
                 vm.wait_for_deltas(START)
             threads = [thread for vm in vms for thread in vm.threads]
             groups = ":".join(",".join(map(str, cpus)) for cpus in host.clusters)
-            # one CPU of each cluster stays, for threads that are moved there
+            # one CPU of each cluster stays online, for threads that are moved there
             plugged = [cpu for cpus in host.clusters for cpu in cpus[1:]]
             plugger = host.start("plugger", "python3", PLUGGER.name, PLUG, *plugged)
             pressure = host.start("pressure", "python3", PRESSURE.name, LEAST_MEMORY)
@@ -81,8 +82,8 @@ class Load(VmTest):
             self.check(all(figures.values()), f"expected that all of it happened, got {figures}")
 
     def kill_while(self, host, mover, vms):
-        """While the mover runs, has another VM start and be killed, and watches the others; returns
-        how often."""
+        """Starts and kills another VM while the mover runs, again and again, and watches the
+        others; returns how often."""
         killed = 0
         while mover.poll() is None:
             with self.start(host, f"victim{killed}") as victim:
@@ -98,15 +99,15 @@ class Load(VmTest):
 
 
 class Libvirtd(DomainTest):
-    """Under libvirt."""
+    """VMs under libvirt."""
 
     timeout = scaled(TEST_TIMEOUT)
     RESTARTS = 3
 
     def test_restarts(self):
         """
-        libvirtd is restarted under domains whose vCPUs move; none stops, and it knows them all
-        afterwards
+        libvirtd restarts while the vCPUs of its domains move; no domain stops, and libvirtd knows
+        them all afterwards
 
         :avocado: tags=load
         """

@@ -8,12 +8,12 @@ from qemu.qmp import ExecuteError
 from vms import FIXED, MOVER, WINLIKE, VmTest
 
 FILES = [WINLIKE, MOVER]
-# Program, where, setting, QEMU's CPU options
+# A row of the table: program, where, setting, QEMU's CPU options
 RECIPE = re.compile(r"^\| ([^|`]+) \| [^|]+ \| `[^|]*pmu-hybrid=on[^|]*` \| `([^|`]+)` \|$", re.M)
 
 
 def read_recipes():
-    """Program: QEMU's CPU options, of each row of the page's table."""
+    """QEMU's CPU options for each program, from the page's table."""
     text = (TOP / "docs" / "recipes.md").read_text(encoding="utf-8")
     recipes = {program: options.split() for program, options in RECIPE.findall(text)}
     if len(recipes) != text.count("pmu-hybrid=on` |\n"):
@@ -23,11 +23,11 @@ def read_recipes():
 
 
 class Start(VmTest):
-    """Where vCPU threads may run when the VM starts, decides."""
+    """The CPUs on which the vCPU threads may run at the start decide the guest's PMU."""
 
     def test_fixed_counters(self):
         """
-        All of a heterogeneous host: fixed counters, and the guest lives while its vCPUs move
+        All CPUs of a heterogeneous host: fixed counters, and the guest lives while its vCPUs move
 
         :avocado: tags=core
         """
@@ -57,7 +57,7 @@ class Start(VmTest):
 
     def test_one_pmu(self):
         """
-        The CPUs of one PMU: that PMU with its event counters, which needs nothing of KVM
+        The CPUs of one PMU: that PMU with its event counters, also if KVM lacks the mode
 
         :avocado: tags=core
         """
@@ -70,8 +70,8 @@ class Start(VmTest):
 
     def test_refusal(self):
         """
-        All of a heterogeneous host whose KVM lacks the mode: the start is refused and the VM waits
-        for another pinning
+        All CPUs of a heterogeneous host whose KVM lacks the mode: the start is refused, and works
+        once the VM is pinned
 
         :avocado: tags=core
         """
@@ -85,8 +85,8 @@ class Start(VmTest):
 
     def test_off(self):
         """
-        Without pmu-hybrid: no word of it, a guest that lives on the CPUs of its PMU and stops on
-        others
+        Without pmu-hybrid: QEMU prints nothing, and the guest lives on the CPUs of its PMU and
+        stops on others
 
         :avocado: tags=core
         """

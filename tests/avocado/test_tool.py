@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: pmu-hybrid-check sees of a running VM what is, by each way to ask, and its warnings are
-what then happens to the guest."""
+"""Claim: pmu-hybrid-check reports a running VM correctly, by whichever option it is asked, and what
+it warns of happens to the guest."""
 import json
 
 from domains import DomainTest, Libvirt
@@ -9,17 +9,17 @@ from vms import FIXED, WINLIKE
 
 TOOL = ARTIFACTS / "pmu-hybrid-check"
 FILES = [TOOL, WINLIKE]
-# Exit statuses by their numbers
+# Verdicts in the order of their exit statuses
 LEVELS = ("ok", "warning", "unknown", "problem")
-# A monitor beside that of the test, and names for the threads
+# A second monitor, for the tool, and names for the threads
 MONITOR = ("-qmp", "unix:tool.qmp,server=on,wait=off", "-name", "debug-threads=on")
 
 
 class Tool(DomainTest):
-    """What it says of VMs; of hosts, see tests/tool-host.t."""
+    """What the tool says of VMs; for hosts see tests/tool-host.t."""
 
     def look(self, host, level, *arguments):
-        """What it finds, whose worst must be of that level."""
+        """Runs the tool, whose verdict must be this level; returns what it found."""
         status, out, err = host.status(f"./{TOOL.name}", "--json", *arguments)
         self.log.info("%s: exit status %d\n%s%s", " ".join(map(str, arguments)), status, out, err)
         self.check_equal(err, "", "stderr")
@@ -29,7 +29,7 @@ class Tool(DomainTest):
         return found
 
     def check_text(self, found, topic, text):
-        """That a line says so."""
+        """Fails unless a finding about the topic contains the text."""
         lines = [finding["text"] for finding in found["findings"] if finding["topic"] == topic]
         self.check(any(text in line for line in lines),
                    f"{topic}: expected {text!r} in a line, got {lines}")
@@ -61,8 +61,8 @@ class Tool(DomainTest):
 
     def test_strays(self):
         """
-        A vCPU that can leave its PMU is a warning, one that has left a problem: QEMU has paused the
-        VM
+        A vCPU that can leave its PMU is a warning. One that has left it is a problem: QEMU has
+        paused the VM
 
         :avocado: tags=core
         """
@@ -80,7 +80,7 @@ class Tool(DomainTest):
             vm.pin(cpus)
             vm.cont()
             self.look(host, "ok", "--qmp", "tool.qmp")
-            # a thread that sleeps is not moved
+            # a thread that sleeps stays on its CPU
             vm.qmp.cmd("stop")
             vm.pin(cpus, [*host.clusters[0], *cpus])
             self.check_text(self.look(host, "warning", "--qmp", "tool.qmp"), "vcpu 1",
@@ -88,8 +88,8 @@ class Tool(DomainTest):
 
     def test_kvms_pick(self):
         """
-        Without pmu-hybrid: QEMU started elsewhere than its vCPUs run, which libvirt's emulatorpin
-        does, is a problem, and the guest stops
+        Without pmu-hybrid: vCPUs on other CPUs than those on which QEMU started, as with libvirt's
+        emulatorpin, are a problem, and the guest stops
         """
         with self.host(pmus=2, files=FILES) as host:
             for cpus, level, verdict in ((host.clusters[0], "ok", "delta vcpu=0"),
@@ -105,7 +105,7 @@ class Tool(DomainTest):
 
     def test_no_pmu(self):
         """
-        A VM with pmu=off has nothing that could stand still
+        A VM with pmu=off: a warning that the guest has no PMU
 
         :avocado: tags=core
         """
@@ -120,8 +120,8 @@ class Tool(DomainTest):
 
     def test_namespaces(self):
         """
-        A VM in a PID namespace of its own, from outside, where its threads have other numbers, and
-        from a namespace beside it
+        A VM in a PID namespace of its own: from outside the tool finds its threads, which have
+        other numbers there; from another namespace it says that it cannot
         """
         apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
         with self.host(pmus=2, mode=True, files=FILES) as host, \
@@ -142,7 +142,7 @@ class Tool(DomainTest):
 
     def test_domain(self):
         """
-        A domain of libvirt's, with pmu-hybrid and without
+        A domain of libvirt, with pmu-hybrid and without
 
         :avocado: tags=core
         """
@@ -157,7 +157,7 @@ class Tool(DomainTest):
                 self.look(host, "unknown", "--pid", domain.pid)
             pinning = ["<vcpu cpuset='big'>2</vcpu>", "<emulatorpin cpuset='LITTLE'/>"]
             with libvirt.domain("trap", ask=None, pinning=pinning) as domain:
-                # the guest would not live to be looked at
+                # paused, as the guest would stop before the tool looks
                 domain.virsh("start", "--paused")
                 self.check_text(self.look(host, "problem", "--domain", domain.name), "backend",
                                 "KVM picked")

@@ -2,8 +2,8 @@
 """Claim: Windows lives on all CPUs of a heterogeneous host. It needs an image with Windows
 installed, see docs/windows.md.
 
-The machine is what virt-install makes for Windows 11 on Arm. The row windows tries the test itself,
-on the image of guests/uefi, which measures the cycle counter and stops as Windows does.
+The machine is what virt-install makes for Windows 11 on Arm. The row windows checks this test, with
+the image of guests/uefi, which measures the cycle counter and stops as Windows does.
 """
 import contextlib
 import json
@@ -35,13 +35,14 @@ SSH_PORT = 22
 RDP, RDP_PORT = bytes.fromhex("030000130ee000000000000100080003000000"), 3389
 TPM = "tpm.sock"
 HTTP = b"HEAD / HTTP/1.0\r\n\r\n"
-# Seconds: for an answer of a Windows that is up; between questions; that a vCPU stays on a cluster;
-# for words already said
+# Seconds: to wait for an answer once Windows is up; between questions; that a vCPU stays on a
+# cluster; to wait for the last words of a guest that died
 ANSWER, INTERVAL, STAY, LAST_WORDS = WAIT, 0.5, 0.05, 5
 
 
 class Serial:
-    """Ready when such a text was on the serial port; answers a return key with whatever."""
+    """Ready when a text was on the serial port; after that, any output after a return key is an
+    answer."""
 
     def __init__(self, test, vm):
         self.vm, self.text = vm, test.ready_detail
@@ -49,16 +50,16 @@ class Serial:
 
     @staticmethod
     def options(_test):
-        """The console is there in any case."""
+        """QEMU's options: none, as there always is a console."""
         return []
 
     def answers(self):
-        """Whether it has come."""
+        """Whether the text has come, or, after ask_again(), anything."""
         new = self.vm.console[self.start:]
         return new and self.text in new
 
     def ask_again(self):
-        """An answer is what comes from now on."""
+        """Presses the return key; what comes from now on is an answer."""
         self.text, self.start = "", len(self.vm.console)
         self.vm.send("", end="\r")
 
@@ -75,13 +76,14 @@ class Agent:
 
     @staticmethod
     def options(_test):
-        """As libvirt has it."""
+        """QEMU's options for the agent, as libvirt has them."""
         return ["-device", "virtio-serial-pci",
                 "-chardev", "socket,id=agent,path=agent,server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
 
     def answers(self):
-        """Asks, and looks for an answer to this or an earlier time of asking."""
+        """Asks; whether the agent has answered, now or when it was asked with this number
+        before."""
         with contextlib.suppress(BlockingIOError):
             self.socket.send(json.dumps({"execute": "guest-sync",
                                          "arguments": {"id": self.number}}).encode() + b"\n")
@@ -90,7 +92,7 @@ class Agent:
         return re.search(rb'"return": *%d\b' % self.number, self.heard)
 
     def ask_again(self):
-        """Another number: answers to the last one do not count."""
+        """Takes another number: answers to earlier questions no longer count."""
         self.number += 1
 
 
@@ -105,13 +107,14 @@ class Tcp:
 
     @staticmethod
     def options(test):
-        """NetKVM of virtio-win is the driver; Windows brings one for no card that QEMU has on Arm.
-        The card has no boot ROM: nothing boots from it, and some hosts lack the file."""
+        """QEMU's options for the network. Windows has no driver for any card of QEMU on Arm; the
+        image needs NetKVM of virtio-win. The card has no boot ROM: nothing boots from it, and some
+        hosts lack the file."""
         return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:0-:{test.ready_detail}",
                 "-device", "virtio-net-pci,netdev=net,romfile="]
 
     def answers(self):
-        """Being connected is no answer: QEMU accepts for the guest."""
+        """Whether the service sends a byte. A connection is no answer: QEMU accepts it itself."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(scaled(5))
             sock.connect(self.path)
@@ -119,7 +122,7 @@ class Tcp:
             return sock.recv(1) != b""
 
     def ask_again(self):
-        """Each question is a new connection."""
+        """Nothing to do: each question is a new connection."""
 
 
 SIGNALS = {"serial": Serial, "agent": Agent, "tcp": Tcp}
@@ -154,11 +157,11 @@ class Windows(VmTest):
                 self.error(f"-p {name}={value}: expected one of {', '.join(table)}")
 
     def param(self, name, default):
-        """A parameter."""
+        """Value of a parameter."""
         return self.params.get(name, default=default)
 
     def test_lives(self):
-        """It comes up, goes on while all its vCPUs move between the clusters, and still answers"""
+        """Windows comes up, goes on while all vCPUs move between the clusters, and still answers"""
         files = [self.image, self.firmware, self.vars, MOVER,
                  *([] if self.tpm in ("new", "off") else [self.tpm])]
         with self.host(pmus=2, files=files) as host, \
@@ -178,8 +181,8 @@ class Windows(VmTest):
                 raise
 
     def make_machine(self, host):
-        """QEMU's options. Nothing of the user's is written: the disk has an overlay without a name,
-        variables and TPM's state are copies."""
+        """QEMU's options. The test writes to no file of the user: the disk has an overlay without a
+        name, and the variables and the TPM's state are copies."""
         host.run("cp", self.vars.name, "vars")
         return ["-rtc", "base=localtime",
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.firmware.name}",
@@ -193,12 +196,13 @@ class Windows(VmTest):
                 *shlex.split(self.param("options", ""))]
 
     def find_format(self, host):
-        """The image's, by its first bytes."""
+        """Format of the image, by its first bytes."""
         start = host.run("head", "-c", "4", self.image.name)
         return next((name for magic, name in FORMATS.items() if start.startswith(magic)), "raw")
 
     def make_tpm(self, host):
-        """Starts one, fresh or with a copy of the state in a folder; QEMU's options."""
+        """Starts a TPM, a new one or one with a copy of the user's state; returns QEMU's
+        options."""
         if self.tpm == "off":
             return []
         if not host.has_program("swtpm"):
@@ -212,21 +216,21 @@ class Windows(VmTest):
                 "-device", "tpm-tis-device,tpmdev=tpm"]
 
     def start(self, vm):
-        """A refusal is the failure of what is tested."""
+        """Starts the VM; a refusal fails the test."""
         try:
             vm.cont()
         except ExecuteError as error:
             self.fail(f"expected the VM to start, got: {error}")
 
     def wait(self, vm, signal, what, seconds, **kwargs):
-        """Until it answers, and a Windows that was updated may restart meanwhile if allowed; if it
-        does not, says whether it hangs."""
+        """Waits for an answer; if none comes, the message says whether Windows hangs. With
+        allowed={"RESET"} it may restart meanwhile, as it does after an update."""
         poll(what, lambda: self.check_lives(vm, **kwargs) or signal.answers(),
              lambda: f"{looks.watch(vm)}. {vm.explain()}", INTERVAL, seconds)
 
     @contextlib.contextmanager
     def traced(self, vm):
-        """Leaves what the guest does to the PMU meanwhile in a file, if asked for."""
+        """Context manager: records the guest's accesses to the PMU in a file, if trace=on."""
         if self.trace == "off":
             yield
             return
@@ -238,7 +242,7 @@ class Windows(VmTest):
             (vm.host.logs / ACCESSES).write_text(looks.end_trace(vm.host, vm.threads))
 
     def follow(self, vm, signal):
-        """From its being up to its last answer."""
+        """Moves the vCPUs of a Windows that is up, then waits for another answer."""
         self.log.info("up; %d vCPUs move between clusters, %d times each", len(vm.cpus), self.moves)
         try:
             vm.move(self.moves, STAY, check=lambda: self.check_console(vm))
@@ -249,7 +253,7 @@ class Windows(VmTest):
         self.wait(vm, signal, "an answer after the moves", ANSWER)
 
     def check_lives(self, vm, allowed=()):
-        """Fails if not, with its last words if there are any: they may come after the event."""
+        """Fails if Windows has died, with its last words, which may come after the event."""
         try:
             vm.check_well(allowed)
         except AssertionError:
@@ -260,7 +264,7 @@ class Windows(VmTest):
         self.check_console(vm)
 
     def check_console(self, vm):
-        """Fails if it has said that it died."""
+        """Fails if Windows has said on the console that it died."""
         if found := DEAD.search(vm.console):
             self.fail(f"expected a Windows that lives, got {found[1]!r} on its console. "
                       f"{vm.explain()}")

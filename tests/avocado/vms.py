@@ -19,7 +19,7 @@ BAD_EVENTS = {"RESET", "SHUTDOWN", "GUEST_PANICKED", "GUEST_CRASHLOADED", "STOP"
 BAD_STATES = {"paused", "internal-error", "io-error", "guest-panicked", "watchdog"}
 # Seconds that a vCPU thread stays on a cluster
 STAY = 0.02
-# It tells each byte and each state of its own; what matters is logged here.
+# qemu.qmp logs each byte and each of its states; this file logs what matters.
 logging.getLogger("qemu.qmp").setLevel(logging.INFO)
 
 
@@ -33,21 +33,21 @@ class VmTest(HostTest):
     """
 
     def vm(self, host, *options, name="vm", **kwargs):
-        """A Vm; see there. Its logs: NAME.out is the console, NAME.err QEMU's stderr."""
+        """A Vm, see that class. Its logs: NAME.out is the console, NAME.err QEMU's stderr."""
         return Vm(host, self.qemu, *options, name=name, log=self.log, **kwargs)
 
     def check(self, condition, message):
-        """Fails with the message, which says what was expected and what is."""
+        """Fails with the message unless the condition is true."""
         if not condition:
             self.fail(message)
 
     def check_equal(self, got, wanted, what):
-        """Fails with both."""
+        """Fails with both values unless they are equal."""
         if got != wanted:
             self.fail(f"{what}: expected {wanted!r}, got {got!r}")
 
     def check_in(self, text, whole, what):
-        """Fails with both."""
+        """Fails with both texts unless WHOLE contains TEXT."""
         if text not in whole:
             self.fail(f"{what}: expected {text!r} in it, got {whole!r}")
 
@@ -56,9 +56,10 @@ class Vm:
     """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is
     the serial port, both ways.
 
-    cpu; machine; vcpus; memory (MiB); kernel and append (of a direct boot): None leaves cpu and
-    kernel out. affinity: a set of CPUs that QEMU is started on. wrapper: a command in front of it.
-    connect=False: QEMU is to end by itself; see ended().
+    cpu, machine, vcpus, memory (MiB), kernel and append (for a direct boot): as QEMU's options;
+    cpu=None and kernel=None leave the option out. affinity: the set of CPUs on which QEMU starts.
+    wrapper: a command in front of QEMU's. connect=False: for a QEMU that ends by itself; see
+    ended().
     """
 
     def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host",
@@ -106,7 +107,7 @@ class Vm:
             with contextlib.suppress(AssertionError):
                 poll("QEMU's end", lambda: self.process.poll() is not None)
         if self.qmp:
-            # whatever its connection died of is told elsewhere
+            # if the connection broke, other code has reported why
             with contextlib.suppress(Exception):
                 self.qmp.close()
 
@@ -125,23 +126,23 @@ class Vm:
         self.cpus = qmp.cmd("query-cpus-fast")
 
     def explain(self):
-        """What is known of it, for messages."""
+        """The ends of QEMU's stderr and of the console, for messages."""
         return (f"QEMU's stderr ends: {tail(self.error_log)!r}; the console: "
                 f"{tail(self.console_log)!r}")
 
     # the life of a VM
 
     def cont(self):
-        """Starts it, or lets it go on; raises ExecuteError if QEMU refuses."""
+        """Starts or resumes the VM; raises ExecuteError if QEMU refuses."""
         self.qmp.cmd("cont")
         return self
 
     def kill(self):
-        """QEMU, as kill -9 does."""
+        """Kills QEMU by SIGKILL."""
         self.host.run("sh", "-c", f"kill -9 $(cat {self.name}.pid)")
 
     def ended(self):
-        """QEMU's exit status, once it has ended by itself."""
+        """Waits until QEMU ends by itself; returns its exit status."""
         poll("QEMU's end", lambda: self.process.poll() is not None, self.explain)
         return self.process.returncode
 
@@ -172,8 +173,8 @@ class Vm:
             self.host.fetch(f"{self.name}.ppm")
 
     def wait_for_console(self, text, after=0, timeout=WAIT):
-        """Until the console, from such a position on, has the text; returns the position behind
-        it."""
+        """Waits until the console has the text at or behind position AFTER; returns the position
+        behind the text."""
         def find():
             self.check_alive()
             self.check_not_paused()
@@ -182,7 +183,7 @@ class Vm:
         return poll(f"{text!r} on the console", find, self.explain, timeout=timeout)
 
     def wait_for_deltas(self, timeout=WAIT):
-        """Until each vCPU of winlike has measured, from now on."""
+        """Waits until each vCPU of winlike has measured once from now on."""
         before = len(self.console)
         for vcpu in range(len(self.cpus)):
             self.wait_for_console(f"delta vcpu={vcpu} ", before, timeout)
@@ -194,8 +195,8 @@ class Vm:
                                  f"{self.explain()}")
 
     def check_not_paused(self):
-        """Fails if QEMU has paused it by itself: such a guest says nothing any more. Asks only when
-        there was an event."""
+        """Fails if QEMU has paused the VM by itself: such a guest prints nothing more. Asks QEMU
+        only after an event."""
         stopped = self.qmp and any(event["event"] == "STOP" for event in self.take_events())
         if stopped and (status := self.status) in BAD_STATES:
             raise AssertionError(f"expected a VM that goes on, got one that is {status!r}. "
@@ -215,7 +216,7 @@ class Vm:
         return [cpu["thread-id"] for cpu in self.cpus]
 
     def pin(self, *sets):
-        """One set of CPUs for each vCPU thread, or one for all."""
+        """Pins the vCPU threads: a set of CPUs for each thread, or one for all."""
         sets = sets * len(self.threads) if len(sets) == 1 else sets
         script = "; ".join(f"taskset -pc {','.join(map(str, sorted(cpus)))} {thread}"
                            for thread, cpus in zip(self.threads, sets, strict=True))
@@ -230,7 +231,7 @@ class Vm:
         return new
 
     def check_well(self, allowed=()):
-        """Fails if it has stopped, reset, panicked or ended, unless such events are allowed."""
+        """Fails if the VM has stopped, reset, panicked or ended, unless the event is allowed."""
         self.check_alive()
         bad = [event for event in self.take_events()
                if event["event"] in BAD_EVENTS.difference(allowed)]
@@ -241,14 +242,13 @@ class Vm:
             raise AssertionError(f"expected a VM that is running, got {status!r}. {self.explain()}")
 
     def move(self, moves, stay=STAY, check=lambda: None):
-        """Moves each vCPU thread so many times from cluster to cluster of the host, and watches
-        that the VM is well and check() content meanwhile. MOVER has to be among the host's
-        files."""
+        """Moves each vCPU thread MOVES times from cluster to cluster of the host; meanwhile the VM
+        has to be well and check() has to pass. MOVER has to be among the host's files."""
         groups = ":".join(",".join(map(str, cpus)) for cpus in self.host.clusters)
         name = f"{self.name}-mover"
         self.take_events()
         mover = self.host.start(name, "python3", MOVER.name, moves, stay, groups, *self.threads)
-        # the stays alone are of the host's clock, which may be slower than this one
+        # the stays go by the host's clock, which may be slower than this machine's
         seconds = scaled(WAIT + 10 * moves * stay)
         deadline = time.monotonic() + seconds
         while mover.poll() is None:
