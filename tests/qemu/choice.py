@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What pmu-hybrid=on chooses: one table of host, kernel and CPUs that the vCPU threads may run on.
 
-The choice is made by the union of what the threads may do at the first start, however they came by
-it, and by nothing before that. CPUs that are offline count, too, as far as the kernel tells that a
-thread may run there.
+At the first start QEMU chooses by the union of the CPUs that the threads may run on then, whoever
+pinned them and how. What was before does not matter. A CPU that is offline counts, too, if the
+kernel says that a thread may run there.
 """
 
 import contextlib
@@ -24,28 +24,28 @@ ALIEN_LITTLE, ALIEN_BIG = "vpmu_alien_little", "vpmu_alien_big"
 
 
 class Row(NamedTuple):
-    """How the threads come by their CPUs, in the order in which it happens; CPUs as lists, "" for
-    what does not happen."""
+    """How the threads get their CPUs, and what QEMU has to choose. CPUs are lists in text; "" means
+    none, or that this step is left out."""
 
     topology: str
     name: str
-    # CPUs the threads may run on when the VM is started, or later, when they are online
+    # CPUs that the threads may run on at the start, those that are offline included
     union: str
-    # The PMU that backs the guest's, if one covers the union; otherwise a kernel with the mode
-    # takes the fixed counters.
+    # The PMU that backs the guest's if one covers the union; otherwise QEMU chooses the fixed
+    # counters on a kernel with the mode
     pmu: str = ""
-    # For a kernel without the mode: the PMU that covers those that are online, and the others
+    # On a kernel without the mode: the PMU that covers the CPUs that are online, and the other CPUs
     online_pmu: str = ""
     uncovered: str = ""
-    # Those of them that have no PMU, for which the start is refused
+    # CPUs of the union that have no PMU: the start is refused
     without: str = ""
     offline: str = ""
-    # of the whole process, before QEMU starts
+    # for the whole process, before QEMU starts
     cgroup: str = ""
     taskset: str = ""
-    # of each vCPU thread, between -S and cont; or one for all
+    # for each vCPU thread, or one for all, between -S and cont
     threads: tuple = ()
-    # set as libvirt does: a threaded cgroup each, then the affinity
+    # set as libvirt does: a threaded cgroup for each, then the affinity
     thread_cgroups: bool = False
 
 
@@ -80,14 +80,14 @@ ROWS = (
     Row("biglittle", "a CPU of each PMU offline", offline="1,3", union="0-3"),
     Row("biglittle", "threads across, one side offline", offline="2", threads=("1-2",), union="1-2",
         online_pmu=A53, uncovered="2"),
-    # libvirt's threads without <vcpupin>: all CPUs that are online
+    # libvirt without <vcpupin>: the threads get all CPUs that are online
     Row("biglittle", "threads on all online, one PMU offline", offline="2-3", threads=("0-1",),
         union="0-3", online_pmu=A53, uncovered="2-3"),
     Row("biglittle", "threads on one PMU, a CPU of the other offline", offline="3",
         threads=("0-1",), union="0-1", pmu=A53),
     Row("biglittle", "threads on one PMU, a CPU of it offline", offline="3", threads=("2-3",),
         union="2-3", pmu=A72),
-    # the kernel does not tell that the cgroup has another CPU
+    # the kernel does not show the CPU of the cgroup that is offline
     Row("biglittle", "cgroup across, one side offline", offline="2", cgroup="1-2", union="1",
         pmu=A53),
     Row("tricluster", "no affinity", union="0-5"),
@@ -114,12 +114,12 @@ ROWS = (
     Row("unlike-alien", "one stray thread", threads=("2-3", "1"), union="1-3"),
     Row("unlike-counters", "no affinity", union="0-3"),
     Row("unlike-counters", "process on one PMU", taskset="0-1", union="0-1", pmu=A53),
-    # the lowest type of those that cover them
+    # of the PMUs that cover the CPUs, the one with the lowest type
     Row("unlike-overlap", "no affinity", union="0-3", pmu=A53),
     Row("unlike-overlap", "process on some CPUs", taskset="2-3", union="2-3", pmu=A53),
     Row("unlike-overlap", "threads apart", threads=("0", "3"), union="0,3", pmu=A53),
     Row("unlike-overlap", "some CPUs offline", offline="2-3", union="0-3", pmu=A53),
-    # KVM makes no vCPU with a PMU on a CPU without one: the process begins on those that have one.
+    # KVM creates no vCPU with a PMU on a CPU without one: the process starts on the CPUs with one.
     Row("unlike-partial", "process on the PMU", taskset="0-1", union="0-1", pmu=A53),
     Row("unlike-partial", "threads apart on the PMU", taskset="0-1", threads=("0", "1"),
         union="0-1", pmu=A53),
@@ -133,14 +133,14 @@ ROWS = (
 
 
 def write(path, text):
-    """A file of the kernel's."""
+    """Writes a file of sysfs or of a cgroup."""
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
 
 
 @contextlib.contextmanager
 def offline(cpus):
-    """Within the block these CPUs are off."""
+    """Context manager: takes these CPUs offline within the block."""
     try:
         for cpu in cpus:
             write(f"{CPUS}/cpu{cpu}/online", "0")
@@ -152,8 +152,8 @@ def offline(cpus):
 
 @contextlib.contextmanager
 def cgroup(path, cpus, threaded=False):
-    """A new cgroup that confines its members to these CPUs; all have to be gone from it when the
-    block ends."""
+    """Context manager: a new cgroup that confines its members to these CPUs. It has to be empty
+    when the block ends."""
     write(f"{os.path.dirname(path)}/cgroup.subtree_control", "+cpuset")
     os.mkdir(path)
     try:
@@ -166,7 +166,7 @@ def cgroup(path, cpus, threaded=False):
 
 
 def start_vm(row, stack):
-    """QEMU in the row's cgroup: the child inherits the one that we are in for the moment."""
+    """Starts QEMU in the row's cgroup, by entering that for the moment: the child inherits it."""
     affinity = parse_cpu_list(row.taskset) if row.taskset else None
     options = {"vcpus": max(2, len(row.threads)), "affinity": affinity}
     if not row.cgroup and not row.thread_cgroups:
@@ -180,7 +180,7 @@ def start_vm(row, stack):
 
 
 def pin_threads(row, vm, stack):
-    """What management applications do between -S and cont."""
+    """Pins the threads as management applications do, between -S and cont."""
     if row.thread_cgroups:
         for cpu, cpus in zip(vm.cpus, row.threads, strict=True):
             path = f"{CGROUPS}/vm/vcpu{cpu['cpu-index']}"
@@ -193,7 +193,7 @@ def pin_threads(row, vm, stack):
 
 @each_of({row.name: row for row in ROWS if row.topology == TOPOLOGY})
 def test_choice(row):
-    """backend or refusal"""
+    """the expected backend, or the expected refusal"""
     with contextlib.ExitStack() as stack:
         if row.offline:
             stack.enter_context(offline(parse_cpu_list(row.offline)))
@@ -225,8 +225,7 @@ def test_choice(row):
 @only_on("patched")
 @each_of({"all": ALL_CPUS, "one": SMALL_CPUS} if TOPOLOGY.startswith("unlike-") else {})
 def test_kinds(cpus):
-    """where PMUs are not alike a guest counts, too, wherever its vCPUs go of the CPUs that it was
-    started for"""
+    """with unlike PMUs, too, the guest counts on each of the CPUs that it was started for"""
     with Vm(HYBRID, affinity=cpus) as vm:
         vm.connect().cont()
         for cpu in cpus:
@@ -237,8 +236,8 @@ def test_kinds(cpus):
 
 @only_on("patched")
 def test_online_under_running():
-    """a VM that started with a PMU's CPUs offline has the fixed counters, and goes on when they
-    come online and the others go"""
+    """a VM that started while all CPUs of a PMU were offline has the fixed counters, and goes on
+    when these come online and the others go offline"""
     with Vm(HYBRID, guest="seconds=3") as vm:
         vm.connect()
         with offline(BIG_CPUS if BIG != SMALL else BIG_CPUS[2:]):
@@ -253,8 +252,8 @@ def test_online_under_running():
 @each_of({"kernel without SET_PMU": "no-set-pmu", "kernel with it": "nothing"} if len(PMUS) == 1
          else {})
 def test_default_pmu(shim):
-    """one PMU for all CPUs is KVM's own choice: nothing is set, and CPUs that come online are no
-    matter"""
+    """if one PMU covers all CPUs, QEMU sets none and leaves the choice to KVM; CPUs may come online
+    later"""
     with shimmed(shim, guest="seconds=3", extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect()
         with offline(ALL_CPUS[2:]):
@@ -270,8 +269,8 @@ def test_default_pmu(shim):
 @only_on("stock")
 @each_of({"all": ()} if len(PMUS) > 1 else {})
 def test_shared_interrupt(*_):
-    """of PMUs that claim the same CPUs, as those that share an interrupt do, it is the one with the
-    lowest type"""
+    """of PMUs that list the same CPUs, as those that share an interrupt do, the one with the lowest
+    type is chosen"""
     types = {name: real_type(name) for name, _ in PMUS}
     lowest = min(types, key=lambda name: int(types[name]))
     everywhere = {name: {"type": text, "cpus": f"{cpu_list(ALL_CPUS)}\n"}

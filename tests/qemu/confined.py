@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""pmu-hybrid=on in what management applications lock QEMU into: it only needs to read sysfs and to
-ask for affinities."""
+"""pmu-hybrid=on in the sandboxes of management applications: QEMU only needs to read sysfs and the
+affinities of its threads."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ NAMESPACES = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork"
 
 @contextlib.contextmanager
 def confinement(name):
-    """Options of Vm."""
+    """Context manager: options of Vm that confine QEMU."""
     if name == "sandbox":
         yield {"extra": LIBVIRT_SANDBOX}
     elif name == "namespaces":
@@ -25,7 +25,7 @@ def confinement(name):
 
 @each_of({name: name for name in ("sandbox", "user of group kvm", "namespaces", "all")})
 def test_choice(name):
-    """the affinity that QEMU was started with decides, over one PMU and over all"""
+    """the affinity with which QEMU was started decides, on the CPUs of one PMU and on all"""
     with confinement(name) as options:
         with Vm(affinity=BIG_CPUS, **options) as vm:
             equal(vm.connect().cont().backends, BIG, "backend")
@@ -41,7 +41,8 @@ def test_choice(name):
 
 @only_on("stock")
 def test_sandboxed_pins():
-    """as under libvirt: threads pinned from outside while the sandbox keeps QEMU from doing so"""
+    """as under libvirt: threads are pinned from outside, while the sandbox keeps QEMU from pinning
+    them"""
     with Vm(extra=LIBVIRT_SANDBOX) as vm:
         vm.connect().pin(BIG_CPUS[:1], BIG_CPUS[1:])
         equal(vm.cont().backends, BIG, "backend")

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How QEMU finds out whether KVM has the fixed counters: by the attribute and by what it does, on a
-VM made for that.
+"""How QEMU finds out whether KVM has the fixed counters: it sets the attribute on a scratch VM, and
+looks at the effect.
 
-The number of the attribute has been proposed for something else, too, and no capability counts.
+The number alone does not tell: it has been proposed for another attribute, too. QEMU asks for no
+capability.
 """
 
 from refusal import refused, shimmed, starts
 from vm import (ALL_CPUS, ATTRIBUTE, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, SMALL, SMALL_CPUS, Vm,
                 each_of, equal, match, only_on)
 
-# Kernels on which the number does not mean the mode
+# Kernels on which the number of the attribute does not mean the mode
 OTHERS = {
     "attribute absent": "no-attribute-5",
     "without effect": "other-attribute-5",
@@ -19,8 +20,8 @@ OTHERS = {
 
 @each_of(OTHERS)
 def test_other_meaning(shim):
-    """the kernel counts as one without the mode: threads that span PMUs are refused, and those
-    within one get it"""
+    """QEMU takes the kernel for one without the mode: threads that span PMUs are refused, threads
+    within one PMU get that PMU"""
     with shimmed(shim) as vm:
         vm.connect().pin(ALL_CPUS)
         refused(vm, f"^pmu-hybrid: .* its kernel lacks {ATTRIBUTE}; either pin")
@@ -30,7 +31,7 @@ def test_other_meaning(shim):
 
 @only_on("patched")
 def test_without_capability():
-    """a KVM that announces nothing has the mode all the same"""
+    """QEMU uses the mode of a KVM that announces no capability for it"""
     with shimmed("no-new-capabilities") as vm:
         vm.connect()
         starts(vm, FIXED, ALL_CPUS)
@@ -39,8 +40,7 @@ def test_without_capability():
 
 @only_on("patched")
 def test_fails_later():
-    """where the mode cannot be set in the VM itself nothing has been told, and a pinning to one PMU
-    helps"""
+    """if KVM refuses the mode for the real VM, nothing is set yet, and pinning to one PMU helps"""
     with shimmed("attribute-5-once") as vm:
         vm.connect().pin(ALL_CPUS)
         refused(vm, f"^pmu-hybrid: KVM refuses {ATTRIBUTE} for vCPU 0")
@@ -49,7 +49,7 @@ def test_fails_later():
 
 
 def test_probe():
-    """the probe is made once, when the machine is, and not at all without pmu-hybrid"""
+    """QEMU probes KVM once, when it creates the machine, and not at all without pmu-hybrid"""
     for cpu, count in ((HYBRID, 1), ("host", 0)):
         with Vm(cpu, affinity=SMALL_CPUS, extra=["-trace", "kvm_arm_pmu_hybrid_probe"]) as vm:
             vm.connect()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A vCPU thread that gets to a CPU which the chosen PMU does not cover: KVM does not enter the
-guest, QEMU pauses the VM.
+"""A vCPU thread gets to a CPU that the chosen PMU does not cover: KVM does not enter the guest, and
+QEMU pauses the VM.
 
-What fails without the handler: nothing is said, and the vCPU thread calls KVM_RUN again and again.
+Without QEMU's handler there is no message, and the vCPU thread calls KVM_RUN again and again.
 """
 
 import contextlib
@@ -11,25 +11,25 @@ import hashlib
 from choice import CGROUPS, cgroup, offline, write
 from vm import ALL_CPUS, BIG_CPUS, SMALL, SMALL_CPUS, Vm, cpu_list, equal, match, only_on
 
-# Of the monitor, while a vCPU must not run
+# How often the monitor is asked while no vCPU may run
 QUESTIONS = 100
 
 
 def start(vm):
-    """On the small CPUs."""
+    """Starts the VM on the small CPUs."""
     vm.connect().pin(SMALL_CPUS)
     vm.cont().wait_for_deltas()
 
 
 def expect_pause(vm):
-    """A STOP event that is new, and the state that it tells of."""
+    """Waits for a new STOP event; the VM has to be paused."""
     vm.qmp.wait_for_event("STOP")
     equal(vm.status, "paused", "run state")
     vm.qmp.forget_events()
 
 
 def wrong_cpu(vm, *sets):
-    """Moves vCPUs of a running guest off their PMU and sees the VM pause."""
+    """Moves vCPUs of a running guest off their PMU; the VM has to pause."""
     start(vm)
     vm.qmp.forget_events()
     vm.pin(*sets)
@@ -37,13 +37,13 @@ def wrong_cpu(vm, *sets):
 
 
 def fingerprint(vm):
-    """Of the guest's memory and of its registers."""
+    """A hash of the guest's memory, and its registers as text."""
     return hashlib.sha256(vm.read_memory()).hexdigest(), vm.human("info registers -a")
 
 
 def test_pause():
-    """one message that names vCPU, CPU, PMU, its CPUs and the thread; VM paused; nothing spins,
-    nothing more is said"""
+    """one message names the vCPU, the CPU, the PMU, its CPUs and the thread; the VM is paused; no
+    thread spins, and no message follows"""
     with Vm() as vm:
         wrong_cpu(vm, BIG_CPUS)
         said = vm.stderr
@@ -64,7 +64,8 @@ def test_pause():
 
 
 def test_one_vcpu():
-    """a single vCPU that strays is named, with its thread; with it back the guest passes"""
+    """if a single vCPU strays, the message names it and its thread; pinned back, the guest
+    passes"""
     with Vm() as vm:
         wrong_cpu(vm, SMALL_CPUS, BIG_CPUS)
         match(rf"vCPU 1 cannot run on CPU .* of thread {vm.cpus[1]['thread-id']} to", vm.stderr,
@@ -76,8 +77,8 @@ def test_one_vcpu():
 
 @only_on("stock")
 def test_again():
-    """cont without re-pinning pauses again and changes neither memory nor registers; with it the
-    guest has lost nothing"""
+    """cont without pinning pauses again, and changes neither memory nor registers; after pinning,
+    the guest goes on and has lost nothing"""
     with Vm() as vm:
         wrong_cpu(vm, BIG_CPUS)
         before = fingerprint(vm)
@@ -91,8 +92,8 @@ def test_again():
 
 @only_on("stock")
 def test_online_later():
-    """CPUs without the PMU that come online after the choice join an affinity set before; the VM is
-    paused when a vCPU gets there"""
+    """CPUs of another PMU that come online after the choice are in an affinity that was set before;
+    the VM pauses when a vCPU gets there"""
     last = SMALL_CPUS[-1]
     with Vm() as vm:
         vm.connect()
@@ -109,8 +110,8 @@ def test_online_later():
 
 @only_on("stock")
 def test_cpuset_widened():
-    """a cpuset that was within the PMU and is widened pauses the VM once a vCPU gets off the PMU;
-    narrowed again, the guest goes on"""
+    """when a cpuset within the PMU is widened, the VM pauses once a vCPU leaves the PMU; with the
+    old cpuset the guest goes on"""
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(cgroup(f"{CGROUPS}/vm", cpu_list(SMALL_CPUS)))
         vm = stack.enter_context(Vm())
@@ -127,7 +128,7 @@ def test_cpuset_widened():
 
 @only_on("stock")
 def test_while_stopped():
-    """threads that are moved away while the VM is stopped pause it at cont"""
+    """threads that are moved off the PMU while the VM is stopped pause it at cont"""
     with Vm() as vm:
         start(vm)
         vm.qmp.command("stop")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A debugger that lets the VM run, over gdb's remote protocol: when pmu-hybrid=on refuses the
-start, gdb is told why.
+"""A debugger starts the VM, over gdb's remote protocol: if pmu-hybrid=on refuses the start, gdb
+gets the reason.
 
-Without an answer gdb waits for the VM to stop, which has not started.
+Without an answer gdb would wait for a stop of the VM, which has not started.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Gdb:
         self._data = b""
 
     def close(self):
-        """As if gdb had died."""
+        """Closes the connection, as if gdb had died."""
         self._socket.close()
 
     def send(self, packet):
@@ -35,11 +35,11 @@ class Gdb:
         self._socket.sendall(b"$%b#%02x" % (data, sum(data) % 256))
 
     def interrupt(self):
-        """The user's ^C."""
+        """Interrupts the VM, as the user's ^C does."""
         self._socket.sendall(b"\x03")
 
     def receive(self):
-        """The next packet, and acknowledges it."""
+        """Acknowledges the next packet and returns it."""
         while not (found := re.search(rb"\$([^#]*)#[0-9a-f]{2}", self._data)):
             data = self._socket.recv(4096)
             equal(bool(data), True, "QEMU keeps the connection")
@@ -56,7 +56,8 @@ class Gdb:
 
 @contextlib.contextmanager
 def debugged(*extra):
-    """A VM that waits for its start, and what connects to its gdbstub."""
+    """Context manager: a VM that waits for its start, and a function that connects to its
+    gdbstub."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         path = f"{folder}/gdb"
         vm = stack.enter_context(Vm(extra=["-gdb", f"unix:{path},server=on,wait=off",
@@ -72,7 +73,7 @@ def debugged(*extra):
 
 
 def refused(vm, gdb, packet):
-    """The answer is the reason, and the VM is as it was."""
+    """Sends a packet that has to be answered with the reason; the VM has to stay as it was."""
     answer = gdb.ask(packet)
     match(rf"^E\.{REFUSAL}", answer, f"answer to {packet}")
     equal((vm.status, vm.backends), ("prelaunch", ""), "state after the refusal")
@@ -82,8 +83,8 @@ def refused(vm, gdb, packet):
 @each_of({packet: packet
           for packet in ("vCont;c", "vCont;c:p1.-1", "vCont;s:p1.1;c", "c", "s", "C05")})
 def test_refused(packet):
-    """the start is refused twice; with the threads pinned the same packet starts the VM, which can
-    be interrupted and passes"""
+    """the start is refused twice; once the threads are pinned, the same packet starts the VM, which
+    can be interrupted and passes"""
     with debugged() as (vm, connect):
         vm.pin(ALL_CPUS)
         gdb = connect()
@@ -101,7 +102,7 @@ def test_refused(packet):
 
 
 def test_connected_later():
-    """a debugger that connects after a refused cont is told the same"""
+    """a debugger that connects after a refused cont gets the same reason"""
     with debugged() as (vm, connect):
         vm.pin(ALL_CPUS)
         match(REFUSAL, vm.refusal(), "error")
@@ -109,8 +110,8 @@ def test_connected_later():
 
 
 def test_detach():
-    """a debugger that detaches gets its OK; the VM stays stopped, which the log explains, and
-    starts with cont when it can"""
+    """a debugger that detaches gets OK; the VM stays stopped, the log says why, and cont starts it
+    once the threads are pinned"""
     with debugged() as (vm, connect):
         vm.pin(ALL_CPUS)
         equal(connect().ask("D"), "OK", "answer to D")
@@ -121,7 +122,7 @@ def test_detach():
 
 
 def test_asked_once():
-    """a start, or an attempt at it, asks for the choice once, however it is started"""
+    """each attempt to start, by QMP, HMP or gdb, makes the choice once"""
     trace = "kvm_arm_pmu_hybrid_choose"
     with debugged("-trace", trace) as (vm, connect):
         vm.pin(ALL_CPUS)

@@ -2,11 +2,10 @@
 """An unmodified Debian kernel as guest: its perf counts cycles wherever the vCPU threads run. See
 guests/linux; needs --icount.
 
-There a CPU executes an instruction a cycle of a nanosecond, so that a loop of N instructions takes
-N cycles, and more only as far as the counter also sees what is not the loop: the program's start
-and, as emulated CPUs take turns, what others do in the meantime. More cycles than perf's own clock
-saw nanoseconds there cannot be.
-"""
+With --icount an instruction takes a cycle, which is a nanosecond, so a loop of N instructions takes
+at least N cycles. The counter also counts the program's start and, as emulated CPUs take turns,
+what other CPUs do meanwhile. It cannot count more cycles than the nanoseconds that perf's clock
+shows. """
 
 import functools
 import itertools
@@ -19,15 +18,15 @@ from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, PMUS, SMALL, SMALL_CPUS,
 
 ONLY_ON = "patched"
 LOOP, LONG_LOOP = 20_000_000, 400_000_000
-# Seconds, and moves to each CPU at least
+# Seconds on a CPU, and the least number of moves to each CPU
 STAY, ROUNDS = 0.002, 10
 DRIVER = r"hw perfevents: enabled with armv8_pmuv3 PMU driver, {}( \(.*\))? counters available\n"
 REFUSED = "<not supported>"
 
 
 class Debian(Vm):
-    """A guest that runs commands; wherever its vCPU threads are initialised, KVM finds the PMU of
-    the small CPUs there."""
+    """A guest that runs commands. QEMU starts on the small CPUs, so that KVM takes their PMU unless
+    told otherwise."""
 
     def __init__(self, cpu):
         super().__init__(cpu, guest="console=ttyAMA0 quiet", kernel="guests-linux/vmlinuz",
@@ -37,14 +36,14 @@ class Debian(Vm):
         self.connect().pin(ALL_CPUS)
         self.cont()
         self.take_answer()
-        # what is in the log later was not said at boot
+        # clears the guest's log, so that later messages are not those of the boot
         self.driver = self.run("dmesg -c | grep 'PMU driver'")
 
     def _ended(self):
         return re.search(r"^status (\d+)\n", self.console[self._read:], re.M)
 
     def send(self, command):
-        """Starts it."""
+        """Starts a command in the guest."""
         self.process.stdin.write(command.encode() + b"\n")
         self.process.stdin.flush()
 
@@ -62,20 +61,20 @@ class Debian(Vm):
         return text
 
     def run(self, command):
-        """Returns what it prints."""
+        """Runs a command in the guest; returns what it prints."""
         self.send(command)
         return self.take_answer()
 
     def place(self, cpu, vcpu=0):
-        """One vCPU there and all others elsewhere: two on a CPU flush the TLB at each switch, which
-        takes the emulator seconds."""
+        """Pins one vCPU to the CPU and all others elsewhere: two vCPUs on a CPU flush the TLB at
+        each switch, which takes the emulator seconds."""
         elsewhere = set(ALL_CPUS) - {cpu}
         self.pin(*({cpu} if index == vcpu else elsewhere for index in range(len(self.cpus))))
 
 
 @functools.cache
 def linux_guest(cpu):
-    """The guest with this CPU, booted once; it ends with the host."""
+    """The guest with this -cpu; it boots once and ends with the host."""
     return Debian(cpu)
 
 
@@ -85,8 +84,8 @@ def perf_stat(events, loop, vcpu=0):
 
 
 def read_counts(text):
-    """What perf printed: counts by event, as numbers where they are, with the nanoseconds that the
-    event had a counter: all."""
+    """Count of each event that perf printed, as a number if it is one, and the nanoseconds for
+    which the event had a counter, which has to be all the time."""
     counts = {}
     for line in text.splitlines():
         value, _, event, running, percent = line.split(",")[:5]
@@ -96,7 +95,7 @@ def read_counts(text):
 
 
 def is_loop(counted, loop, where):
-    """Neither less nor more than the loop can have taken."""
+    """Fails if the loop cannot have taken this number of cycles or instructions."""
     count, running = counted
     if not isinstance(count, int) or not loop <= count <= running:
         raise AssertionError(f"{where}: expected {loop} to {running}, got {count!r}")
@@ -113,7 +112,7 @@ def test_driver():
 
 @each_of({f"CPU {cpu} ({name})": cpu for name, cpus in PMUS for cpu in cpus})
 def test_counts(cpu):
-    """perf's cycles count, each vCPU's, and its instructions are refused"""
+    """perf counts cycles on each vCPU, and reports that instructions are not supported"""
     guest = linux_guest(HYBRID)
     for vcpu in range(len(guest.cpus)):
         guest.place(cpu, vcpu)
@@ -123,7 +122,7 @@ def test_counts(cpu):
 
 
 def test_moving():
-    """perf's cycles count on through moves from PMU to PMU in the middle of a loop"""
+    """perf's cycles go on counting while a vCPU moves from PMU to PMU in the middle of a loop"""
     guest = linux_guest(HYBRID)
     interleaved = [cpu for row in itertools.zip_longest(*(cpus for _, cpus in PMUS)) for cpu in row
                    if cpu is not None]
@@ -141,8 +140,7 @@ def test_moving():
 
 
 def test_quiet():
-    """neither the refusals nor the moves leave a word in the guest's kernel log, nor on QEMU's
-    stderr"""
+    """neither refusals nor moves leave a message in the guest's kernel log or on QEMU's stderr"""
     guest = linux_guest(HYBRID)
     equal(read_counts(guest.run(perf_stat("instructions", LOOP))), {"instructions": (REFUSED, 0)},
           "counts")
@@ -152,7 +150,7 @@ def test_quiet():
 
 def test_without():
     """without pmu-hybrid, cycles and instructions count on the CPUs of one PMU, and cycles stand
-    still on the others"""
+    still on other CPUs"""
     guest = linux_guest("host")
     match(DRIVER.format(7), guest.driver, "the driver's message")
     counts = {}

@@ -19,7 +19,8 @@ ENOUGH = 4
 
 
 def send(vm, uri, *, return_path=False):
-    """Migrates the VM; its last status and error. With return_path it waits for the destination."""
+    """Migrates the VM; returns the final status and the error. With return_path the source waits
+    for the destination."""
     vm.qmp.command("migrate-set-capabilities",
                    capabilities=[{"capability": "return-path", "state": return_path}])
     vm.qmp.command("migrate", uri=uri)
@@ -27,7 +28,7 @@ def send(vm, uri, *, return_path=False):
 
 
 def ended(vm):
-    """How the migration of a VM, or to it, has ended; waits for that."""
+    """Waits until a migration from or to the VM ends; returns its status and error."""
     vm.wait_until("the migration",
                   lambda: vm.qmp.command("query-migrate").get("status") in ("completed", "failed"))
     answer = vm.qmp.command("query-migrate")
@@ -41,10 +42,10 @@ def save(vm, path):
 
 @contextlib.contextmanager
 def saved(cpu=HYBRID, *, pin, start=True, **options):
-    """A file with the state of a VM that has run for a moment."""
+    """Context manager: a file with the state of a VM, which has run for a moment if START."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/state"
-        # without pmu-hybrid it is this affinity that decides
+        # without pmu-hybrid this affinity decides
         with Vm(cpu, affinity=pin, **options) as vm:
             vm.connect().pin(pin)
             if start:
@@ -63,7 +64,7 @@ def wait_for(uri, cpu=HYBRID, *, pin, **options):
 
 
 def exits_unloaded(vm, pattern):
-    """QEMU ends, and says why the state could not be loaded, in one line if it can."""
+    """Fails unless QEMU ends and says why it could not load the state, in one line if it can."""
     if LOADS_PRINT:
         vm.exits(pattern, "error while loading state .* 'cpu'", "load of migration failed: ")
     else:
@@ -71,33 +72,34 @@ def exits_unloaded(vm, pattern):
 
 
 def load_fails(pattern, path, cpu=HYBRID, *, pin):
-    """The state cannot be loaded."""
+    """Fails unless the state in the file is refused with this reason."""
     with wait_for(f"file:{path}", cpu, pin=pin) as vm:
         exits_unloaded(vm, pattern)
 
 
 def load_passes(path, backend, *, pin):
-    """The guest goes on with such counters."""
+    """Fails unless the guest in the file goes on with this backend."""
     with wait_for(f"file:{path}", pin=pin) as vm:
         equal(ended(vm), ("completed", ""), "migration")
         goes_on(vm, backend)
 
 
 def find_deltas(text):
-    """vCPU, CNTVCT_EL0 at the end, cycles and ticks of each interval on complete lines."""
+    """Intervals on complete lines of the console: vCPU, CNTVCT_EL0 at the end, cycles, ticks."""
     return [tuple(map(int, delta))
             for delta in re.findall(r"^delta vcpu=(\d+) cntvct=(\d+) cycles=(\d+) ticks=(\d+).*\n",
                                     text, re.M)]
 
 
 def has_enough(text, vcpus):
-    """Each of so many vCPUs has measured often enough for its intervals together to be judged."""
+    """Whether each of the vCPUs has measured ENOUGH intervals, so that their sum can be judged."""
     seen = collections.Counter(delta[0] for delta in find_deltas(text))
     return len(seen) == vcpus and min(seen.values()) >= ENOUGH
 
 
 def passes_on(vm):
-    """The guest goes on, and its counters count something, and no more than there was to count."""
+    """Fails unless the guest goes on and its counters count, and not more than there was to
+    count."""
     before, vcpus = len(vm.console), len(vm.qmp.command("query-cpus-fast"))
     vm.wait_until("a guest that goes on", lambda: has_enough(vm.console[before:], vcpus)
                   or re.search("STOP:|FAIL:", vm.console))
@@ -114,7 +116,7 @@ def passes_on(vm):
 
 
 def goes_on(vm, backend, pin=None):
-    """The VM starts, pinned if CPUs are given, and the guest goes on with such counters."""
+    """Starts the VM, pinned if CPUs are given; fails unless the guest goes on with this backend."""
     if pin:
         vm.pin(pin)
     equal(vm.cont().backends, backend, "backend")
@@ -122,7 +124,8 @@ def goes_on(vm, backend, pin=None):
 
 
 def test_migrate_pmu():
-    """one PMU migrates to one PMU, even of another kind; see restore.py for vCPUs that span two"""
+    """a guest with one PMU migrates to one PMU, also of another kind; restore.py tests vCPUs
+    that span two"""
     with saved(pin=SMALL_CPUS) as path:
         load_passes(path, SMALL, pin=SMALL_CPUS)
         load_passes(path, BIG, pin=BIG_CPUS)
@@ -130,7 +133,7 @@ def test_migrate_pmu():
 
 @only_on("patched")
 def test_migrate_fixed():
-    """fixed counters stay fixed counters, pinned or not"""
+    """a guest with fixed counters keeps them, pinned or not"""
     with saved(pin=ALL_CPUS) as path:
         load_passes(path, FIXED, pin=ALL_CPUS)
         load_passes(path, FIXED, pin=BIG_CPUS)
@@ -145,7 +148,7 @@ def test_migrate_unstarted():
 
 @only_on("stock")
 def test_migrate_mismatch():
-    """pmu-hybrid at one end only fails the load, either way"""
+    """the load fails if only one end has pmu-hybrid, whichever it is"""
     with saved(pin=SMALL_CPUS) as path:
         load_fails("The incoming VM has pmu-hybrid=on and this one has not", path, "host",
                    pin=SMALL_CPUS)
@@ -153,7 +156,7 @@ def test_migrate_mismatch():
         load_fails("This VM has pmu-hybrid=on and the incoming one has not", path, pin=SMALL_CPUS)
 
 
-# Of the subsection, after its name: version, backend, number of counters, name
+# The subsection: its name, then version, backend, number of counters, name of the PMU
 SUBSECTION, LAYOUT = b"cpu/pmu-hybrid", ">IBB64s"
 ONE_PMU_BACKEND = 1
 EDITS = {
@@ -169,7 +172,7 @@ EDITS = {
 
 
 def edit(path, backend=None, counters=None, name=None, vcpus=(0, 1)):
-    """Changes what the stream says of the choice, as that of hosts that we do not have would."""
+    """Changes the choice in the stream to what hosts that we do not have would write."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     for vcpu, found in enumerate(re.finditer(re.escape(SUBSECTION) + rb"\x00\x00\x00\x01", data)):
@@ -188,7 +191,7 @@ def edit(path, backend=None, counters=None, name=None, vcpus=(0, 1)):
 @only_on("stock")
 @each_of(EDITS)
 def test_migrate_edited(row):
-    """a stream that this host cannot follow, or nobody can, is refused"""
+    """a stream with a choice that this host cannot make, or that is invalid, is refused"""
     changes, pattern = row
     with saved(pin=SMALL_CPUS) as path:
         edit(path, **changes)
@@ -197,7 +200,7 @@ def test_migrate_edited(row):
 
 @contextlib.contextmanager
 def running(cpus):
-    """A VM in the middle of its work."""
+    """Context manager: a VM that runs and measures."""
     with Vm() as vm:
         vm.connect().pin(cpus)
         vm.cont().wait_for_deltas()
@@ -216,8 +219,8 @@ SOCKETS = {
 @only_on("stock")
 @each_of(SOCKETS)
 def test_migrate_socket(row):
-    """over a socket the guest goes on at the destination, or, when that refuses, at the source: by
-    itself if it was told, or with cont"""
+    """over a socket: the guest goes on at the destination; if that refuses, the guest goes on at
+    the source, by itself or by cont"""
     cpu, return_path = row
     with tempfile.TemporaryDirectory() as folder, \
             wait_for(f"unix:{folder}/socket", cpu, pin=BIG_CPUS) as destination, \
@@ -229,8 +232,7 @@ def test_migrate_socket(row):
             goes_on(destination, BIG)
             return
         exits_unloaded(destination, "The incoming VM has pmu-hybrid=on and this one has not")
-        # without a return path it depends on when the connection breaks whether the source learns
-        # of it
+        # without a return path the source may not notice, depending on when the connection breaks
         equal(status == "failed" or not return_path, True, f"the source was told ({status})")
         if status == "completed":
             source.cont()
@@ -238,7 +240,7 @@ def test_migrate_socket(row):
 
 
 def run_job(vm, command, **arguments):
-    """Raises QmpError when the job fails."""
+    """Runs a job to its end; raises QmpError if it fails."""
     vm.qmp.command(command, **{"job-id": "job"}, **arguments)
     vm.wait_until(command, lambda: vm.qmp.command("query-jobs")[0]["status"] == "concluded")
     error = vm.qmp.command("query-jobs")[0].get("error")
@@ -248,7 +250,7 @@ def run_job(vm, command, **arguments):
 
 
 def add_disk(vm, path):
-    """A disk for snapshots, made on first use."""
+    """Adds a disk for snapshots; creates the file if it does not exist."""
     new = not os.path.exists(path)
     with open(path, "ab"):
         pass
@@ -260,13 +262,14 @@ def add_disk(vm, path):
 
 
 def snapshot(vm, what):
-    """Saves or loads the one there is."""
+    """Saves or loads the snapshot of the VM."""
     run_job(vm, f"snapshot-{what}", tag="one", vmstate="disk", devices=["disk"])
 
 
 @contextlib.contextmanager
 def snapshot_of(cpus, start=True):
-    """The path of a disk with a snapshot of a VM on these CPUs, which has loaded it itself once."""
+    """Context manager: path of a disk with a snapshot of a VM on these CPUs. That VM has loaded it
+    once itself."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/disk"
         with Vm() as vm:
@@ -283,7 +286,7 @@ def snapshot_of(cpus, start=True):
 
 @contextlib.contextmanager
 def vm_with(path, *, pin, start):
-    """A VM with that disk."""
+    """Context manager: a VM with that disk."""
     with Vm() as vm:
         vm.connect().pin(pin)
         add_disk(vm, path)
@@ -293,7 +296,7 @@ def vm_with(path, *, pin, start):
 
 
 def load_refused(vm, pattern):
-    """Nor does QEMU say anything but that, and why."""
+    """Fails unless the load of the snapshot is refused with this reason, and no other message."""
     said = vm.stderr
     raises("while loading VM state" if LOADS_PRINT else pattern, snapshot, vm, "load")
     news = vm.stderr.removeprefix(said)
@@ -302,7 +305,7 @@ def load_refused(vm, pattern):
 
 
 def loads(path, backend, *, pin, start):
-    """The guest of the snapshot goes on with such counters."""
+    """Fails unless the guest of the snapshot goes on with this backend."""
     with vm_with(path, pin=pin, start=start) as vm:
         snapshot(vm, "load")
         if vm.status != "running":
@@ -317,7 +320,7 @@ BEFORE_AND_AFTER = {"before the first start": False, "after it": True}
 @only_on("stock")
 @each_of(BEFORE_AND_AFTER)
 def test_snapshot(start):
-    """a snapshot of a guest with one PMU loads into a VM with one PMU, even of another kind"""
+    """a snapshot of a guest with one PMU loads into a VM with one PMU, also of another kind"""
     with snapshot_of(SMALL_CPUS) as path:
         loads(path, BIG, pin=BIG_CPUS, start=start)
 
@@ -325,7 +328,7 @@ def test_snapshot(start):
 @only_on("patched")
 @each_of(BEFORE_AND_AFTER)
 def test_snapshot_of_fixed(start):
-    """a snapshot of a guest with fixed counters keeps them, also in a VM that would have chosen one
+    """a guest with fixed counters keeps them in a snapshot, also in a VM that would choose one
     PMU"""
     with snapshot_of(ALL_CPUS) as path:
         loads(path, FIXED, pin=ALL_CPUS if start else BIG_CPUS, start=start)
@@ -334,8 +337,8 @@ def test_snapshot_of_fixed(start):
 @only_on("stock")
 @each_of(BEFORE_AND_AFTER)
 def test_snapshot_unstarted(start):
-    """a snapshot of a VM that never ran goes with the choice of the VM that loads it, made before
-    or after"""
+    """a snapshot of a VM that never ran takes the choice of the VM that loads it, made before or
+    after the load"""
     with snapshot_of(SMALL_CPUS, start=False) as path:
         loads(path, BIG, pin=BIG_CPUS, start=start)
 
@@ -348,8 +351,8 @@ OTHERS = {"one PMU into fixed counters": (SMALL_CPUS, ALL_CPUS, FIXED),
 @only_on("patched")
 @each_of(OTHERS)
 def test_snapshot_of_other_backend(row):
-    """a VM that has started cannot get another backend, and stops: half of its state is the
-    snapshot's"""
+    """a VM that has started refuses a snapshot with another backend, and stops, as half of its
+    state is the snapshot's"""
     cpus, other_cpus, backend = row
     with snapshot_of(cpus) as path, vm_with(path, pin=other_cpus, start=True) as vm:
         load_refused(vm, f"has started with {backend} already")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Without pmu-hybrid streams are those of the QEMU that lacks the series, and each of the two loads
-the other's.
+"""Without pmu-hybrid a migration stream is the same as that of the QEMU without the series, and
+each of the two loads the other's.
 
-Beside this file lie qemu-base, built without the series, and QEMU's own analyze-migration.py. Of a
-VM that never ran the state is that of its machine and the same each time, but for clocks.
+Beside this file are qemu-base, built without the series, and QEMU's own analyze-migration.py. The
+state of a VM that never ran is the same each time, except for clocks.
 """
 
 import json
@@ -22,7 +22,7 @@ SUBSECTION = "cpu/pmu-hybrid"
 
 
 def flatten(value, path=""):
-    """(path, leaf) of all that is in nested objects and lists."""
+    """Yields (path, value) of each leaf in nested objects and lists."""
     if not isinstance(value, (dict, list)):
         yield path, value
         return
@@ -31,7 +31,7 @@ def flatten(value, path=""):
 
 
 def without_clocks(state):
-    """Registers that count time, and where the RTC's second zero lies."""
+    """The state with a fixed text for registers that count time and for the RTC's offset."""
     for name, section in state.items():
         if name.startswith("cpu "):
             for number, index in enumerate(section["cpreg_vmstate_indexes"]):
@@ -43,7 +43,7 @@ def without_clocks(state):
 
 
 def analyze(path, what):
-    """What analyze-migration.py tells of a stream."""
+    """What analyze-migration.py prints for a stream."""
     done = subprocess.run([sys.executable, "analyze-migration.py", "-f", path, "-d", what],
                           check=True, text=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
@@ -59,17 +59,17 @@ def stream(qemu, options):
 
 
 def differences(one, other):
-    """Paths at which they differ."""
+    """Paths at which the two differ."""
     return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
 
 
 def loaded(path, cpu, **options):
-    """A VM that waits for the state of one without pmu-hybrid: its affinity decides."""
+    """A VM that waits for the state in a file. Without pmu-hybrid its affinity decides."""
     return wait_for(f"file:{path}", cpu, pin=SMALL_CPUS, affinity=SMALL_CPUS, **options)
 
 
 def section_numbers(contents):
-    """Of the vCPUs."""
+    """Numbers of the vCPUs' sections."""
     return sorted({int(found[1]) for path in contents
                    if (found := re.match(r"state/cpu \((\d+)\)/", path))})
 
@@ -83,14 +83,15 @@ STREAMS = {
 
 @each_of(STREAMS)
 def test_same_stream(options):
-    """without pmu-hybrid, the same sections, fields and values as in the stream of the QEMU without
-    the series"""
+    """without pmu-hybrid, the stream has the same sections, fields and values as that of the QEMU
+    without the series"""
     wanted, got = stream(BASE, options), stream(QEMU, options)
     equal(differences(wanted, got), [], "what differs")
 
 
 def test_subsection():
-    """with pmu-hybrid=on a subsection of each vCPU comes to the stream, and nothing else changes"""
+    """with pmu-hybrid=on the stream has one more subsection for each vCPU, and nothing else
+    changes"""
     options = STREAMS["virt"]
     wanted, got = stream(BASE, options), stream(QEMU, {**options, "cpu": HYBRID})
     changed = [path for path in differences(wanted, got) if not path.startswith("desc/")]
@@ -102,7 +103,7 @@ def test_subsection():
 @each_of({f"{machine.partition(',')[0]} {way}": (machine, *qemus) for machine in MACHINES
           for way, qemus in {"to base": (QEMU, BASE), "from base": (BASE, QEMU)}.items()})
 def test_base(row):
-    """without pmu-hybrid a running guest goes on in the other QEMU"""
+    """without pmu-hybrid, a running guest goes on in the other QEMU"""
     machine, source, destination = row
     with saved("host", pin=SMALL_CPUS, qemu=source, machine=machine) as path:
         with loaded(path, "host", qemu=destination, machine=machine) as vm:
@@ -112,6 +113,6 @@ def test_base(row):
 
 @each_of({"after its start": True, "before": False})
 def test_hybrid_to_base(start):
-    """a stream with pmu-hybrid=on is refused by the QEMU that does not know it"""
+    """the QEMU without the series refuses a stream with pmu-hybrid=on"""
     with saved(pin=SMALL_CPUS, start=start) as path, loaded(path, "host", qemu=BASE) as vm:
         vm.exits(f"load of migration failed: .*{SUBSECTION}")

@@ -21,7 +21,7 @@ SOURCE, STREAM = os.environ["MIGRATION_SOURCE"], os.environ["MIGRATION_STREAM"]
 
 
 class Refused(NamedTuple):
-    """The load is refused, or the start after it."""
+    """A refusal of the load, or of the start after it."""
 
     text: str
     when: str = "load"
@@ -38,12 +38,12 @@ LATER = Refused("The vCPU threads may run on the host's CPUs {}, which no single
 
 
 class Row(NamedTuple):
-    """A destination, and the backend or the refusal that a guest from each source gets there."""
+    """A destination, and the backend or refusal that a guest gets there from each source."""
 
     topology: str
     kernel: str
     pinning: str
-    # of each vCPU thread, or one for all
+    # CPUs of each vCPU thread, or one list for all
     threads: tuple
     fixed: object
     one_pmu: object
@@ -76,12 +76,13 @@ SOURCES = {"fixed counters": "fixed", "one PMU": "one_pmu", "never started": "ne
 
 
 def union(threads):
-    """CPUs that any of them may run on, as messages have them."""
+    """CPUs that any of the threads may run on, as messages list them."""
     return cpu_list(set().union(*map(parse_cpu_list, threads)))
 
 
 def ask_source(wanted):
-    """Has such a guest migrated here; the status at the source, where it passes after a failure."""
+    """Makes the source migrate such a guest to this host; returns the source's status. If that is
+    "failed", the guest has passed at the source."""
     with socket.socket(socket.AF_UNIX) as source, source.makefile("rw") as lines:
         source.settimeout(2 * TIMEOUT)
         source.connect(SOURCE)
@@ -92,8 +93,8 @@ def ask_source(wanted):
 
 
 def refuses_start(vm, pattern):
-    """With the reason, also where the threads are pinned to a PMU with fewer counters; with them on
-    another one the VM goes on."""
+    """Fails unless the start is refused with this reason, also if the threads are pinned to a PMU
+    with fewer counters; pinned to another PMU, the VM has to go on."""
     status = vm.status
     match(pattern, vm.refusal(), "error")
     if TOPOLOGY == "unlike-counters":
@@ -106,7 +107,7 @@ def refuses_start(vm, pattern):
 @each_of({f"{source} to {row.pinning}": (row, source) for row in ROWS
           if (row.topology, row.kernel) == (TOPOLOGY, KERNEL) for source in SOURCES})
 def test_hosts(arguments):
-    """backend; or one message, and a guest that goes on at the source"""
+    """the expected backend; or one message, and the guest goes on at the source"""
     row, source = arguments
     wanted = getattr(row, SOURCES[source])
     refusal = (re.escape(wanted.text.format(union(row.threads))) if isinstance(wanted, Refused)

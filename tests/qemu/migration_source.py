@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source of migrations to another host; runs inside the first one of
-tests/qemu/migration-hosts.
+"""The source of migrations to another host; runs in the first host of tests/qemu/migration-hosts.
 
     python3 migration_source.py QEMU GUEST TIMEOUT KERNEL TOPOLOGY SOCKET STREAM
 
-On SOCKET each connection is one migration: a line with what is to back the guest's PMU, answered by
-a line of JSON. STREAM is where QEMU connects to: ssh forwards it to the other host.
+Each connection to SOCKET is one migration: a line that names the guest, a key of SOURCES, answered
+by a line of JSON. QEMU connects to STREAM, which ssh forwards to the other host.
 """
 
 import json
@@ -16,14 +15,14 @@ from in_host import QmpError
 from migration import send
 from vm import ALL_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, equal
 
-# What is asked for -> affinity of the vCPU threads, whether the VM runs when it is migrated, and
-# the backend that it then has
+# Name of the guest -> affinity of the vCPU threads, whether the VM runs when it is migrated, and
+# the backend that it has then
 SOURCES = {"fixed counters": (ALL_CPUS, True, FIXED), "one PMU": (SMALL_CPUS, True, SMALL),
            "never started": (ALL_CPUS, False, "")}
 
 
 def goes_on(vm, started):
-    """After a failure the VM is what it was, and its guest passes."""
+    """Fails unless the VM is as it was before a migration that failed, and its guest passes."""
     before = "running" if started else "prelaunch"
     vm.wait_until(f"the state '{before}'", lambda: vm.status == before)
     if not started:
@@ -32,7 +31,7 @@ def goes_on(vm, started):
 
 
 def serve(wanted, uri):
-    """One migration."""
+    """Migrates one guest; returns the answer for the other host."""
     cpus, started, backend = SOURCES[wanted]
     with Vm() as vm:
         vm.connect().pin(cpus)
@@ -46,7 +45,7 @@ def serve(wanted, uri):
 
 
 def main():
-    """Until it is ended."""
+    """Serves migrations until it is killed."""
     path, stream = sys.argv[6:]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

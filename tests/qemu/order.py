@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What pmu-hybrid=on sends KVM, and when: the choice comes at the first start, once, before any
-vCPU runs, and costs nothing later."""
+"""What pmu-hybrid=on sends KVM, and when: QEMU chooses once, at the first start, before any vCPU
+runs, and later starts cost nothing."""
 
 import os
 import tempfile
@@ -10,20 +10,20 @@ from refusal import DEVICES, event_sources
 from vm import BIG, BIG_CPUS, HYBRID, PMUS, SMALL_CPUS, Vm, cpu_list, equal, only_on
 
 VCPUS = 2
-# Numbers of ioctls, as QEMU's trace has them
+# Numbers of ioctls, as QEMU's trace prints them
 KVM_RUN = "type 0xae80"
 KVM_SET_DEVICE_ATTR = "type 0x4018aee1"
 KVM_SET_ONE_REG = "type 0x4010aeac"
-# A vCPU has a few hundred.
+# A vCPU has a few hundred registers.
 MANY_REGISTERS = 100
-# The same in the log of shim-log.c
+# Numbers of ioctls, as the log of shim-log.c has them
 REQUESTS = {"ae03": "CHECK_EXTENSION", "4018aee1": "SET_DEVICE_ATTR", "4018aee3": "HAS_DEVICE_ATTR",
             "4010aeab": "GET_ONE_REG"}
 
 
 def test_stale_registers():
-    """registers that a monitor command fetched before the choice are written before it and not
-    after it"""
+    """registers that a monitor command fetched are written back before the choice, and not after
+    it"""
     with Vm(affinity=SMALL_CPUS, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect().human("info registers -a")
         vm.pin(BIG_CPUS)
@@ -40,7 +40,7 @@ def test_stale_registers():
 
 
 def attributes(cpu):
-    """How many attributes of vCPUs QEMU sets up to its -S, and how many from then on."""
+    """How many attributes of vCPUs QEMU sets before cont, and how many from then on."""
     with Vm(cpu, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect().pin(SMALL_CPUS)
         before = vm.stderr.count(KVM_SET_DEVICE_ATTR)
@@ -50,8 +50,8 @@ def attributes(cpu):
 
 @only_on("stock")
 def test_deferral():
-    """IRQ and INIT move from the creation of the VM to its first start, SET_PMU comes once; without
-    pmu-hybrid nothing moves"""
+    """QEMU sets IRQ and INIT at the first start, not at the creation of the VM, and SET_PMU once;
+    without pmu-hybrid nothing changes"""
     plain, after = attributes("host")
     equal(after, 0, "attributes set after the start, without pmu-hybrid")
     equal(attributes(HYBRID), (plain - 2 * VCPUS, 1 + 2 * VCPUS),
@@ -59,7 +59,8 @@ def test_deferral():
 
 
 def ioctls_of_conts(cpu):
-    """Ioctls of the main thread at the first cont and at another one, by kind."""
+    """Number of ioctls of each kind that the main thread makes at the first cont and at a second
+    one."""
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
         environment = {"LD_PRELOAD": os.path.abspath("shim-log.so"), "SHIM_LOG": log.name}
         with Vm(cpu, environment=environment) as vm:
@@ -77,42 +78,42 @@ def ioctls_of_conts(cpu):
 
 @only_on("stock")
 def test_cost():
-    """the first start has a few ioctls more and reads each register once; any other start is as
+    """the first start makes a few ioctls more and reads each register once; later starts are as
     without pmu-hybrid"""
     plain, hybrid = ioctls_of_conts("host"), ioctls_of_conts(HYBRID)
     equal(hybrid[1], plain[1], "ioctls of the second start")
     added = hybrid[0] - plain[0]
     registers = added.pop("GET_ONE_REG")
-    # SET_PMU, and IRQ and INIT of each vCPU, which come later and not in addition
+    # SET_PMU, and IRQ and INIT of each vCPU, which come later than without pmu-hybrid
     equal(added, Counter({"HAS_DEVICE_ATTR": 1 + 2 * VCPUS, "SET_DEVICE_ATTR": 1 + 2 * VCPUS}),
           "ioctls added")
-    # PMCR_EL0 of the first vCPU once more, and PMCR_EL0 and the list of each vCPU
+    # PMCR_EL0 of the first vCPU once more; PMCR_EL0 and the list of registers of each vCPU
     equal((registers - 1) % VCPUS, 0, f"registers that do not come for each vCPU ({registers})")
     print(f"# the first start reads {registers} registers more", flush=True)
 
 
 def forget_reads(files):
-    """So that the next read of a file sets the time of its last access, which relatime does if that
-    is the older one of the two."""
+    """Makes the next read of each file set its access time: relatime does that if the access time
+    is older than the modification time."""
     for file in files:
         os.utime(file, (0, 1))
 
 
 def reads(files):
-    """Those that were read since then."""
+    """The files that were read since forget_reads()."""
     return [file for file in files if os.stat(file).st_atime]
 
 
 def real_type(name):
-    """The perf event type of the host's PMU."""
+    """The perf event type of a PMU of the host, as its file has it."""
     with open(f"{DEVICES}/{name}/type", encoding="ascii") as file:
         return file.read()
 
 
 @only_on("stock")
 def test_sysfs_at_choice():
-    """sysfs is read at each attempt at a choice and at no other time, and nothing of event sources
-    that are no PMUs of CPUs"""
+    """QEMU reads sysfs at each attempt to choose and at no other time, and reads no file of event
+    sources that are no PMUs of CPUs"""
     sources = {name: {"type": real_type(name), "cpus": f"{cpu_list(cpus)}\n"}
                for name, cpus in PMUS}
     other = {"arm_spe_0": {"type": "99\n", "cpumask": "0-3\n"}}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The properties pmu-hybrid and pmu-backend: where they are, on which command lines they work, and
-where the choice can be seen."""
+"""The properties pmu-hybrid and pmu-backend: which CPUs have them, on which command lines they
+work, and where the choice can be seen."""
 
 from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, HYBRID, KERNEL, PMUS, SMALL_CPUS, Vm, cpu_list,
                 each_of, equal, match, only_on, pmu_list, raises)
@@ -10,8 +10,8 @@ GLOBAL = ("-global", "host-arm-cpu.pmu-hybrid=on")
 
 @only_on("stock")
 def test_expansion():
-    """query-cpu-model-expansion: off by default, can be switched, needs pmu; pmu-backend is none of
-    its business"""
+    """query-cpu-model-expansion: pmu-hybrid is off by default, can be switched on, needs pmu;
+    pmu-backend is not listed"""
     with Vm("host") as vm:
         vm.connect()
         equal(vm.expand()["pmu-hybrid"], False, "default")
@@ -22,7 +22,7 @@ def test_expansion():
 
 @only_on("stock")
 def test_read_only():
-    """pmu-backend cannot be set, pmu-hybrid not once the CPU exists"""
+    """pmu-backend cannot be set, and pmu-hybrid not after the CPU is realized"""
     with Vm() as vm:
         vm.connect()
         path = vm.cpus[0]["qom-path"]
@@ -35,7 +35,7 @@ def test_read_only():
 @only_on("stock")
 @each_of({"host": "host-arm-cpu", "max": "max-arm-cpu"})
 def test_listed(typename):
-    """qom-list-properties has both, with a description"""
+    """qom-list-properties has both properties, with a description"""
     with Vm("host") as vm:
         found = {item["name"]: item
                  for item in vm.connect().qmp.command("qom-list-properties", typename=typename)}
@@ -69,19 +69,20 @@ COMMAND_LINES = {
 @only_on("stock")
 @each_of(COMMAND_LINES)
 def test_command_line(options):
-    """leads to the PMU of the CPUs that the threads are pinned to, and the guest counts"""
+    """the VM gets the PMU of the CPUs that the threads are pinned to, and the guest counts"""
     with Vm(**options) as vm:
         vm.connect().pin(BIG_CPUS)
         equal(vm.cont().backends, BIG, "backend")
         vm.wait_for_deltas()
 
 
-# Those that have no interrupt for the PMU or another order, on the kernel with the mode
+# Command lines with no interrupt for the PMU, or with another order of steps, on the kernel with
+# the mode
 @only_on("patched")
 @each_of({name: COMMAND_LINES[name] for name in (
     "-global", "-cpu max", "one vCPU", "eight vCPUs", "kernel-irqchip=off", "virt-8.2")})
 def test_command_line_fixed(options):
-    """leads to the fixed counters, and the guest counts while it is moved"""
+    """the VM gets the fixed counters, and the guest counts while it is moved"""
     with Vm(**options) as vm:
         vm.connect().pin(ALL_CPUS)
         equal(vm.cont().backends, FIXED, "backend")
@@ -96,7 +97,8 @@ def test_command_line_fixed(options):
     "kernel-irqchip=split": ("virt,kernel-irqchip=split", "split is not supported"),
 })
 def test_machine_refuses(row):
-    """machines that this host cannot have say so, pmu-hybrid or not"""
+    """machines that this host does not support fail with that reason, with pmu-hybrid and
+    without"""
     machine, pattern = row
     for cpu in ("host", HYBRID):
         with Vm(cpu, machine=machine) as vm:
@@ -109,8 +111,8 @@ def test_machine_refuses(row):
                                         "extra": ["-global", "max-arm-cpu.pmu-hybrid=on"]},
           "-cpu max, -global of host": {"cpu": "max", "extra": GLOBAL}})
 def test_off(options):
-    """off, the default, or on by a -global for the other of the two CPU types, which has no effect,
-    as documented: no choice, no message"""
+    """pmu-hybrid=off, or on by a -global for the other CPU type, which has no effect, as
+    documented: no choice and no message"""
     with Vm(affinity=SMALL_CPUS, **options) as vm:
         equal(vm.connect().cont().backends, "", "backend")
         vm.passes()
@@ -118,8 +120,8 @@ def test_off(options):
 
 
 def test_one_pmu():
-    """each PMU in turn, pinned between -S and cont: in pmu-backend and on the log, and the guest
-    counts"""
+    """each PMU in turn, by pinning between -S and cont: pmu-backend and the log name it, and the
+    guest counts"""
     for name, cpus in PMUS:
         with Vm() as vm:
             vm.connect()
@@ -138,8 +140,8 @@ def test_one_pmu():
 @only_on("patched")
 @each_of({"each thread everywhere": [ALL_CPUS], "a thread on each PMU": [SMALL_CPUS, BIG_CPUS]})
 def test_fixed(sets):
-    """vCPUs that span PMUs have fixed counters: in pmu-backend and on the log, and they count while
-    the threads move"""
+    """vCPUs that span PMUs have fixed counters: pmu-backend and the log say so, and they count
+    while the threads move"""
     with Vm() as vm:
         vm.connect().pin(*sets)
         equal(vm.cont().backends, FIXED, "backend")
@@ -163,7 +165,7 @@ def test_trace():
 
 @only_on("stock")
 def test_reset():
-    """the choice outlives a reset"""
+    """a reset keeps the choice"""
     with Vm() as vm:
         vm.connect().pin(BIG_CPUS)
         vm.cont()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""When pmu-hybrid=on cannot be had: one clear message, status 1 or a QMP error, and a VM that can
-still be started once it can."""
+"""If pmu-hybrid=on is impossible: one clear message, with exit status 1 or as a QMP error. The VM
+can still be started once it is possible."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ CANNOT_READ = f"pmu-hybrid: Cannot read the host's PMUs: .*{DEVICES}"
 
 @contextlib.contextmanager
 def mounted(target, *arguments):
-    """Within the block something lies over the folder."""
+    """Context manager: mounts something over the folder."""
     subprocess.run(["mount", *arguments, target], check=True)
     try:
         yield
@@ -32,7 +32,8 @@ def mounted(target, *arguments):
 
 @contextlib.contextmanager
 def event_sources(sources):
-    """Within the block the host has these alone: name -> file -> contents. Yields the folder."""
+    """Context manager: the host has only these event sources, name -> file -> contents. Yields the
+    folder."""
     with tempfile.TemporaryDirectory() as folder:
         for name, files in sources.items():
             os.mkdir(f"{folder}/{name}")
@@ -47,7 +48,7 @@ def event_sources(sources):
 
 
 def refused(vm, pattern):
-    """cont is answered with one sentence, and nothing has happened."""
+    """Fails unless cont is refused with one sentence and nothing else happens."""
     refusal = vm.refusal()
     match(pattern, refusal, "error")
     equal(refusal.count("\n"), 0, "line ends in the error")
@@ -57,12 +58,12 @@ def refused(vm, pattern):
 
 
 def starts(vm, name, cpus):
-    """The same VM, pinned to the CPUs of one PMU."""
+    """Pins the VM and starts it; it has to have this backend."""
     vm.pin(cpus)
     equal(vm.cont().backends, name, "backend")
 
 
-# Contents of DEVICES, and the refusal of a VM whose threads may run everywhere
+# Contents of DEVICES, and the refusal of a VM whose threads may run on all CPUs
 SYSFS = {
     "empty": ({}, "The host has no PMU whose CPUs are listed below "
                   f"{DEVICES.removeprefix('/sys/')} in sysfs"),
@@ -90,7 +91,7 @@ SYSFS = {
 
 @each_of(SYSFS)
 def test_sysfs(row):
-    """refused at cont; with the real folder and other affinities the same VM starts"""
+    """cont is refused; with the real folder and other affinities the same VM starts"""
     sources, pattern = row
     with unprivileged() as wrapper, Vm(wrapper=wrapper) as vm:
         vm.connect()
@@ -101,7 +102,7 @@ def test_sysfs(row):
 
 
 def test_sysfs_absent():
-    """refused at cont without the folder, and the same VM starts when it is there"""
+    """cont is refused without the folder; once it is there, the same VM starts"""
     with Vm() as vm:
         vm.connect()
         with mounted(EVENT_SOURCES, "-t", "tmpfs", "none"):
@@ -110,13 +111,13 @@ def test_sysfs_absent():
 
 
 def shimmed(shim, cpu=HYBRID, **options):
-    """QEMU on a KVM that lacks or mistakes something, see shim-kvm.c."""
+    """QEMU on a KVM that lacks something or does it wrong, see shim-kvm.c."""
     return Vm(cpu, environment={"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim},
               **options)
 
 
 def test_shim_is_seen():
-    """a kernel that the shim leaves alone behaves as ever"""
+    """with a shim that changes nothing the VM starts as without it"""
     with shimmed("nothing") as vm:
         vm.connect()
         starts(vm, BIG, BIG_CPUS)
@@ -126,7 +127,7 @@ def test_shim_is_seen():
           "by -global": {"cpu": "host", "extra": ["-global", "host-arm-cpu.pmu-hybrid=on"]},
           "by -cpu max": {"cpu": "max,pmu-hybrid=on"}})
 def test_no_pmu(options):
-    """on a KVM without PMU there is no such property"""
+    """on a KVM without PMU there is no property pmu-hybrid"""
     with shimmed("no-pmu", **options) as vm:
         vm.exits("pmu-hybrid")
 
@@ -145,7 +146,7 @@ KERNELS = {
 
 @each_of(KERNELS)
 def test_kernel(row):
-    """refused at cont, twice"""
+    """cont is refused, and so is a second cont"""
     shim, pattern = row
     with shimmed(shim) as vm:
         vm.connect().pin(BIG_CPUS)
@@ -154,8 +155,8 @@ def test_kernel(row):
 
 
 def test_told_half():
-    """what fails when the first vCPU is initialized cannot be taken back: from then on QEMU says to
-    restart it, whatever the pinning"""
+    """a failure after the first vCPU is initialised cannot be undone: from then on QEMU asks for a
+    restart, whatever the pinning"""
     with shimmed("second-init-fails") as vm:
         vm.connect().pin(BIG_CPUS)
         refused(vm, "^pmu-hybrid: KVM refuses KVM_ARM_VCPU_PMU_V3_INIT for vCPU 1: Input/output "
@@ -180,14 +181,14 @@ COMMAND_LINES = {
 
 @each_of(COMMAND_LINES)
 def test_command_line(row):
-    """ends QEMU with an error, and no VM starts without the choice"""
+    """QEMU ends with an error, and starts no VM without the choice"""
     options, pattern = row
     with Vm(**options) as vm:
         vm.exits(pattern)
 
 
 def test_without_pause():
-    """without -S a refusal ends QEMU with status 1 and one sentence"""
+    """without -S a refusal ends QEMU with status 1 and one line"""
     with Vm(paused=False) as vm:
         vm.exits("pmu-hybrid")
         equal(vm.stderr.count("\n"), 1, "lines on stderr")
@@ -196,8 +197,7 @@ def test_without_pause():
 
 
 def test_cont():
-    """with -S cont fails, again and again, until the threads are pinned; then the guest runs and
-    counts"""
+    """with -S, each cont fails until the threads are pinned; then the guest runs and counts"""
     with Vm() as vm:
         vm.connect()
         refused(vm, ATTRIBUTE)
@@ -208,7 +208,7 @@ def test_cont():
 
 
 def test_preconfig():
-    """after -preconfig, x-exit-preconfig fails instead, and the VM can still be started"""
+    """with -preconfig, x-exit-preconfig fails instead, and the VM can still be started"""
     with Vm(paused=False, extra=["-preconfig"]) as vm:
         vm.connect()
         raises(ATTRIBUTE, vm.qmp.command, "x-exit-preconfig")
@@ -218,7 +218,7 @@ def test_preconfig():
 
 
 def failed_job(vm):
-    """A block job that has met an error and waits for "cont"."""
+    """Starts a block job that meets an error and waits for "cont"."""
     nodes = {
         "source": {"driver": "blkdebug", "image": {"driver": "null-co", "size": 1 << 20},
                    "inject-error": [{"event": "none", "iotype": "read", "errno": 5, "once": True}]},
@@ -232,12 +232,12 @@ def failed_job(vm):
 
 
 def job_status(vm):
-    """How the job's last I/O went."""
+    """I/O status of the job."""
     return vm.qmp.command("query-block-jobs")[0]["io-status"]
 
 
 def test_io_status():
-    """a refused cont forgets no I/O errors; one that starts the VM does"""
+    """a refused cont keeps I/O errors of block jobs; a cont that starts the VM clears them"""
     with Vm() as vm:
         failed_job(vm.connect())
         match(ATTRIBUTE, vm.refusal(), "error")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that is restored before anybody could pin the vCPU threads: by -loadvm, by -incoming on
-the command line, over a socket.
+"""A guest is restored before anybody can pin the vCPU threads: by -loadvm, or by -incoming from a
+file or a socket.
 
-What pinning can mend is judged when the VM starts, and the state is never lost.
+QEMU judges what pinning can change when the VM starts, and never loses the state.
 """
 
 import contextlib
@@ -24,34 +24,34 @@ CHOOSE = "kvm_arm_pmu_hybrid_choose"
 
 @contextlib.contextmanager
 def restored(path, **options):
-    """A VM that reads the state from a file, which its command line names."""
+    """Context manager: a VM that reads the state from a file on its command line."""
     with Vm(extra=["-incoming", f"file:{path}"], **options) as vm:
         equal(ended(vm.connect()), ("completed", ""), "migration")
         yield vm
 
 
 def disk(path):
-    """Options for the disk that a snapshot is on."""
+    """QEMU's options for the disk with the snapshot."""
     return ["-blockdev", f"driver=qcow2,node-name=disk,file.driver=file,file.filename={path}"]
 
 
 @contextlib.contextmanager
 def by_loadvm(cpus, **options):
-    """A VM that has loaded a snapshot of a guest on these CPUs when its monitor answers."""
+    """Context manager: a VM that has loaded a snapshot of a guest on these CPUs by -loadvm."""
     with snapshot_of(cpus) as path, Vm(extra=[*disk(path), "-loadvm", "one"], **options) as vm:
         yield vm.connect()
 
 
 @contextlib.contextmanager
 def by_file(cpus, **options):
-    """A VM that reads the state of such a guest from a file."""
+    """Context manager: a VM that has read the state of such a guest from a file."""
     with saved(pin=cpus) as path, restored(path, **options) as vm:
         yield vm
 
 
 @contextlib.contextmanager
 def by_socket(cpus, **options):
-    """A VM to which such a guest migrates while its threads may run anywhere."""
+    """Context manager: a VM to which such a guest has migrated over a socket, not pinned yet."""
     with tempfile.TemporaryDirectory() as folder, \
             Vm(extra=["-incoming", f"unix:{folder}/socket"], **options) as vm:
         vm.connect()
@@ -66,7 +66,7 @@ WAYS = {"-loadvm": by_loadvm, "-incoming file": by_file, "-incoming unix": by_so
 
 
 def refused(vm, pattern):
-    """cont, twice, and the VM stays as it is."""
+    """Fails unless cont is refused twice and the VM stays as it is."""
     before = vm.status
     for _ in range(2):
         match(pattern, vm.refusal(), "error")
@@ -76,8 +76,8 @@ def refused(vm, pattern):
 @only_on("stock")
 @each_of(WAYS)
 def test_one_pmu(way):
-    """a guest with one PMU is refused at cont while its threads span PMUs, and goes on once they
-    are pinned, to either PMU"""
+    """cont refuses a guest with one PMU while its threads span PMUs; once they are pinned to either
+    PMU, the guest goes on"""
     for backend, cpus in ((SMALL, SMALL_CPUS), (BIG, BIG_CPUS)):
         with way(SMALL_CPUS) as vm:
             refused(vm, SPAN)
@@ -87,8 +87,8 @@ def test_one_pmu(way):
 @only_on("stock")
 @each_of(WAYS)
 def test_pinned_elsewhere(way):
-    """threads that were on one PMU when the guest came, and are pinned to the other then, as
-    libvirt's <emulatorpin> has it"""
+    """threads that are on one PMU when the guest arrives may be pinned to the other after that, as
+    with libvirt's <emulatorpin>"""
     with way(SMALL_CPUS, affinity=SMALL_CPUS) as vm:
         goes_on(vm, BIG, BIG_CPUS)
 
@@ -96,8 +96,8 @@ def test_pinned_elsewhere(way):
 @only_on("patched")
 @each_of(WAYS)
 def test_fixed(way):
-    """a guest with fixed counters goes on with them; a CPU without a PMU among those of its threads
-    is refused at cont"""
+    """a guest with fixed counters goes on with them; cont refuses it while its threads may run on a
+    CPU without a PMU"""
     with way(ALL_CPUS) as vm:
         with event_sources({SMALL: {"type": TYPE, "cpus": f"{cpu_list(SMALL_CPUS)}\n"}}):
             refused(vm, f"of which {cpu_list(BIG_CPUS)} have no PMU")
@@ -115,7 +115,7 @@ def test_one_pmu_on_mode(way):
 
 @only_on("stock")
 def test_saved_again():
-    """a guest that was restored and never started is saved with what it had"""
+    """a guest that was restored and not started is saved with the PMU that it had"""
     with by_file(SMALL_CPUS) as vm, tempfile.TemporaryDirectory() as folder:
         refused(vm, SPAN)
         save(vm, f"{folder}/again")
@@ -126,8 +126,8 @@ def test_saved_again():
 
 @only_on("stock")
 def test_no_such_pmu():
-    """on a host without a PMU of that name the load succeeds, and the start asks for the threads to
-    be pinned"""
+    """on a host without a PMU of that name the load succeeds, and the refusal of the start asks for
+    pinning"""
     sources = {"first": {"type": TYPE, "cpus": "0\n"}, "second": {"type": TYPE, "cpus": "1-3\n"}}
     with saved(pin=SMALL_CPUS) as path, event_sources(sources), restored(path) as vm:
         refused(vm, SPAN)
@@ -135,8 +135,8 @@ def test_no_such_pmu():
 
 @only_on("stock")
 def test_loadvm_without_pause():
-    """-loadvm without -S ends with status 1 and the reason, asks once, and the snapshot is still
-    there for threads that are pinned"""
+    """-loadvm without -S ends with status 1 and the reason, after one choice; the snapshot still
+    loads with pinned threads"""
     with snapshot_of(SMALL_CPUS) as path, tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
         options = {"paused": False,
                    "extra": [*disk(path), "-loadvm", "one", "-trace", CHOOSE, "-D", log.name]}
@@ -151,8 +151,8 @@ def test_loadvm_without_pause():
 
 @only_on("stock")
 def test_incoming_without_pause():
-    """-incoming file: without -S says why and stays paused, and goes on with cont once the threads
-    are pinned"""
+    """-incoming file: without -S prints the reason and stays paused; cont starts it once the
+    threads are pinned"""
     with by_file(SMALL_CPUS, paused=False) as vm:
         match(SPAN, vm.stderr, "stderr")
         equal((vm.status, vm.backends), ("paused", ""), "state")
@@ -161,7 +161,7 @@ def test_incoming_without_pause():
 
 @only_on("stock")
 def test_job():
-    """snapshot-load before the first start, as a management application does it, with the threads
+    """snapshot-load before the first start, as management applications do it; the threads are
     pinned after it"""
     with snapshot_of(SMALL_CPUS) as path, Vm() as vm:
         add_disk(vm.connect(), path)
@@ -171,7 +171,7 @@ def test_job():
 
 
 # Enables the cycle counter and six event counters, then reads for ever which are enabled, and
-# counts that.
+# counts the reads
 ENABLES_ALL = (
     0xd28007e0,     # mov x0, #0x3f
     0xf2b00000,     # movk x0, #0x8000, lsl #16
@@ -184,13 +184,13 @@ ALL_ENABLED = 0x8000003f
 
 
 def look(vm):
-    """What that guest has read last, and how often. For it QEMU fetches all registers from KVM."""
+    """What that guest has read last, and how often. Makes QEMU fetch all registers from KVM."""
     text = vm.human("info registers")
     return tuple(int(re.search(f"X{number}=([0-9a-f]+)", text)[1], 16) for number in (20, 21))
 
 
 def keeps_all(vm):
-    """The guest runs, reads anew, and all counters are still enabled."""
+    """Starts the guest; fails unless it reads again that all counters are enabled."""
     equal(vm.cont().backends, BIG, "backend")
     before = look(vm)[1]
     vm.wait_until("a guest that reads", lambda: look(vm)[1] > before + 1)
@@ -199,8 +199,8 @@ def keeps_all(vm):
 
 @only_on("patched", "unlike-counters")
 def test_fewer_counters():
-    """a cont that was refused for a PMU with fewer counters takes none from the guest, though its
-    registers are looked at then"""
+    """after a cont that was refused for a PMU with fewer counters the guest still has all of its
+    own, also if registers are read in between"""
     with tempfile.TemporaryDirectory() as folder:
         options = {"kernel": f"{folder}/guest", "vcpus": 1}
         with open(options["kernel"], "wb") as file:

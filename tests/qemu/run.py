@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs tests of pmu-hybrid inside a test host, prints TAP.
+"""Runs tests of pmu-hybrid in the emulated host, and prints TAP.
 
     python3 run.py QEMU GUEST TIMEOUT stock|patched TOPOLOGY MODULE[:TEST]...
 
 Kernel and topology are those of the host. The patched kernel has the fixed-counters mode; tests
-that have nothing to do with it run on the stock one. MODULE lies beside this file; TEST is a
-regular expression that names of its tests have to match.
+that do not depend on it run on the stock one. MODULE is beside this file; TEST is a regular
+expression that selects tests of the module by name.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from vm import KERNEL
 
 
 def list_tests(wanted):
-    """Name, claim and call of each test of a module that is wanted on this kernel."""
+    """Yields name, claim, function and arguments of each test that is wanted on this kernel."""
     module, _, pattern = wanted.partition(":")
     contents = vars(importlib.import_module(module))
     kernel = contents.get("ONLY_ON", KERNEL)
@@ -32,7 +32,7 @@ def list_tests(wanted):
 
 
 def run_tests(tests):
-    """Returns whether all is well."""
+    """Runs the tests; returns whether all passed."""
     good = True
     print(f"1..{len(tests)}", flush=True)
     for number, (name, claim, function, arguments) in enumerate(tests, 1):
@@ -47,7 +47,7 @@ def run_tests(tests):
 
 
 def main():
-    """Returns the exit status."""
+    """Runs the tests of the command line; returns the exit status."""
     tests = []
     for wanted in sys.argv[6:]:
         found = list(list_tests(wanted))

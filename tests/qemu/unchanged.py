@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Without pmu-hybrid QEMU talks to KVM as the QEMU does that lacks the series.
+"""Without pmu-hybrid QEMU makes the same ioctls of KVM as the QEMU without the series.
 
-Beside this file lies qemu-base, built without the series, and shim-log.so, which writes the log. Up
-to a thread's first KVM_RUN its ioctls are compared one by one; from then on it depends on the clock
-how often they come, and their kinds are compared.
+Beside this file are qemu-base, built without the series, and shim-log.so, which writes the log. Up
+to a thread's first KVM_RUN the test compares its ioctls one by one. After that their number depends
+on the clock, so the test compares their kinds.
 """
 
 import difflib
@@ -23,17 +23,17 @@ SHOWN = 20
 
 
 def thread_name(lines):
-    """The vCPU that it runs; all others are the main thread, as no other one has ioctls."""
+    """The vCPU that the thread of these lines runs, or "main": no other thread makes ioctls."""
     return next((line.split()[0] for line in lines if RUN in line), "main")
 
 
 def without_time(ioctl):
-    """Registers that count time have another value each time."""
+    """The ioctl, without the value if that is the register of a clock."""
     return ioctl.partition(" := ")[0] if any(clock in ioctl for clock in CLOCKS) else ioctl
 
 
 def trace(qemu, options):
-    """Thread -> its ioctls, of a VM from its creation to its end."""
+    """Ioctls of each thread, by its name, of a VM from its creation to its end."""
     threads = {}
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
         environment = {"LD_PRELOAD": os.path.abspath("shim-log.so"), "SHIM_LOG": log.name}
@@ -51,13 +51,13 @@ def trace(qemu, options):
 
 
 def before_run(lines):
-    """Up to the first KVM_RUN, or all of them."""
+    """The ioctls before the first KVM_RUN, or all of them."""
     return list(itertools.takewhile(lambda line: RUN not in line, lines))
 
 
 def kinds(threads):
-    """Each ioctl once, without its results, from the first KVM_RUN on: which vCPU has which depends
-    on the clock, too."""
+    """Each ioctl from the first KVM_RUN on, once, without result and vCPU: which vCPU makes it
+    depends on the clock, too."""
     return sorted({re.sub(r"vcpu:\d+", "vcpu", line.rpartition(" = ")[0])
                    for lines in threads.values() for line in lines[len(before_run(lines)):]})
 

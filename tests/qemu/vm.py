@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A VM under test, seen over QMP, and how to say what is expected of it. Shared by the tests of
-pmu-hybrid; run.py runs them.
+"""A VM under test, driven by QMP, and checks for tests of pmu-hybrid, which run.py runs.
 
-Beside it lies in_host.py of the demo, for its QMP client. A test is a function test_*, whose
+Beside it is in_host.py of the demo, for its QMP client. A test is a function test_*, whose
 docstring is its claim; see only_on() and each_of().
 """
 
@@ -30,9 +29,10 @@ ALL_CPUS = sorted({cpu for _, cpus in PMUS for cpu in cpus})
 FIXED = "fixed-counters"
 ATTRIBUTE = "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY"
 VERSION = subprocess.run([QEMU, "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
-# Before 10.2 the errors of a failed load are printed one by one, and none of them is handed on
+# Before 10.2 QEMU prints the errors of a failed load one by one, and returns none of them
 LOADS_PRINT = tuple(map(int, re.search(r"version (\d+)\.(\d+)", VERSION).groups())) < (10, 2)
-# A guest that measures until passes() ends it, and how many intervals each vCPU has by then
+# Command line of a guest that measures until passes() ends it, and how many intervals each vCPU has
+# to measure by then
 ENDLESS, MEASURED = "seconds=0", 20
 RAM_START, MEBIBYTE = 0x40000000, 1 << 20
 LIBVIRT_SANDBOX = ("-sandbox",
@@ -40,20 +40,20 @@ LIBVIRT_SANDBOX = ("-sandbox",
 
 
 class Monitor(Qmp):
-    """Events can be looked at."""
+    """A QMP client that shows its events."""
 
     @property
     def events(self):
-        """Names of those that came before the last answer."""
+        """Names of the events that came before the last answer."""
         return tuple(self._events)
 
     def forget_events(self):
-        """So that wait_for_event() waits for new ones."""
+        """Forgets the events, so that wait_for_event() waits for new ones."""
         self._events.clear()
 
 
 class Vm:
-    """QEMU, ended with the block, and stopped before its start unless paused=False."""
+    """A VM in QEMU, which ends with the block. It waits for cont() unless paused=False."""
 
     def __init__(self, cpu=HYBRID, *, guest=ENDLESS, accel="kvm", machine="virt,gic-version=3",
                  vcpus=2, paused=True, extra=(), affinity=None, wrapper=(), qemu=QEMU,
@@ -65,7 +65,7 @@ class Vm:
         self.stderr_file = tempfile.TemporaryFile("w+")
         self.console_file = tempfile.TemporaryFile("w+")
         ours, theirs = socket.socketpair()
-        # not our own affinity: what the kernel leaves of that in a cgroup, it would keep
+        # by taskset, not by changing our own affinity, which a cgroup could narrow for good
         pinned = ["taskset", "-c", cpu_list(affinity)] if affinity else []
         command = [*pinned, *wrapper, qemu, "-no-user-config", "-accel", accel, "-M", machine,
                    "-cpu", cpu, "-smp", str(vcpus), "-m", str(memory), "-nodefaults",
@@ -92,7 +92,7 @@ class Vm:
         self._socket.close()
 
     def connect(self):
-        """Returns self with the monitor ready."""
+        """Connects to the monitor; returns self."""
         try:
             self.qmp = Monitor(self._socket, TIMEOUT)
         except QmpClosed as error:
@@ -102,7 +102,7 @@ class Vm:
 
     @functools.cached_property
     def cpus(self):
-        """The vCPUs, which exist once the machine does."""
+        """The vCPUs, as query-cpus-fast lists them."""
         return self.qmp.command("query-cpus-fast")
 
     def quit(self):
@@ -112,13 +112,13 @@ class Vm:
 
     @property
     def stderr(self):
-        """All that QEMU has said."""
+        """All that QEMU has printed on stderr."""
         self.stderr_file.seek(0)
         return self.stderr_file.read()
 
     @property
     def console(self):
-        """All that the guest has said."""
+        """All that the guest has printed."""
         self.console_file.seek(0)
         return self.console_file.read()
 
@@ -129,7 +129,7 @@ class Vm:
 
     @property
     def status(self):
-        """The run state."""
+        """The run state of the VM."""
         return self.qmp.command("query-status")["status"]
 
     @property
@@ -141,18 +141,18 @@ class Vm:
         return found.pop()
 
     def pin(self, *sets):
-        """One set of CPUs for each vCPU thread, or one for all."""
+        """Pins the vCPU threads: a set of CPUs for each thread, or one for all."""
         for cpu, cpus in zip(self.cpus, sets * (len(self.cpus) if len(sets) == 1 else 1),
                              strict=True):
             os.sched_setaffinity(cpu["thread-id"], cpus)
 
     def cont(self):
-        """Returns self, started."""
+        """Starts or resumes the VM; returns self."""
         self.qmp.command("cont")
         return self
 
     def refusal(self):
-        """The error that "cont" has to be answered with."""
+        """Sends "cont", which has to fail; returns the error."""
         try:
             self.qmp.command("cont")
         except QmpError as error:
@@ -161,8 +161,8 @@ class Vm:
         raise AssertionError("cont succeeded")
 
     def exits(self, *patterns):
-        """QEMU ends by itself with status 1, and its only errors are such lines, the last of them
-        last of all."""
+        """Fails unless QEMU ends by itself with status 1 and its errors on stderr match the
+        patterns, in this order; the last error has to be the last line."""
         equal(self.process.wait(TIMEOUT), 1, f"exit status ({self.stderr!r})")
         *others, last = self.stderr.splitlines()
         errors = [line for line in others if not re.search(": (warning|info): ", line)] + [last]
@@ -173,7 +173,7 @@ class Vm:
         equal(self.console, "", "console")
 
     def wait_until(self, what, condition):
-        """Until the condition holds, for at most TIMEOUT."""
+        """Waits until the condition holds; fails after TIMEOUT seconds or if QEMU ends."""
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             if time.monotonic() > deadline or self.process.poll() is not None:
@@ -182,7 +182,8 @@ class Vm:
             time.sleep(0.05)
 
     def wait_for_deltas(self, count=1):
-        """Until the guest has seen the cycle counter of each vCPU count, so often from now on."""
+        """Waits until each vCPU of the guest has seen its cycle counter count COUNT times from now
+        on."""
         before = len(self.console)
 
         def seen():
@@ -194,7 +195,7 @@ class Vm:
         self.wait_until(f"{count} deltas of each vCPU", seen)
 
     def passes(self):
-        """The guest measures on and ends, with all counters counting."""
+        """Lets the guest measure on and end; fails unless all counters counted."""
         if self._endless:
             self.wait_for_deltas(MEASURED)
             self.process.stdin.write(b"\n")
@@ -203,8 +204,8 @@ class Vm:
         match(r"PASS: ", self.verdict, "verdict")
 
     def sleeps(self):
-        """Of each vCPU's thread: its state, and how often it has gone to sleep. One that sleeps, no
-        more often than before, did not run."""
+        """State of each vCPU thread, and how often it has gone to sleep. A thread that sleeps and
+        has the same number as before did not run in between."""
         found = []
         for cpu in self.cpus:
             with open(f"/proc/{self.process.pid}/task/{cpu['thread-id']}/status",
@@ -220,11 +221,11 @@ class Vm:
             return file.read()
 
     def human(self, line):
-        """A command of the human monitor; returns what it prints."""
+        """Runs a command of the human monitor; returns what it prints."""
         return self.qmp.command("human-monitor-command", **{"command-line": line})
 
     def expand(self, **props):
-        """The properties of query-cpu-model-expansion."""
+        """The properties that query-cpu-model-expansion returns for these."""
         model = {"name": "host"}
         if props:
             model["props"] = {name.replace("_", "-"): value for name, value in props.items()}
@@ -234,8 +235,8 @@ class Vm:
 
 @contextlib.contextmanager
 def unprivileged():
-    """Wrapper that runs QEMU as a user who is nobody but a member of the group that /dev/kvm
-    belongs to, as udev has it."""
+    """Context manager: a wrapper that runs QEMU as an ordinary user in the group of /dev/kvm, as
+    udev sets it up."""
     user, group = 1000, 2000
     modes = {path: os.stat(path).st_mode for path in ("/dev/kvm", ".")}
     os.chown("/dev/kvm", 0, group)
@@ -250,7 +251,7 @@ def unprivileged():
 
 
 def cpu_list(cpus):
-    """As sysfs prints it."""
+    """A list of CPUs as sysfs prints it."""
     ranges = []
     for cpu in sorted(cpus):
         if ranges and ranges[-1][-1] == cpu - 1:
@@ -261,29 +262,29 @@ def cpu_list(cpus):
 
 
 def pmu_list():
-    """The host's PMUs, as messages have them."""
+    """The host's PMUs as messages list them."""
     return ", ".join(f"{name} on CPUs {cpu_list(cpus)}" for name, cpus in PMUS)
 
 
 def say(message):
-    """What was seen, for who reads the TAP."""
+    """Prints a diagnostic line of TAP."""
     print(f"# {message}", flush=True)
 
 
 def equal(got, wanted, what):
-    """Fails with both."""
+    """Fails with both values unless they are equal."""
     if got != wanted:
         raise AssertionError(f"{what}: expected {wanted!r}, got {got!r}")
 
 
 def match(pattern, text, what):
-    """Fails with both."""
+    """Fails with both unless the pattern is found in the text."""
     if not re.search(pattern, text):
         raise AssertionError(f"{what}: expected /{pattern}/, got {text!r}")
 
 
 def raises(pattern, function, *args, **kwargs):
-    """Fails unless QMP refuses with such an error."""
+    """Fails unless the function raises a QmpError that matches the pattern."""
     try:
         function(*args, **kwargs)
     except QmpError as error:
@@ -293,8 +294,8 @@ def raises(pattern, function, *args, **kwargs):
 
 
 def only_on(kernel, topology=TOPOLOGY):
-    """The test makes sense on this kernel and topology only, or has nothing to do with the kernel
-    and is run once, on the stock one. ONLY_ON of a module says so of all its tests."""
+    """Decorator: runs the test on this kernel and topology only. A test that does not depend on the
+    kernel runs once, on the stock one. ONLY_ON of a module does the same for all its tests."""
     def mark(function):
         function.kernel = kernel if topology == TOPOLOGY else None
         return function
@@ -302,7 +303,8 @@ def only_on(kernel, topology=TOPOLOGY):
 
 
 def each_of(rows):
-    """The test takes a row and is run for each; rows maps names to rows."""
+    """Decorator: runs the test for each row, which it takes as argument; rows maps names to
+    rows."""
     def mark(function):
         function.rows = rows
         return function
