@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source=toy-ledger.sh
 . "$(dirname "$0")/toy-ledger.sh"
 
-ONE_TO_MEND='1 left: the same command again, after what failed is mended'
+ONE_TO_FIX='1 left: the same command again, after you fixed what failed'
 
 kept() {
 	passes one
@@ -30,9 +30,9 @@ ledger_says() {
 failed() {
 	passes one
 	toy two "echo two >>$RAN" 'echo 1..1' 'echo not ok 1'
-	runs 1 "1 of 2 done, $ONE_TO_MEND" one two
+	runs 1 "1 of 2 done, $ONE_TO_FIX" one two
 	says 'two: 1'
-	runs 1 "1 of 2 done, $ONE_TO_MEND" two
+	runs 1 "1 of 2 done, $ONE_TO_FIX" two
 	ledger_says '^two +FAILED '
 	passes two
 	runs 0 '2 of 2 done: complete' two
@@ -45,7 +45,7 @@ skips() {
 	echo 'one | * | there is none' >"$P/tests/allowed-skips"
 	run_ends 0 '1 of 1 done: complete' --full
 	rm "$P/tests/allowed-skips"
-	run_ends 1 "0 of 1 done, $ONE_TO_MEND" --full
+	run_ends 1 "0 of 1 done, $ONE_TO_FIX" --full
 }
 
 killed() {
@@ -110,7 +110,7 @@ force() {
 	rm "$TMP/broken"
 	run_ends 0 '2 of 2 done: complete' --full
 	touch "$TMP/broken"
-	FORCE=1 run_ends 1 "1 of 2 done, $ONE_TO_MEND" --full
+	FORCE=1 run_ends 1 "1 of 2 done, $ONE_TO_FIX" --full
 }
 
 needs() {

@@ -49,7 +49,7 @@ table_error() {
 wrong_table() {
 	tap one 1..1 'ok 1'
 	table_error 'no row of tests/table names tests/one.t; add one, or delete the program'
-	table_error "tests/table:1: two: there is no program 'tests/two.t'; mend the path or delete\
+	table_error "tests/table:1: two: there is no program 'tests/two.t'; fix the path or delete\
  the row" 'two | core | 1 | | tests/two.t'
 	table_error "tests/table:3: there are two rows 'one'; rename one" \
 		'one | core | 1 | | tests/one.t' $'\tclaim' 'one | core | 1 | | tests/one.t' \
@@ -62,8 +62,8 @@ wrong_table() {
  then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'long' is no number of seconds;\
  give about how long it takes on two idle cores" 'one | core | long | | tests/one.t'
-	table_error "tests/table:1: one needs 'moon', of which no line 'make moon = ...'\
- says what it is made of" 'one | core | 1 | moon | tests/one.t'
+	table_error "tests/table:1: one needs 'moon', but no line 'make moon = ...'\
+ says what that is made of" 'one | core | 1 | moon | tests/one.t'
 	table_error "tests/table:1: one claims nothing; say what passing proves in an indented line\
  below the row, or as 'Claim: ...' in the head of tests/one.t" 'one | core | 1 | | tests/one.t'
 	table_error "tests/table:1: this indented line follows no row; it is to be a row's claim" \
@@ -98,7 +98,7 @@ needs() {
 	run_ends 0 '2 passed, 0 failed, 0 skipped' --build
 	[ "$(cat "$P/made")" = 'made sun' ]
 	printf 'sun moon:\n\tfalse\n' >"$P/Makefile"
-	run_ends 2 'run: error: make sun failed, which rows to be run need; see above' --build
+	run_ends 2 'run: error: make sun failed, which the rows need; see above' --build
 }
 
 # Neither strace nor LeakSanitizer works in a program that strace runs.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Debian as its installer leaves it, which testbed/board has put on a disk, and what tests of
-packages expect of it."""
+"""A Debian as its installer leaves it, on a disk that testbed/board makes; and functions for tests
+of packages."""
 import re
 import shlex
 import shutil
@@ -15,14 +15,14 @@ import tap
 
 
 def expect(pattern, text):
-    """Of the lines one has to match."""
+    """Fails unless a line of the text matches the pattern; returns the text."""
     if not re.search(pattern, text, re.M):
         raise AssertionError(f"expected a line with {pattern!r}, got:\n{text}")
     return text
 
 
 def run(*command, **kwargs):
-    """The output of a command of this machine, which has to succeed."""
+    """Runs a command on this machine, which has to succeed; returns its output."""
     result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
     if result.returncode:
@@ -32,19 +32,19 @@ def run(*command, **kwargs):
 
 
 class Board:
-    """The Debian, on its disk; it can be started more than once."""
+    """The Debian on its disk; it can be booted more than once."""
 
     def __init__(self, disk, files):
         self._disk, self._files, self._machine = disk, files, None
 
     def boot(self, kernel=None):
-        """By the stock kernel, or by an image."""
+        """Boots the stock kernel, or the image KERNEL."""
         self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"],
                                           files=self._files, system=self._disk, image=kernel)
         self._machine.start(600)
 
     def run(self, script, status=0, timeout=1800):
-        """What it prints; the status it has to end with."""
+        """Runs a script on the board, which has to end with STATUS; returns what it prints."""
         command = [*map(str, self._machine.connection.command("-T")),
                    f"sh -c {shlex.quote('exec 2>&1; cd /root; ' + script)}"]
         with tempfile.TemporaryFile("w+") as output:
@@ -57,8 +57,8 @@ class Board:
         return text
 
     def halt(self):
-        """As it is halted by a person."""
-        # once this session is over, as a shutdown begins with the end of sessions
+        """Powers the board off, as a user does."""
+        # once this session is over, as a shutdown begins by ending sessions
         self.run("sync; session=$PPID; (while kill -0 $session; do sleep 0.1; done; systemctl "
                  "poweroff) </dev/null >/dev/null 2>&1 &")
         try:
@@ -67,11 +67,11 @@ class Board:
             raise AssertionError("the board did not power off") from error
 
     def read(self, path, target):
-        """A file on its disk, while it is off."""
+        """Copies a file on the board's disk to TARGET, while the board is off."""
         run("debugfs", "-R", f"dump {path} {target}", self._disk)
 
     def stop(self):
-        """At once."""
+        """Ends the board at once."""
         if self._machine:
             self._machine.stop()
 
@@ -98,6 +98,6 @@ class Story:
                 story.stop()
 
     def stop(self):
-        """The end, however it came."""
+        """Ends the board, if it runs."""
         if self._board:
             self._board.stop()

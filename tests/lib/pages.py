@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 def find_blocks(page):
-    """All of a page, in order."""
+    """Yields the blocks of a page, in order."""
     text = page.read_text()
     for match in FENCE.finditer(text):
         before = text[:match.start()]

@@ -16,7 +16,7 @@ __unittest = True
 
 
 class Test(unittest.TestCase):
-    """A call of a function."""
+    """A test that calls a function."""
 
     def __init__(self, name, function, *arguments):
         super().__init__()
@@ -38,8 +38,8 @@ def expect_nothing(faults):
 
 
 def run(tests, bail_out=(), in_order=False):
-    """Returns the exit status. TESTS is iterated while they run, and an exception of BAIL_OUT in it
-    ends all; IN_ORDER: so does a failure."""
+    """Runs TESTS; returns the exit status. TESTS may be a generator: an exception of BAIL_OUT in it
+    ends all tests. IN_ORDER: the first failure does so, too."""
     def run_all(result):
         result.failfast = in_order
         for test in tests:

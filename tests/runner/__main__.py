@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the rows of tests/table, which are programs that print TAP, and says what came of it.
+"""Runs rows of tests/table, which are programs that print TAP, and reports the results.
 
     tests/run [ROW...]          these rows, or all of the set core; ROW is a name or the path of a
                                 program
-    tests/run --full [ROW...]   these rows, or all, but for those that passed with the contents of
-                                today; keeps their verdicts
+    tests/run --full [ROW...]   these rows, or all, except those that passed with today's contents;
+                                keeps their verdicts
     tests/run --list            all rows with what they claim
     tests/run --ledger          all rows with their verdicts
 
-ONLY=REGEX  only rows whose name matches        JOBS=N  so many at a time (2); rows that are marked
+ONLY=REGEX  only rows whose name matches        JOBS=N  rows at a time (2); rows that are marked
                                                         alone run at the end
 With --full:
 BUDGET=25m  only rows that are expected to end by then        FORCE=1  also rows that have passed
 
 A row's TAP goes to build/results/NAME.tap, its stderr to build/logs/NAME.log. Skips and TODO do not
-pass: a green run that skipped what it was for must be impossible.
+pass: a run must not be green if it skipped what it should test.
 """
 import argparse
 import collections
@@ -36,13 +36,13 @@ from table import TOP, Table, UsageError, read_allowed_skips
 # Tests end hangs themselves, with a better message; this is for a test that fails to.
 TIME_LIMIT = 3600
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-# When all went well, and rows are left
+# Exit status when no row failed, and rows are left
 STATUS_LEFT = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def read_number(name, default, pattern, what, convert):
-    """An environment variable."""
+    """Value of an environment variable, converted; WHAT says in the error what it has to be."""
     text = os.environ.get(name) or default
     if not re.fullmatch(pattern, text):
         raise UsageError(f"{name}={text}; give {what}")
@@ -50,11 +50,11 @@ def read_number(name, default, pattern, what, convert):
 
 
 class Interrupted(Exception):
-    """By a signal, its number."""
+    """A signal ended the run; the argument is its number."""
 
 
 class Run:
-    """Runs rows, prints a line for each, and keeps what the end tells."""
+    """Runs rows, prints a line for each, and collects what report() prints."""
 
     def __init__(self, allowed, jobs, books=None):
         self._allowed, self._most, self._books = allowed, jobs, books
@@ -65,7 +65,7 @@ class Run:
         self.counts, self.failed, self.skips, self.failures = collections.Counter(), [], [], []
 
     def run(self, rows):
-        """Those that run alone come last."""
+        """Runs the rows; those that run alone come last."""
         with ThreadPoolExecutor(max_workers=self._most) as executor:
             try:
                 for row in sorted(rows, key=lambda row: row.alone):
@@ -86,7 +86,7 @@ class Run:
         self._jobs[executor.submit(job.run, self._allowed)] = job
 
     def _wait(self, most):
-        """Until no more than so many run."""
+        """Waits until at most MOST jobs run."""
         while len(self._jobs) > most:
             for future in wait(self._jobs, return_when=FIRST_COMPLETED).done:
                 self._take(self._jobs.pop(future), future.result())
@@ -104,11 +104,11 @@ class Run:
             self._books.keep(job, judge)
 
     def report(self):
-        """The end of what is printed; returns the exit status."""
+        """Prints skips, failures and totals; returns the exit status."""
         for title, lines in (("Skipped:", self.skips), ("Failed:", self.failures)):
             if lines:
                 print("\n".join(["", title, *(f"  {line}" for line in lines)]))
-        # Again and in short: of a long run it may be the end that is kept
+        # Again, in short: only the end of a long run's output may be kept
         if self.failed:
             print("\n" + "\n".join(f"FAILED {line}" for line in self.failed))
         print(f"\n{self.counts['passed']} passed, {self.counts['failed']} failed, "
@@ -117,7 +117,7 @@ class Run:
 
 
 class Books:
-    """Which rows need to run, how long they may, and what came of them."""
+    """For --full: which rows have to run, which fit into the budget, and their verdicts."""
 
     def __init__(self, table, allowed, budget):
         self._table, self._budget, self._begin = table, budget, time.monotonic()
@@ -126,7 +126,8 @@ class Books:
         self.ledger = Ledger(table, allowed)
 
     def open(self, rows, force, build):
-        """Those of ROWS that have no verdict for the contents of today; what they need is built."""
+        """Returns those of ROWS that have no verdict for today's contents; builds what they
+        need."""
         if self._why_untraced:
             print(f"{self._why_untraced}; without it each row depends on all files but the pages",
                   flush=True)
@@ -141,7 +142,7 @@ class Books:
         return todo
 
     def _plan(self, rows):
-        """Those that are likely to fit into the budget, so that nothing is built for others."""
+        """The rows that are likely to fit into the budget, so that nothing is built for others."""
         fit, seconds = [], 0
         for row in rows:
             expected = self.ledger.last_seconds(row)
@@ -151,7 +152,7 @@ class Books:
         return fit
 
     def fits(self, row):
-        """Whether it is to be started now."""
+        """Whether to start the row now."""
         built = self._ready is None or not row.needs or row in self._ready
         if built and (self._budget is None or time.monotonic() - self._begin
                       + self.ledger.last_seconds(row) <= self._budget):
@@ -160,13 +161,13 @@ class Books:
         return False
 
     def start(self, row, limit):
-        """Its job."""
+        """The job of a row, traced if possible."""
         tracer = trace_opens.Tracer(TOP) if row.traced and not self._why_untraced else None
         self._started[row] = (time.time_ns(), tracer)
         return Job(row, limit, tracer)
 
     def keep(self, job, judge):
-        """What came of it."""
+        """Keeps the verdict of a job."""
         start, tracer = self._started[job.row]
         if why := self.ledger.keep(job.row, job, judge, tracer, start):
             print(f"{job.row.name}: no verdict, for {why}", flush=True)
@@ -178,7 +179,7 @@ class Books:
         return f"{self._done()} of {len(self._table.rows)} rows have passed with these contents"
 
     def close(self, failed):
-        """The last line; returns the exit status."""
+        """Prints the last line; returns the exit status."""
         self.ledger.look_again()
         done, all_rows = self._done(), len(self._table.rows)
         if self._skipped and not self._started:
@@ -189,12 +190,12 @@ class Books:
             print(f"{done} of {all_rows} done: complete")
             return 0
         print(f"{done} of {all_rows} done, {all_rows - done} left: the same command again"
-              + (", after what failed is mended" if failed else ""))
+              + (", after you fixed what failed" if failed else ""))
         return 1 if failed else STATUS_LEFT
 
 
 def describe_failures(job, judge):
-    """Lines of the report."""
+    """Yields the lines of the report for a row that failed."""
     for failure in judge.failures:
         yield f"{job.row.name}: {failure.test}" + (f": {failure.why}" if failure.why else "")
         yield from (f"    {line}" for line in failure.lines)
@@ -203,18 +204,18 @@ def describe_failures(job, judge):
 
 
 def print_list(rows):
-    """All there is to know of them without running them."""
+    """Prints each row with its claim, set, time and command."""
     for row in rows:
         marks = f"{'core' if row.core else 'full'}{', alone' if row.alone else ''}"
         print(f"{row.name}: {row.claim}\n    {marks}, {row.seconds} s: {' '.join(row.command)}")
 
 
 def make_needs(rows):
-    """What rows need that `make all` does not build."""
+    """Builds what rows need beyond `make all`."""
     targets = list(dict.fromkeys(target for row in rows for target in row.needs))
     if targets and subprocess.run(["make", "-C", TOP, "--no-print-directory", *targets],
                                   stdin=subprocess.DEVNULL, check=False).returncode:
-        raise UsageError(f"make {' '.join(targets)} failed, which rows to be run need; see above")
+        raise UsageError(f"make {' '.join(targets)} failed, which the rows need; see above")
 
 
 def parse_arguments():
@@ -236,7 +237,7 @@ def handle_signal(number, _):
 
 
 def to_seconds(text):
-    """25m as a number; None if there is nothing."""
+    """Seconds of a text such as 25m; None for an empty text."""
     number = text.rstrip("smh")
     return int(number) * UNITS[text.removeprefix(number)] if text else None
 
@@ -260,7 +261,7 @@ def read_only():
 
 
 def run_all(run, rows):
-    """Signals end it."""
+    """Runs the rows and reports; a signal ends the run."""
     for folder in (RESULTS, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
     for number in SIGNALS:
@@ -277,7 +278,7 @@ def main():
     allowed = read_allowed_skips(table)
     rows = table.select(options.rows, options.full or options.list or options.ledger, only)
     if options.list or options.ledger:
-        # `| head` ends the program as it does any other
+        # `| head` ends this program without an error, as it does others
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if options.list:
         print_list(rows)

@@ -12,22 +12,23 @@ from judge import SHOWN_LINES, Judge
 from table import TOP
 
 RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
-# TERM first, so that the test removes what it made; then KILL.
+# Seconds between SIGTERM, at which the test removes what it made, and SIGKILL.
 TERM_GRACE = 10
-# Of make, and which rows are to run: a row that asks for the list gets all of it
+# Variables that rows do not get: those of make, and those that select rows, so that a row that asks
+# for the list gets all of it
 NOT_FOR_ROWS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ONLY", "BUDGET", "FORCE", "VPMU_BASE",
                 "VPMU_BUILD")
 
 
 def is_python(program):
-    """Those run by build/venv, which has packages, and the modules in tests/lib, testbed and
-    tests/demo."""
+    """Whether a program is Python. build/venv runs these, with its packages and the modules in
+    tests/lib, testbed and tests/demo."""
     with open(TOP / program, "rb") as file:
         return program.endswith(".py") or b"python" in file.readline()
 
 
 def build_command(row):
-    """Its argument list and its environment."""
+    """Argument list and environment of a row's program."""
     program, *arguments = row.command
     environment = dict(word.split("=", 1) for word in row.defaults)
     environment |= {name: value for name, value in os.environ.items() if name not in NOT_FOR_ROWS}
@@ -51,7 +52,7 @@ class Job:
         self.seconds = 0.0
 
     def run(self, allowed):
-        """Returns its Judge."""
+        """Runs the program; returns its Judge."""
         judge = Judge(self.row, allowed)
         start = time.monotonic()
         try:
@@ -85,7 +86,7 @@ class Job:
                 guard.join()
 
     def _guard(self):
-        """Ends the program at its limit: first to be cleaned up after, then for good."""
+        """Ends the program when its time is over."""
         if not self._ended.wait(self._limit):
             self._late = 1
             self.end()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Judges a test program's output and end. What is not plainly a pass is a failure."""
+"""Judges a test program's output and exit status. What is not clearly a pass is a failure."""
 import collections
 import re
 import signal
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mesonbuild.mtest import TAPParser, TestResult
 
 SHOWN_LINES = 20
-TODO = "TODO is not allowed: mend it, or take the test out"
+TODO = "TODO is not allowed: fix it, or remove the test"
 PROGRAM = "the program"
 
 
@@ -22,7 +22,7 @@ class Failure:
 
 
 class Judge:
-    """Reads the TAP of one row, line by line; then end() has the last word."""
+    """Judges one row: read() takes its TAP line by line, then end() its exit status."""
 
     def __init__(self, row, allowed):
         self.counts, self.failures, self.skips = collections.Counter(), [], []
@@ -32,7 +32,7 @@ class Judge:
         self._bailed_out = False
 
     def read(self, line):
-        """One line of output."""
+        """Takes one line of output."""
         if line.startswith("#") and self.failures and len(self.failures[-1].lines) < SHOWN_LINES:
             self.failures[-1].lines.append(line.rstrip("\n"))
         self._take(self._parser.parse_line(line))
@@ -43,8 +43,8 @@ class Judge:
         self.failures.append(Failure(test, why, list(lines)))
 
     def end(self, status, late, log):
-        """STATUS as subprocess has it; LATE says after how many seconds it was ended, LOG is the
-        end of its stderr."""
+        """Judges the end of the program. STATUS is as subprocess has it. LATE is the number of
+        seconds after which it was ended, or 0. LOG has the last lines of its stderr."""
         self._take(self._parser.parse_line(None), log)
         plan = self._parser.plan
         if not self._bailed_out:
@@ -93,8 +93,8 @@ class Judge:
 
 
 def describe_status(status):
-    """As subprocess has it, negative for a signal; what ran under strace or a shell is told as they
-    tell it."""
+    """Text for a status as subprocess has it, negative for a signal. For a program under strace or
+    a shell it is the status that they report."""
     if status < 0:
         return f"signal {-status} ({signal.Signals(-status).name})"
     return f"exit status {status}"

@@ -23,29 +23,30 @@ from table import TOP, UsageError
 CACHE = Path(os.environ.get("VPMU_CACHE")
              or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vpmu")
 VERDICTS = CACHE / "verdicts"
-# Of a row; so that going back to another branch finds them.
+# Verdicts that are kept for each row, so that they are still there after a change of branches.
 KEPT = 10
 ABSENT = "absent"
-# All of the project but its pages, the commit that is checked out, the names of all files, the
-# packages of this machine, and the row itself.
+# Words for what a row can depend on: all of the project but its pages, the commit that is checked
+# out, the names of all files, the packages of this machine, and the row itself.
 EVERYTHING, COMMIT, NAMES, MACHINE, ROW = "*", ".git", "(names)", "(packages)", "(row)"
-# In .git, what does not tell the commit: git reads the index to list files, the others always.
+# Files of .git that do not tell the commit, and words for them: git reads the index to list files,
+# and the others always.
 WITHOUT_COMMIT = {"index": [NAMES], "HEAD": [], "config": [], "info/exclude": []}
 TREES = ("build/linux", "build/qemu")
 PAGE = ".md"
 ARTIFACTS = "build/artifacts/"
-# Which would have a row do something else.
+# Environment variables that change what a row does.
 KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_QEMU", "LINUX_TREE",
          "QEMU_TREE")
 BYTECODE = re.compile(r"(.*/|)__pycache__/(\w+)\.[\w-]+\.pyc.*")
 
 
 def run(*command, cwd=TOP, **environment):
-    """Its output."""
+    """Output of a command, which has to succeed."""
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | environment
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
     if result.returncode:
-        raise UsageError(f"'{' '.join(command)}' failed in {cwd}, which verdicts are kept by: "
+        raise UsageError(f"'{' '.join(command)}' failed in {cwd}, and verdicts need it: "
                          f"{result.stderr.decode().strip()}")
     return result.stdout
 
@@ -56,14 +57,14 @@ def sha256(data):
 
 @functools.cache
 def digest_file(path, *_):
-    """As long as its size, times and so on are the same."""
+    """Digest of a file, kept as long as its inode, size and times are the same."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Contents:
-    """The project as it is now: a digest for each word. Digests are computed once; later changes
-    need a new one of these."""
+    """The project as it is now: a digest for each word. Each is computed once; after a change make
+    a new object."""
 
     def __init__(self):
         listed = run("git", "ls-files", "-co", "--exclude-standard", "-z").decode().split("\0")
@@ -71,7 +72,7 @@ class Contents:
         self._digests = {}
 
     def digest(self, word):
-        """Of a file, FOLDER/ for the names in it, a pattern, or one of the words above."""
+        """Digest of a word: a file, FOLDER/ for the names in it, a pattern, or a word above."""
         if word not in self._digests:
             self._digests[word] = self._find(word)
         return self._digests[word]
@@ -99,11 +100,11 @@ class Contents:
                            status.st_ctime_ns)
 
     def match(self, pattern):
-        """The files that it stands for: nothing is built of pages."""
+        """Files that match the pattern, without pages: nothing is built from them."""
         return [path for path in fnmatch.filter(self.files, pattern) if not path.endswith(PAGE)]
 
     def has_folder(self, folder):
-        """Whether it is one of the project, or of what it built."""
+        """Whether the folder is one of the project's, or below build/artifacts."""
         return (folder == "./" or folder.startswith(ARTIFACTS)
                 or any(path.startswith(folder) for path in self.files))
 
@@ -116,7 +117,7 @@ class Contents:
 
 
 def digest_tree(tree):
-    """What git would call a work tree as it is, committed or not; its repository stays as it is."""
+    """Git's hash of a work tree as it is, committed or not; does not change its repository."""
     def locate(name):
         return tree / run("git", "rev-parse", "--git-path", name, cwd=tree).decode().strip()
 
@@ -124,7 +125,7 @@ def digest_tree(tree):
         environment = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_OBJECT_DIRECTORY": folder,
                        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(locate("objects"))}
         with contextlib.suppress(FileNotFoundError):
-            # with its time: git compares the contents of files that are not older
+            # with its time: git compares the contents of files that are not older than the index
             shutil.copy2(locate("index"), environment["GIT_INDEX_FILE"])
         run("git", "add", "--all", cwd=tree, **environment)
         return run("git", "write-tree", cwd=tree, **environment).decode().strip()
@@ -138,11 +139,11 @@ class Ledger:
         self.contents, self._before = Contents(), {}
 
     def look_again(self):
-        """At what may have changed."""
+        """Reads again what may have changed."""
         self.contents = Contents()
 
     def start(self):
-        """Before rows run: what cannot be seen afterwards to have changed."""
+        """Notes, before rows run, the digests of things whose change is not seen by times."""
         self._before = {word: self.contents.digest(word) for word in (COMMIT, *TREES)}
 
     # What a row depends on
@@ -159,7 +160,7 @@ class Ledger:
                                   environment, judge], sort_keys=True).encode())
 
     def _words(self, row, tracer):
-        """What the row depended on, by what it opened."""
+        """Words for what the row depended on, from what it opened."""
         words = {ROW, MACHINE}
         for target in row.needs:
             words.update(self._made_of[target])
@@ -173,7 +174,7 @@ class Ledger:
         return words
 
     def _words_of(self, path):
-        """For one path that was opened."""
+        """Words for a path that was opened."""
         if bytecode := BYTECODE.fullmatch(path):
             path = f"{bytecode[1]}{bytecode[2]}.py"
         first, _, rest = path.partition("/")
@@ -189,7 +190,7 @@ class Ledger:
 
     @staticmethod
     def _on_branch():
-        """Else HEAD is the commit."""
+        """Whether a branch is checked out; otherwise HEAD has the commit."""
         return (TOP / ".git/HEAD").read_text(encoding="utf-8").startswith("ref:")
 
     def _words_of_folder(self, path):
@@ -209,13 +210,13 @@ class Ledger:
         for pattern, words in self._made_of.items():
             if fnmatch.fnmatchcase(place, pattern):
                 return words
-        # nobody has said what that is made of
+        # tests/table does not say what this is made of
         return [EVERYTHING]
 
     # Verdicts
 
     def _read(self, row):
-        """All of a row, the newest first."""
+        """All verdicts of a row, the newest first."""
         found = []
         for path in (self._folder / row.name).glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
@@ -223,23 +224,25 @@ class Ledger:
         return sorted(found, key=lambda verdict: verdict["when"], reverse=True)
 
     def _holds(self, row, verdict):
-        """Of what `make` builds for the row alone, the sources count as long as it is not built."""
+        """Whether all digests are the same. An artifact that `make` builds for the row may be
+        absent: its sources count, too."""
         return all(value == now or (now == ABSENT and row.needs and word.startswith(ARTIFACTS))
                    for word, value in verdict["inputs"].items()
                    for now in [self._digest(row, word)])
 
     def find(self, row):
-        """A verdict that the row passes, on today's contents; None if there is none."""
+        """A verdict that the row passed with today's contents; None if there is none."""
         return next((verdict for verdict in self._read(row) if verdict["verdict"] == "passed"
                      and self._holds(row, verdict)), None)
 
     def last_seconds(self, row):
-        """How long it took when it last ran to its end, or what the table says."""
+        """Seconds that the row took when it last passed, or those in the table."""
         return next((verdict["seconds"] for verdict in self._read(row)
                      if verdict["verdict"] == "passed"), row.seconds)
 
     def keep(self, row, job, judge, tracer, start):
-        """Returns why there is no verdict, if so. START: the time in ns before the run."""
+        """Keeps the verdict of a run; returns why there is none, if so. START: the time in ns
+        before the run."""
         self.look_again()
         inputs = {word: self._digest(row, word) for word in sorted(self._words(row, tracer))}
         if changed := [word for word in inputs if self._changed(word, start)]:
@@ -264,7 +267,8 @@ class Ledger:
         return ""
 
     def _changed(self, word, start):
-        """Things below build/artifacts may: a row builds what it lacks."""
+        """Whether the thing changed while the row ran. Artifacts may: a row builds what it
+        lacks."""
         if word in self._before:
             return self.contents.digest(word) != self._before[word]
         paths = (self.contents.match(word) if "*" in word else [word] if word in self.contents.files

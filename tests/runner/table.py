@@ -12,13 +12,13 @@ SETS, MARKS = ("core", "full"), ("alone", "untraced")
 COLUMNS = "NAME | SET | SECONDS | NEEDS | COMMAND"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
 DEFAULT = re.compile(r"[A-Z_]+=")
-# In the head of a program, which says it in place of its row
+# A claim in the head of a program, for rows without one
 CLAIM = re.compile(r"^# Claim: (.*(?:\n# .*)*)|^\"\"\"Claim: ([^\"]*?)(?:\n\n|\"\"\")", re.M)
 HEAD = 2000
 
 
 class UsageError(Exception):
-    """What somebody wrote is wrong; the message says what to do."""
+    """What the user wrote is wrong; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Row:
 
     @property
     def file(self):
-        """Of its TAP and its log."""
+        """Name of the files with the row's TAP and log, without the suffix."""
         return self.name.replace("/", "-")
 
 
 def read_lines(path):
-    """Number and text of each that is no comment."""
+    """Yields number and text of each line that is neither empty nor a comment."""
     for number, line in enumerate((TOP / path).read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             yield number, line
@@ -53,13 +53,13 @@ def split(line, most=-1):
 
 
 def find_claim(program):
-    """What the program's head says of itself."""
+    """The claim in the head of a program, or an empty text."""
     found = CLAIM.search((TOP / program).read_text(encoding="utf-8", errors="replace")[:HEAD])
     return " ".join((found[1] or found[2]).replace("\n# ", " ").split()) if found else ""
 
 
 def parse_row(place, line, claim, folders):
-    """A row, or an error that names its place."""
+    """The row of a line; an error names its place."""
     cells = split(line, COLUMNS.count("|"))
     if len(cells) != COLUMNS.count("|") + 1:
         raise UsageError(f"{place}: '{line}' has {len(cells)} columns; a row is {COLUMNS}")
@@ -76,11 +76,11 @@ def parse_row(place, line, claim, folders):
         raise UsageError(f"{place}: {name}: '{seconds}' is no number of seconds; give about how "
                          "long it takes on two idle cores")
     if unknown := [target for target in needs if target not in folders]:
-        raise UsageError(f"{place}: {name} needs '{unknown[0]}', of which no line 'make "
-                         f"{unknown[0]} = ...' says what it is made of")
+        raise UsageError(f"{place}: {name} needs '{unknown[0]}', but no line 'make "
+                         f"{unknown[0]} = ...' says what that is made of")
     if not command or not (TOP / command[0]).is_file():
         raise UsageError(f"{place}: {name}: there is no program '{command[0] if command else ''}'; "
-                         "mend the path or delete the row")
+                         "fix the path or delete the row")
     claim = claim or find_claim(command[0])
     if not claim:
         raise UsageError(f"{place}: {name} claims nothing; say what passing proves in an indented "
@@ -117,7 +117,7 @@ class Table:
 
     @staticmethod
     def _words(place, left):
-        """make TARGET, as TARGET; or folders below build/."""
+        """The words of a line's left side: TARGET of 'make TARGET', or folders below build/."""
         if not re.fullmatch(r"make [a-z-]+|build/\S+( build/\S+)*", left):
             raise UsageError(f"{place}: '{left}' is neither 'make TARGET' nor folders below build/")
         return left.removeprefix("make ").split()
@@ -138,7 +138,7 @@ class Table:
                 raise UsageError(f"no row of {TABLE} names {name}; add one, or delete the program")
 
     def select(self, names, full, only):
-        """Rows by names or by their program's path; by default those of the set."""
+        """Rows with these names or programs, by default those of the set, that match ONLY."""
         rows = [row for row in self.rows.values() if full or row.core]
         if names:
             rows = [row for name in names for row in self._find(name)]

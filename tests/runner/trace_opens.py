@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which files below the project a program and its children open, and which folders they list:
-strace tells. By seccomp it stops at nothing else."""
+"""Finds by strace which files below the project a program and its children open, and which folders
+they list. With seccomp strace stops the program at these calls only."""
 import contextlib
 import os
 import re
@@ -11,8 +11,8 @@ from pathlib import Path
 
 CALLS = "open,openat,openat2,creat,execve,getdents64"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
-# PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; a path that was resolved is better than one
-# as it was said
+# PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; the path that is returned is used if there
+# is one, as it is resolved
 CALL = re.compile(r'\d+ +(\w+)\((?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)')
 LISTED = re.compile(r"\d+ +getdents64\(\d+<([^>]*)>")
 RETURNED = re.compile(r"\) += \d+<([^>]*)>")
@@ -21,7 +21,7 @@ UNFINISHED, RESUMED = " <unfinished ...>", re.compile(r"(\d+) +<\.\.\. \w+ resum
 
 
 def why_not():
-    """What keeps this machine from tracing, or nothing."""
+    """Why this machine cannot trace, or an empty text."""
     try:
         result = subprocess.run(["strace", *OPTIONS, "-o", os.devnull, "true"],
                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -32,8 +32,8 @@ def why_not():
 
 
 class Tracer:
-    """Of one program: opened are the paths that it opened, or tried to, made those that it wrote
-    itself, listed the folders it read."""
+    """Traces one program. opened: paths that it opened or tried to open. made: paths that it wrote
+    itself. listed: folders that it listed."""
 
     def __init__(self, top):
         self._top = str(top)
@@ -42,12 +42,12 @@ class Tracer:
 
     @contextlib.contextmanager
     def trace(self, command):
-        """The command to run in place of COMMAND."""
+        """Context manager: the command to run in place of COMMAND."""
         with tempfile.TemporaryDirectory() as folder:
             pipe = Path(folder) / "trace"
             os.mkfifo(pipe)
             reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-            # as long as it is there, the reader waits
+            # the reader waits as long as this end is open
             writer = os.open(pipe, os.O_WRONLY)
             os.set_blocking(reader, True)
             thread = threading.Thread(target=self._read, args=(reader,))
@@ -64,7 +64,7 @@ class Tracer:
                 self.take(line.rstrip("\n"))
 
     def take(self, line):
-        """One line of strace."""
+        """Takes one line of strace's output."""
         if line.endswith(UNFINISHED):
             self._pending[line.split(" ", 1)[0]] = line.removesuffix(UNFINISHED)
             return
