@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Device trees of the boards in boards.tsv, as far as PMUs go, for tests/tool-overlay.t.
+"""Device trees of the boards in boards.tsv, with what PMUs need, for tests/tool-overlay.t.
 
   boards.py socs                  the boards
   boards.py tree SOC              a device tree, as source
@@ -75,7 +75,7 @@ def write_tree(board):
                   f"{{ affinity = <{references(cpus)}>; }};"
                   for number, (_, cpus, is_ppi, _, _) in enumerate(pmus)
                   if cells == 4 and is_ppi and len(cpus) < len(cores)]
-    # PPIs are the GIC's alone
+    # only the GIC has PPIs
     parent = "gic" if behind and pmus and pmus[0][2] else ""
     controller = (f" interrupt-controller; #interrupt-cells = <{cells}>; #address-cells = <0>;"
                   " interrupt-parent = <&gic>;")
@@ -93,7 +93,7 @@ def write_tree(board):
         "};",
         *(write_pmu(number, pmu, cells, len(pmu[1]) == len(cores), parent)
           for number, pmu in enumerate(pmus)),
-        # names like that of a PMU of CPUs, which these are not
+        # named like a PMU of CPUs, but none
         'power: power-management@3000 { compatible = "vendor,soc-pmu", "syscon"; reg = <0x3000 '
         '0x1000>; };',
     ]
@@ -148,7 +148,7 @@ def expect(board):
     if not pmus:
         lines = [f"PPI 7 flags 0x{board['timer'].rstrip('+')} on all CPUs"]
     elif pmus[0][2]:
-        # in GICv2's flags CPUs are bits
+        # GICv2's flags have a bit for each CPU
         flags = pmus[0][4] if cells == 4 else 0
         for pmu in pmus:
             flags |= pmu[4] if cells == 3 else 0
