@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the comparison of QEMU's own suites finds what is worse with the series, and takes nothing
-for it that is not: on made-up builds."""
+"""Claim: the comparison of QEMU's own suites fails for what is worse with the series, and for
+nothing else; tested on made-up builds."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ FAILS = ("ERROR", "ok 1 /one\nnot ok 2 /two\n")
 ENDS = ("ERROR", "ok 1 /one\n")
 SKIPS = ("OK", "ok 1 /one\nok 2 /two # SKIP no such device\n")
 
-# before, now, whether that is well; the emulator differs
+# before, now, whether that passes; the emulator differs
 OUTCOMES = (
     (PASSES, PASSES, True), (FAILS, FAILS, True), (FAILS, PASSES, True), (SKIPS, PASSES, True),
     (None, PASSES, True), (None, SKIPS, True),
@@ -33,7 +33,7 @@ OUTCOMES = (
 
 
 def make_build(root, tests, emulator="emulator", program="program"):
-    """A build folder, its sources beside it. Tests: name -> result and TAP."""
+    """Makes a build folder, with its sources beside it. Tests: name -> result and TAP."""
     build, logs, info = root / "build", root / "build" / "meson-logs", root / "build" / "meson-info"
     for folder in logs, info:
         folder.mkdir(parents=True)
@@ -53,10 +53,10 @@ def make_build(root, tests, emulator="emulator", program="program"):
 
 
 class Compare(unittest.TestCase):
-    """Each time with the tests that have to pass."""
+    """Comparisons of builds that have the tests that have to pass."""
 
     def compare(self, name, before, now, **ours):
-        """Exit status and output."""
+        """Compares two builds; returns exit status and output."""
         both = {"many": ("OK", MANY), **dict.fromkeys(MUST_PASS, PASSES)}
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
@@ -72,7 +72,7 @@ class Compare(unittest.TestCase):
             self.assertEqual((status, "not ok" in output), (0, False) if well else (1, True),
                              (before, now, output))
 
-    def test_what_runs_the_same_is_named_alone(self):
+    def test_what_runs_the_same_is_reported_without_failing(self):
         status, output = self.compare("unit-x", PASSES, FAILS, emulator="with the series")
         self.assertEqual(status, 0, output)
         for line in "# /two: passes in the base, fails with the series\n", "# not by the series: ":
@@ -81,7 +81,7 @@ class Compare(unittest.TestCase):
     def test_another_program_is_not_the_same(self):
         self.assertEqual(self.compare("unit-x", PASSES, FAILS, program="with the series")[0], 1)
 
-    def test_those_that_must_pass(self):
+    def test_required_tests_must_pass(self):
         status, output = self.compare(MUST_PASS[2], FAILS, FAILS)
         self.assertEqual(status, 1, output)
         failed = [line.partition(" - ")[2] for line in output.splitlines()

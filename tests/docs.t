@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU
 series can give is explained, and each block of shell is valid, and run by a row of the tests or
-marked as needing hardware. The page of the tests names the rows that there are. Pictures and tables
-of SoCs are what docs/renew.py makes of its data."""
+marked as needing hardware. docs/testing.md names only rows that exist. Pictures and tables of SoCs
+are what docs/renew.py makes of its data."""
 import re
 import subprocess
 import sys
@@ -22,22 +22,22 @@ ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?"
 COMMAND = re.compile(r"^(?:sudo |[A-Z_]+=\S+ )*"
                      r"(?:make|git|virsh|apt-get|pmu-hybrid-check|qemu-system-[\w-]+"
                      r"|(?:tests|scripts|testbed)/\S+) ", re.M)
-# The word for readers, who do not see the fence
+# The mark for readers, who do not see the fence
 NEEDS_HARDWARE = "(hw)"
 # Code without fences, at the margin or in a numbered list
 INDENTED = re.compile(r"(?<=\n\n)(?: {4}| {7})\S.*")
-# Numbers and names; the pages have examples of them
+# Numbers and names in an error, for which the pages have examples
 FORMAT = re.compile(r"%[a-z]+|[0-9]+")
 
 
 def anchors(page):
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub makes of a page's headings."""
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
             for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.M)}
 
 
 def dead_links(page):
-    """Those of a page that lead to no file, or to no heading."""
+    """Yields the links of a page that lead to no file, or to no heading."""
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -50,7 +50,7 @@ def dead_links(page):
 
 
 def errors(source):
-    """Each error, and the longest part of it that is always the same."""
+    """Yields each error of a source, and the longest part of it that is always the same."""
     for literals in ERRORS.findall(source.read_text()):
         literals = literals.replace("EVENT_SOURCES", '"%s"')
         text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals))
@@ -58,7 +58,7 @@ def errors(source):
 
 
 def unexplained():
-    """Errors that no page has."""
+    """Yields the errors that no page has."""
     told = " ".join("".join(page.read_text() for page in PAGES).replace("`", "").split())
     found = [error for source in SOURCES for error in errors(source)]
     if len(found) < 10:
@@ -89,7 +89,7 @@ def wrong_block(block, rows):
 
 
 def wrong_blocks(rows):
-    """Blocks that are no good, and code that is in none."""
+    """Yields blocks with something wrong, and code that is in no block."""
     for page in PAGES:
         for block in find_blocks(page):
             if fault := wrong_block(block, rows):
@@ -106,11 +106,11 @@ def read_rows():
 
 
 def wrong_layers(rows):
-    """Rows that no layer of the table has, and words of the table that no row has."""
+    """Yields rows without a layer in the table, and words of the table that match no row."""
     words = [word for _, _, names in renew.read_layers() for word in names]
     used = set()
     for row in rows:
-        # the longest that fits: a name, or the beginning of one
+        # a word is a name, or the beginning of names; the longest that fits counts
         fitting = [word for word in words if row == word
                    or (word[-1] in "/-" and row.startswith(word))]
         if not fitting:
@@ -122,7 +122,7 @@ def wrong_layers(rows):
 
 
 def wrong_names(rows):
-    """Rows and patterns in the text that are none."""
+    """Yields names of rows and patterns in docs/testing.md that match no row."""
     text = TESTING.read_text()
     for names in re.findall(r"`tests/run ([a-z][^`]*)`", text):
         yield from (f"tests/run {names}: there is no row {name}"
@@ -142,7 +142,7 @@ def main():
                ("each block of shell is valid, and run by a row", wrong_blocks(rows)),
                ("the table of the tests' layers has each row once", wrong_layers(rows)),
                ("pictures and the tables of SoCs are what docs/renew.py makes", renew.stale()),
-               ("the page of the tests names rows that there are", wrong_names(rows))]
+               ("docs/testing.md names only rows that exist", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)
 
 

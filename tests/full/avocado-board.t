@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: the Avocado tests run on a host that they only know how to reach, as a board, and leave
-nothing there, even if killed.
+"""Claim: the Avocado tests run on a host of which they know only how to reach it, as on a board,
+and leave nothing there, even if killed.
 
-The board is an emulated host, and an ssh that is found first in PATH knows where it is, as a user's
-configuration would.
-"""
+The board is an emulated host. An ssh that comes first in PATH knows how to reach it, as a user's
+configuration would. """
 import os
 import shlex
 import signal
@@ -49,12 +48,12 @@ class Board:
                                 start_new_session=True)
 
     def test(self, test):
-        """What came of it: its TAP."""
+        """Runs a test on the board; returns its TAP."""
         with self.start(test) as process:
             return process.communicate(timeout=host.scale_timeout(COMMAND_TIMEOUT))[0]
 
     def judge(self, test):
-        """What make check-host prints, with this test alone."""
+        """Runs make check-host's program with this test alone; returns what it prints."""
         command = [TOP / "build/venv/bin/python", TOP / "tests/avocado/board.py", "board",
                    f"{TESTS}.{test}"]
         return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE,
@@ -81,7 +80,7 @@ def check_pass(board):
 
 
 def check_report(board):
-    """the board is looked at first, and there is a report in the end"""
+    """pmu-hybrid-check looks at the board first, and a report comes at the end"""
     output = board.judge("test_fixed_counters")
     for text in ("ok       pmu      armv8_cortex_a53 on CPUs 0-1\n",
                  "\nPMUs:    armv8_cortex_a53 on CPUs 0,1, armv8_cortex_a72 on CPUs 2,3\n",
@@ -112,7 +111,7 @@ def check_warning(board):
 
 
 def check_killed(board):
-    """nothing is left by tests that were killed"""
+    """tests that were killed leave nothing on the board"""
     process = board.start("test_fixed_counters", "-p", "moves=1000000")
     board.wait_for(QEMU_RUNS, wanted=True)
     os.killpg(process.pid, signal.SIGKILL)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: blocks of shell on the pages work as they stand.
 
-    tests/full/commands.t machine    those that are run in a clone, where all is built
-    tests/full/commands.t host       those that are run on a host with our kernel, QEMU and tool,
-                                     as root; the monitor of a VM there is vm.qmp
+    tests/full/commands.t machine    the blocks to run in a clone in which all is built
+    tests/full/commands.t host       the blocks to run as root on a host with our kernel, QEMU and
+                                     tool; the monitor of a VM there is vm.qmp
 """
 import subprocess
 import sys
@@ -24,7 +24,7 @@ qemu-system-aarch64 -M virt,gic-version=3 -accel kvm -cpu host,pmu-hybrid=on -sm
 
 
 def run(*command):
-    """Fails with what it printed last."""
+    """Runs a command; if it fails, the error has its last output."""
     result = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, check=False, errors="replace")
     if result.returncode:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compares what two builds' test suites came to, prints TAP, one test for each of theirs.
+"""Compares the results of two builds' test suites; prints TAP, one test for each of theirs.
 
     python3 compare_suites.py BASE OURS SUITE...
 
-Both are build folders of meson's, each with the log of a run of these suites,
-meson-logs/suites.json. Nothing may be worse with the series than without: what passes must not
-fail, be skipped or be absent, and what is new must not fail. There is no second run. Some of
-upstream's tests fail now and then, but the series can only be the cause where a test runs something
-else than in the base: a test of which all files are the same in both is named when it differs, and
-no more. Tests that fail in both are named, too, for whoever wants to know what this machine lacks.
+Both are build folders of meson, each with the log of a run of these suites, meson-logs/suites.json.
+Nothing may be worse with the series than without: what passes must not fail, be skipped or be
+absent, and what is new must not fail. There is no second run. Some of upstream's tests fail now and
+then, but the series can only be the cause if a test runs something else than in the base. So a test
+whose files are all the same in both is reported when it differs, but does not fail. Tests that fail
+in both are reported, too: they show what this machine lacks.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from pathlib import Path
 
 import tap
 
-# Suite: how many subtests have to pass, as a run in which hardly any does compares nothing; the
-# test that the series changes or adds
+# Suite -> the least number of subtests that have to pass, as a run with hardly any compares
+# nothing; the test that the series changes or adds
 SUITES = {
     "unit": (1000, "test-arm-host-pmu"),
     "func-quick": (1, None),
@@ -31,7 +31,7 @@ SUITES = {
 }
 SUBTEST = re.compile(r"^(?P<bad>not )?ok \d+ *-? *(?P<name>.*?)(?: *# "
                      r"*(?P<directive>SKIP|TODO).*)?$", re.MULTILINE)
-# Of meson for a program, of TAP for a subtest
+# Results: meson's word for a program, and ours for a subtest of TAP
 GOOD, SKIPPED = ("OK", "passes"), ("SKIP", "skip")
 
 
@@ -39,7 +39,7 @@ class Build:
     """A build folder with the log of a run."""
 
     def __init__(self, folder):
-        # the sources lie beside it
+        # the sources are beside it
         self.root = Path(folder).absolute().parent
         self.results = self.read_log(Path(folder) / "meson-logs" / "suites.json")
         info = Path(folder) / "meson-info"
@@ -50,7 +50,7 @@ class Build:
 
     @staticmethod
     def read_log(path):
-        """Test -> subtest -> what it came to; the subtest "all" is the program as a whole."""
+        """Test -> subtest -> result; the subtest "all" is the program as a whole."""
         found = {}
         with open(path, encoding="utf-8") as file:
             for line in file:
@@ -62,8 +62,8 @@ class Build:
         return found
 
     def inputs(self, name):
-        """What a test is, as far as meson knows it: its words, with what is in the files that they
-        name, and in those that are made for it."""
+        """What a test runs, as far as meson knows: its words, with digests of the files that they
+        name and of the files that are built for it. None if meson does not know the test."""
         test = self._tests.get(short_name(name))
         if test is None:
             return None
@@ -79,12 +79,12 @@ class Build:
 
 
 def short_name(name):
-    """Of a test, without its suites."""
+    """Name of a test without its suites."""
     return name.rpartition(" / ")[2]
 
 
 def list_differences(base, ours):
-    """A line, and whether it is for the worse, for each."""
+    """Yields a line for each difference, and whether it is for the worse."""
     for name in sorted(base.keys() | ours.keys()):
         before, now = base.get(name, "absent"), ours.get(name, "absent")
         if before != now:
@@ -94,7 +94,7 @@ def list_differences(base, ours):
 
 
 def judge(name, base, ours):
-    """One test of theirs is no worse with the series."""
+    """Fails if a test of theirs is worse with the series."""
     before, now = base.results.get(name, {}), ours.results.get(name, {})
     differences = list(list_differences(before, now))
     lines = [line for line, _ in differences]
@@ -110,13 +110,13 @@ def judge(name, base, ours):
 
 
 def expect_enough(passed, wanted):
-    """The comparison compares something."""
+    """Fails if too few subtests passed for a comparison."""
     if passed < wanted:
         raise AssertionError(f"expected at least {wanted}, got {passed}")
 
 
 def list_tests(base, ours, suites):
-    """One for each of theirs, and that they say something."""
+    """Yields a test for each of theirs, and tests that enough of theirs passed."""
     results = collections.Counter()
     for name in sorted(base.results.keys() | ours.results.keys()):
         subtests = ours.results.get(name, {})

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: on a Debian just installed, one apt-get install of libvirt-pmu-hybrid lets a domain ask
-for pmu-hybrid by the plain feature, also after an upgrade of libvirt; purged, it leaves libvirt as
-it was. The patch of libvirt's list does as well. The commands are those of docs/libvirt.md.
+"""Claim: on a newly installed Debian, one apt-get install of libvirt-pmu-hybrid lets a domain ask
+for pmu-hybrid by the plain feature, also after an upgrade of libvirt; a purge leaves libvirt as it
+was. The patch of libvirt's list works, too. The commands are those of docs/libvirt.md.
 
 The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud:
 a service of that name sleeps in its place.
@@ -17,7 +17,7 @@ from installed import Board, Story, expect, run
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
-# apt of the board has these and what they need
+# Packages that the board's apt can install, with all that they need
 NEEDED = ("libvirt-daemon-system", "libvirt-clients", "patch")
 PAGE = DOCS / "libvirt.md"
 INSTALL, PATCH, ASK, RESUME = (block.text
@@ -26,7 +26,7 @@ EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
 LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
 OTHERS = "  <feature name='of-others'/>\n</cpus>"
-# Whichever is tried is to run: libvirtd ends by itself after two minutes without work.
+# Keeps both services running: libvirtd would end by itself after two minutes without work.
 SERVICES = """
 mkdir -p /etc/systemd/system/libvirtd.service.d
 printf '[Service]\\nEnvironment=LIBVIRTD_ARGS=\\n' >/etc/systemd/system/libvirtd.service.d/stay.conf
@@ -35,9 +35,9 @@ systemctl daemon-reload
 systemctl restart libvirtd virtqemud
 """
 APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
-# To the CPUs of one PMU, from its next start on
+# Pins the domain to the CPUs of one PMU, from its next start on
 PINNED = "for vcpu in 0 1; do virsh vcpupin winlike $vcpu 2-3 --config; done"
-# Each start of a service has one of its own
+# Prints an ID for each service; each start of a service gives it a new one
 INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud"
 TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name "
           r"'*pmu-hybrid*' -print")
@@ -51,7 +51,7 @@ class LibvirtPackage(Story):
         self._deb, self._started = None, None
 
     def domain(self):
-        """The page's example, with the emulator where packages have it."""
+        """Path of the page's example, with QEMU where packages install it."""
         xml = re.search(r"^```xml\n(<domain .*?)^```$", PAGE.read_text(), re.M | re.S).group(1)
         xml, count = re.subn("<emulator>.*</emulator>", f"<emulator>{EMULATOR}</emulator>", xml)
         expect("^1$", str(count))
@@ -60,7 +60,7 @@ class LibvirtPackage(Story):
         return path
 
     def newer_libvirt(self, disk):
-        """A folder with packages of a higher version, whose list has grown by a name."""
+        """Makes a folder with libvirt's packages in a higher version, whose list has a new name."""
         archive, folder = self._folder / "archive", self._folder / "newer"
         archive.mkdir()
         folder.mkdir()
@@ -106,7 +106,7 @@ class LibvirtPackage(Story):
         self._started = self._board.run(INVOCATIONS).split()
 
     def restarted(self):
-        """Both daemons have been since the last call."""
+        """Fails unless both daemons were restarted since the last call."""
         before, self._started = self._started, self._board.run(INVOCATIONS).split()
         if len(self._started) != 2 or set(before) & set(self._started):
             raise AssertionError(f"expected two daemons that were restarted, got {before} and then "
@@ -120,7 +120,7 @@ class LibvirtPackage(Story):
         expect("fixed-counters", self._board.run(ASK))
 
     def upgrade(self):
-        """an upgrade of libvirt keeps it, beside a new name, and the domain runs on"""
+        """an upgrade of libvirt keeps the feature, beside a new name, and the domain runs on"""
         pid = self._board.run("cat /run/libvirt/qemu/winlike.pid")
         installed = ("for deb in newer/*.deb; do name=${deb##*/}; "
                      "! dpkg -s ${name%%_*} >/dev/null 2>&1 || echo ./$deb; done")
@@ -137,7 +137,7 @@ class LibvirtPackage(Story):
         expect("fixed-counters", self._board.run(ASK))
 
     def purge(self):
-        """purged, it leaves libvirt's own list, and nothing else"""
+        """a purge leaves libvirt's own list, and nothing of the package"""
         self._board.run("virsh destroy winlike")
         print(self._board.run(f"set -e; {APT} purge libvirt-pmu-hybrid"))
         self.restarted()
@@ -150,15 +150,15 @@ class LibvirtPackage(Story):
             raise AssertionError(f"left on the board: {output}")
 
     def patch(self):
-        """the patch, without the package, does as well"""
-        # on the list that Debian has
+        """the patch works, too, without the package"""
+        # on Debian's own list
         self._board.run(f"sed -i /of-others/d {LIST}")
         print(self._board.run(f"set -e; {PATCH}"))
         self._board.run("virsh start winlike")
         expect("fixed-counters", self._board.run(ASK))
 
     def resume(self):
-        """a domain that was paused off its PMU is pinned back and runs on"""
+        """a domain that was paused because it left its PMU is pinned back and runs on"""
         self._board.run(f"set -e; virsh destroy winlike; {PINNED}; virsh start winlike")
         expect("armv8_cortex_a72", self._board.run(ASK))
         self._board.run("virsh vcpupin winlike 0 0; until virsh domstate winlike | grep -qx "

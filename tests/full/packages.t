@@ -1,17 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Claim: from our Debian packages alone, on a Debian just installed, the steps of
+"""Claim: on a newly installed Debian, with our Debian packages alone, the steps of
 docs/quickstart.md bring up a VM on all CPUs.
 
-The Debian is one that dpkg configured on an emulated host, with its own init; the kernel is
-configured small. In the place of Windows is the disk of guests/uefi, which measures and divides as
+The Debian is one that dpkg configured on an emulated host, with its own init; the kernel has a
+small configuration. The disk of guests/uefi takes the place of Windows; it measures and divides as
 Windows does.
 
-    tests/full/packages.t build [BASE]     the packages, and what lintian finds
-    tests/full/packages.t story [BASE]     what comes after, with packages that are built if need be
+    tests/full/packages.t build [BASE]     builds the packages, and runs lintian
+    tests/full/packages.t story [BASE]     the steps after that; builds the packages if need be
 
-With BASE they are of that base of both series.
-"""
+With BASE the packages are of that base of both series. """
 import os
 import re
 import sys
@@ -28,10 +27,10 @@ STEPS = [block.text for block in find_scripts("packages/story", PAGES)]
 INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
 WINDOWS = [block.text for block in find_scripts("packages/story", [DOCS / "windows.md"])]
 DISK = "/var/lib/libvirt/images/windows.raw"
-# Of the guest in Windows' place, on an emulated host; nobody has signed it for Secure Boot
+# Settings for the guest in Windows' place, on an emulated host; it is not signed for Secure Boot
 VM = (f"disk={DISK} memory=512 "
       "boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no")
-# Each vCPU's thread goes from CPU to CPU, forty times.
+# Moves each vCPU's thread from CPU to CPU, forty times.
 MOVE = """
 pid=$(cat /run/libvirt/qemu/windows.pid)
 for round in $(seq 40); do
@@ -43,8 +42,8 @@ for round in $(seq 40); do
     sleep 0.2
 done
 """
-# What steps 3 and 4 of docs/windows.md leave, as the QEMU that comes next on the page takes it; the
-# TPM ends with it.
+# Checks what steps 3 and 4 of docs/windows.md leave, by a QEMU with the options that the page has
+# next; the TPM ends with that QEMU.
 TPM = """
 qemu-img info windows.qcow2 | grep -q '^virtual size: 64 GiB'
 cmp windows-vars.fd /usr/share/AAVMF/AAVMF_VARS.ms.fd
@@ -59,10 +58,10 @@ grep -q '"type": "emulator"' answers
 timeout 60 sh -c 'while pgrep -xf "swtpm socket .*/windows-tpm .*"; do sleep 1; done'
 rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
 """
-# What the guest says in three seconds
+# Prints what the guest says in three seconds
 LISTEN = "timeout 3 cat $(virsh ttyconsole windows); true"
 LINE = r"^delta vcpu=.* cycles=[1-9]"
-# Logs and histories are the distribution's
+# Finds files of ours, except for logs and caches, which are the distribution's
 TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) "
           r"-prune -o -name '*pmu-hybrid*' -print")
 
@@ -91,11 +90,11 @@ class QuickStart(Story):
         expect(r"^4$", str(len(self._debs)))
 
     def lint(self):
-        """lintian finds no fault with them"""
+        """lintian finds no fault with the packages"""
         run("packages/lint", *self._debs, cwd=TOP)
 
     def _count_modules(self, name):
-        """Those of the configuration with this name, or of the usual one."""
+        """Number of modules of the configuration with this name, or of the usual one."""
         output = run("packages/linux", "--config", cwd=TOP,
                      env={**os.environ, "VPMU_BASE": self.base, "LINUX_CONFIG": name})
         return Path(output.splitlines()[-1]).read_text(encoding="utf-8").count("=m\n")
@@ -107,7 +106,7 @@ class QuickStart(Story):
             raise AssertionError(f"expected less than two thirds of {debian} modules, got {boards}")
 
     def prepare(self):
-        """a Debian just installed boots, with the stock kernel"""
+        """a newly installed Debian boots, with the stock kernel"""
         wanted = re.search(r"^apt-get install -y (lib.*)$", INSTALL, re.M).group(1).split()
         name = "-".join(filter(None, ("packages", self.base)))
         run("testbed/board", name, *self._debs, *wanted, cwd=TOP)
@@ -118,7 +117,7 @@ class QuickStart(Story):
         expect("^13", self._board.run("cat /etc/debian_version"))
 
     def install(self):
-        """apt installs them, beside the distribution's QEMU"""
+        """apt installs the packages, beside the distribution's QEMU"""
         self._board.run(f"set -e; apt-get -q update; {INSTALL}")
         self._board.run(f"cp winlike.img {DISK}")
         expect("^/usr/bin/qemu-system-aarch64$",
@@ -130,7 +129,7 @@ class QuickStart(Story):
                self._board.run(LOOK, status=1))
 
     def refuse(self):
-        """without the reboot the VM is refused, and why"""
+        """without the reboot the VM is refused, with the reason"""
         output = self._board.run(self.start_step(), status=1)
         expect("which no single PMU covers .* its kernel lacks "
                "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY", output.replace("\n", " "))
@@ -152,7 +151,7 @@ class QuickStart(Story):
 
     @staticmethod
     def start_step():
-        """The page's, with what the emulated host has room for."""
+        """The page's step that starts the VM, with settings that fit the emulated host."""
         step, count = re.subn(r"^disk=.*$", VM, START, flags=re.M)
         expect("^1$", str(count))
         return f"set -e; {step}"
@@ -163,21 +162,21 @@ class QuickStart(Story):
         self.listen()
 
     def listen(self):
-        """Until the guest has measured."""
+        """Waits until the guest has measured."""
         deadline = time.monotonic() + host.scale_timeout(300)
         while not re.search(LINE, output := self._board.run(LISTEN), re.M):
             if "STOP" in output or time.monotonic() > deadline:
                 raise AssertionError(f"the guest does not measure:\n{output}")
 
     def verify(self):
-        """it runs, with the fixed counters"""
+        """the VM runs, with the fixed counters"""
         output = self._board.run(f"set -e; {VERIFY}")
         expect("^running$", output)
         expect("fixed counters", output)
         print(output)
 
     def confined(self):
-        """libvirt's AppArmor profile holds it"""
+        """libvirt's AppArmor profile confines the VM"""
         expect(r"^libvirt-\S+ \(enforce\)",
                self._board.run("cat /proc/$(cat /run/libvirt/qemu/windows.pid)/attr/current"))
 
@@ -186,13 +185,13 @@ class QuickStart(Story):
         self._board.run("set -e; " + "".join(WINDOWS) + TPM)
 
     def move(self):
-        """it goes on while its vCPUs move from CPU to CPU"""
+        """the VM goes on while its vCPUs move from CPU to CPU"""
         self._board.run(MOVE)
         self.listen()
         expect("^running$", self._board.run("virsh domstate windows"))
 
     def remove(self):
-        """they go without a trace"""
+        """the packages can be removed, and leave no trace"""
         expect("^/usr/bin/qemu-system-aarch64-pmu-hybrid$", self._board.run(TRACES))
         self._board.run(f"set -e; export DEBIAN_FRONTEND=noninteractive; {REMOVE}")
         output = self._board.run(TRACES)
