@@ -346,7 +346,7 @@ class AppArmor(DomainTest):
         for path in (TOP / "libvirt/apparmor").iterdir():
             host.run("install", "-D", "-m", "644", "/dev/stdin", path.relative_to(TOP),
                      stdin=path.read_text())
-        host.run("bash", "-ec", block.text)
+        host.run("bash", "-eo", "pipefail", "-c", block.text)
 
     def test_enforced(self):
         """Without our rules libvirt cannot execute QEMU, and QEMU cannot read the host's PMUs; with

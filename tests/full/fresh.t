@@ -22,7 +22,7 @@ export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you \
 follow() {
 	python3 "$CLONE/tests/lib/pages.py" "$1" "$2" >"$TMP/script"
 	grep -q . "$TMP/script"
-	(cd "$CLONE" && bash "${3--ex}" "$TMP/script")
+	(cd "$CLONE" && bash "${3--ex}" -o pipefail "$TMP/script")
 }
 
 # Where a page runs tests, some stand for all.

@@ -85,7 +85,8 @@ class QuickStart(Story):
             run("scripts/series", "open", "linux", cwd=TOP, env=environment)
         config = run("testbed/build-kernel", "--config", "board", cwd=TOP,
                      env=environment).splitlines()[-1]
-        run("bash", "-ec", make, cwd=TOP, env={**os.environ, "LINUX_CONFIG": config})
+        run("bash", "-eo", "pipefail", "-c", make, cwd=TOP,
+            env={**os.environ, "LINUX_CONFIG": config})
         self._debs = sorted((folder / "packages").glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
 
