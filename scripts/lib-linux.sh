@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced, after lib.sh, by what builds kernels.
+# Sourced, after lib.sh, by programs that build kernels.
 
-# The object folder is a direct subfolder of the tree, so that the kernel's makefiles call the
-# sources "../..." in every tree and ccache, told to forget the folder it runs in, takes most
-# objects of one kernel from another.
+# The object folder is a direct subfolder of the tree. So the kernel's makefiles call the sources
+# "../..." in every tree. ccache ignores the folder it runs in (CCACHE_NOHASHDIR), so kernels share
+# most objects.
 
-# start_ccache OBJECTS: what this build alone takes from the cache is in OBJECTS/ccache-stats; end
-# its log with ccache --show-log-stats
+# start_ccache OBJECTS: records in OBJECTS/ccache-stats what this build takes from the cache; print
+# that at its end with ccache --show-log-stats
 start_ccache() {
 	mkdir -p "$1" "$CACHE/ccache"
 	export CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=${1%/*} CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=2G
-	# A miss costs one compilation and no preprocessing beside it; which headers were read, the
-	# compiler's own list tells.
+	# The compiler lists the headers that it reads, so a miss costs no run of the preprocessor.
 	export CCACHE_DEPEND=1
 	export CCACHE_STATSLOG=$1/ccache-stats
 	rm -f "$CCACHE_STATSLOG"
 }
 
-# make_linux OBJECTS NAME ARG...: make, for an arm64 kernel with -NAME at the end of its version
+# make_linux OBJECTS NAME ARG...: runs make for an arm64 kernel whose version ends with -NAME
 make_linux() {
 	local objects=$1 name=$2
 	shift 2
@@ -35,13 +34,13 @@ need_linux_tools() {
 	need bc bc
 }
 
-# What fragments ask for; the last one that names a symbol has it.
+# list_wishes FRAGMENT...: the symbols that they set, with their values; the last fragment wins
 list_wishes() {
 	awk -F = '/^CONFIG_/ { wish[$1] = $0 } END { for (symbol in wish) print wish[symbol] }' "$@"
 }
 
-# check_config CONFIG FRAGMENT...: every wish must be in CONFIG, for Kconfig drops what it cannot
-# grant without a word
+# check_config CONFIG FRAGMENT...: dies unless CONFIG has all values that the fragments set: Kconfig
+# silently drops those whose dependencies are not met
 check_config() {
 	local config=$1 line missing=()
 	shift
@@ -52,6 +51,6 @@ check_config() {
 		esac
 	done < <(list_wishes "$@")
 	[ ${#missing[@]} = 0 ] ||
-		die "not granted by Kconfig: ${missing[*]};" \
-			"see the symbols' dependencies, correct $*"
+		die "Kconfig dropped ${missing[*]};" \
+			"see the symbols' dependencies, and correct $*"
 }

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced, after lib.sh, by what downloads a package that upstream.conf pins. Suites drop versions:
-# trixie-backports has one Linux at a time. When the pinned version is gone, another point release
-# of the same upstream series takes its place, and that is told.
+# Sourced, after lib.sh, by programs that download packages which upstream.conf pins. Suites drop
+# versions: trixie-backports has one Linux at a time. If the pinned version is gone, another point
+# release of the same upstream series takes its place, with a warning.
 
-# Versions of a package file (deb) or a source package (dsc), from apt's lists.
-# list_served CONF deb|dsc PACKAGE: newest first
+# list_served CONF deb|dsc PACKAGE: the versions of a package file (deb) or a source package (dsc)
+# in apt's lists, newest first
 list_served() {
 	local -A index=([deb]=Packages [dsc]=Sources)
 	APT_CONFIG=$1 apt-cache madison "$3" |
@@ -13,8 +13,8 @@ list_served() {
 		'$3 ~ " " index_name "$" { print $2 }' | sort -u -V -r
 }
 
-# upstream_version VERSION: without Debian's epoch and revision, and without what is added when
-# files are left out (+ds)
+# upstream_version VERSION: without Debian's epoch and revision, and without the suffix of sources
+# that leave out files (+ds)
 upstream_version() {
 	local version=${1#*:}
 	version=${version%-*}
@@ -26,8 +26,8 @@ upstream_series() {
 	upstream_version "$1" | grep -oE '^[0-9]+\.[0-9]+'
 }
 
-# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then the others of its series
-# that are releases
+# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then the other releases of its
+# series, newest first
 list_candidates() {
 	local served version series
 	served=$(list_served "$1" "$2" "$3")
@@ -41,7 +41,7 @@ list_candidates() {
 	done <<<"$served"
 }
 
-# served_digest CONF KIND PACKAGE VERSION: as apt's signed lists have it
+# served_digest CONF KIND PACKAGE VERSION: the digest in apt's signed lists
 served_digest() {
 	case $2 in
 	deb) APT_CONFIG=$1 apt-cache show "$3=$4" | awk '$1 == "SHA256:" { print $2; exit }' ;;
@@ -64,7 +64,8 @@ warn_substitute() {
 	} >&2
 }
 
-# list_bases NAME KIND: those folders of NAME/bases whose pins can be had, with what they are
+# list_bases NAME KIND: the folders of NAME/bases whose package is served, each with the version and
+# the suite
 list_bases() {
 	local name=$1 kind=$2 base pins prefix=${1^^}
 	for pins in "$TOP/$name"/bases/*/pins; do
@@ -86,8 +87,8 @@ list_bases() {
 	done
 }
 
-# list_packages_served CONF KIND PACKAGE: all that the suite has of it, a package name with a
-# version in it in other versions, too
+# list_packages_served CONF KIND PACKAGE: all versions of the package that the suite has. If its
+# name has a version (linux-source-7.3), also those of other versions
 list_packages_served() {
 	local conf=$1 kind=$2 package=$3 stem=${3%%[0-9]*} name version
 	{
@@ -101,15 +102,15 @@ list_packages_served() {
 	done
 }
 
-# not_served CONF KIND PACKAGE VERSION SUITE: says so, and what the suite serves
+# not_served CONF KIND PACKAGE VERSION SUITE: prints that error, and what the suite serves
 not_served() {
 	echo "$5 does not serve $3 $4, nor another release of $(upstream_series "$4"); it serves:"
 	list_packages_served "$1" "$2" "$3"
 }
 
-# take_served CONF PACKAGE VERSION SUITE VARIABLE: prints the version of a package file that takes
-# the place of VERSION, which VARIABLE of upstream.conf pins, if that is not served; dies when there
-# is none
+# take_served CONF PACKAGE VERSION SUITE VARIABLE: prints the version of a package file to take:
+# VERSION, which VARIABLE of upstream.conf pins, or the one in its place if it is not served; dies
+# if there is none
 take_served() {
 	local conf=$1 package=$2 pinned=$3 suite=$4 variable=$5 taken
 	taken=$(list_candidates "$conf" deb "$package" "$pinned" | sed -n 1p)

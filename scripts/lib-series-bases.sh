@@ -5,13 +5,14 @@
 # OTHER_BASE is its folder below that of the series, or empty. A patch that makes the same change as
 # its twin in the main series is stored as a link to it, so that the port follows the main series.
 
-# list_without FOLDER: the new files of a stored series that the selected base has no use for
+# list_without FOLDER: the new files of the stored series in FOLDER that the selected base leaves
+# out
 list_without() {
 	[ ! -e "$1/$OTHER_BASE/without" ] || grep -v '^#' "$1/$OTHER_BASE/without"
 }
 
-# In $WORK/stored: the series for the selected base; the patches of the main series are in
-# $WORK/main
+# Puts the series for the selected base into $WORK/stored, and the patches of the main series into
+# $WORK/main.
 select_other() {
 	local path
 	mkdir "$WORK/other"
@@ -26,7 +27,7 @@ select_other() {
 	done < <(list_without "$WORK/stored")
 }
 
-# find_twin FOLDER PATCH: the one of that subject there
+# find_twin FOLDER PATCH: the patch in FOLDER that has the subject of PATCH
 find_twin() {
 	local twin name=${2##*/}
 	for twin in "$1"/[0-9][0-9][0-9][0-9]-"${name#*-}"; do
@@ -34,7 +35,8 @@ find_twin() {
 	done
 }
 
-# does_the_same PATCH TWIN COMMIT: as the commit, of which the patch is
+# does_the_same PATCH TWIN COMMIT: TWIN has the message of PATCH, and gives the tree of COMMIT,
+# which PATCH was made from
 does_the_same() {
 	local -x GIT_INDEX_FILE=$WORK/twin.index
 	cmp -s <(sed '/^diff --git /q' "$1") <(sed '/^diff --git /q' "$2") &&
@@ -43,8 +45,8 @@ does_the_same() {
 		[ "$(rgit write-tree)" = "$(rgit rev-parse "$3^{tree}")" ]
 }
 
-# In FOLDER/patches, those of PATCHES: the main series' patches take the place of those that do the
-# same.
+# share_patches FOLDER: FOLDER/patches has the patches of the commits PATCHES. Replaces each that
+# does the same as a patch of the main series by that patch.
 share_patches() {
 	local patch twin number=0
 	for patch in "$1"/patches/*.patch; do
@@ -56,7 +58,8 @@ share_patches() {
 	done
 }
 
-# In $TOP/.$NAME.new: the patches are those of the selected base, and what is not its own stays.
+# Turns $TOP/.$NAME.new, a series for the selected base, into the folder to store: its patches go to
+# the base, and everything else stays as it is in $DIR.
 store_as_other() {
 	local new=$TOP/.$NAME.new path patch twin
 	rm -rf "$new/$OTHER_BASE/patches"
@@ -74,8 +77,8 @@ store_as_other() {
 	done < <(list_without "$DIR")
 }
 
-# In $TOP/.$NAME.new, the main series: links follow patches whose number changed. What is gone stays
-# with the bases that have it.
+# In $TOP/.$NAME.new, the main series: the bases' links follow patches whose number changed. A
+# dropped patch becomes a file in each base that has a link to it.
 keep_links() {
 	local link twin new=$TOP/.$NAME.new
 	for link in "$new"/bases/*/patches/*.patch; do

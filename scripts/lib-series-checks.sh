@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Part of scripts/series: what can be wrong with a series. Its list_* functions print one line a
-# problem and nothing when all is well.
+# Part of scripts/series: checks of a series. The list_* functions print one line for each problem,
+# and nothing if there is none.
 
-# Lines of a message that are no reason for a patch to exist.
+# Lines of a commit message that do not count as the reason for the patch.
 TRAILER='^(Cc|Fixes|Link|Closes|[A-Z][a-z]+(-[a-z]+)+): '
 
-# list_shape_problems COMMIT: base, at most one overlay, then patches one after the other
+# list_shape_problems COMMIT: the history must be the base, at most one overlay commit, then the
+# patches, without merges
 list_shape_problems() {
 	local c merges
 	if ! rgit merge-base --is-ancestor "$BASE" "$1"; then
@@ -33,7 +34,8 @@ list_shape_problems() {
 	done
 }
 
-# list_ownership_problems COMMIT: a path belongs to the new files, or to upstream and the patches
+# list_ownership_problems COMMIT: a path must belong either to the new files, or to upstream and the
+# patches
 list_ownership_problems() {
 	local c path
 	local -A new=()

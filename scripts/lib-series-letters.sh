@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # NAME, WORK and OTHER_BASE are those of scripts/series, PATCHES and OVERLAY those of split_series.
 # shellcheck disable=SC2153
-# Part of scripts/series: the letters of NAME/mail, one for each series that the patches are posted
-# as. A letter names the first patch of its series, and goes on to the one of the next letter.
-# Without letters all patches are one series.
+# Part of scripts/series: the letters in NAME/mail. The patches are posted as several series, and
+# each series has a letter. A letter names the first patch of its series, which ends before the
+# first patch of the next letter. Without letters all patches are one series.
 
 # Sets LETTERS, in order. The patches of another base are not posted.
 read_letters() {
@@ -18,8 +18,8 @@ first_patch() {
 	sed -n '1s/^First-patch: //p' "$WORK/stored/mail/$1.md"
 }
 
-# cover_text LETTER: the title's line, without the mark of a Markdown title, a blank line, and the
-# text; nothing when there is none
+# cover_text LETTER: the title without Markdown's '# ', a blank line, and the text; nothing if the
+# letter has no text
 cover_text() {
 	sed 1d "$WORK/stored/mail/$1.md" | sed '/./,$!d' | sed '1{s/^# //;G;}' | cat -s
 }
@@ -73,8 +73,8 @@ list_start_problems() {
 			echo "'$(head -n 1 "$WORK/subjects")' is in front of all series that" \
 				"$NAME/mail has; name it in $path"
 	elif [ "$start" -le "${STARTS[$1 - 1]:-0}" ]; then
-		echo "$path begins with '$first', which is not behind the first patch of" \
-			"${LETTERS[$1 - 1]}; name letters in the order of patches"
+		echo "$path begins with '$first', which does not come after the first patch of" \
+			"${LETTERS[$1 - 1]}; number the letters in the order of the patches"
 	fi
 }
 
@@ -85,7 +85,7 @@ list_cover_problems() {
 	size=$(($(end_of "$1") - ${STARTS[$1]:-0} + 1))
 	if [ -z "$title" ]; then
 		[ "$size" -le 1 ] ||
-			echo "$path is of $size patches and has no cover letter;" \
+			echo "the series of $path has $size patches and no cover letter;" \
 				"write one below its first line"
 	elif [[ $title != '# '?* ]]; then
 		echo "the title of $path is '$title';" \

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, TREE and DIR are those of scripts/series
-# The series as it is mailed, and the tests of the stored one. Sourced by scripts/series after
-# lib-series.sh.
+# Part of scripts/series: writes the series as mails, and checks the stored series.
 
 # list_mail_problems COMMIT
 list_mail_problems() {
@@ -14,9 +13,10 @@ list_mail_problems() {
 	list_letter_problems "$1"
 }
 
-# fold_series COMMIT: branch mail in the scratch repository; each new file comes with the patch that
-# claims it. Each tree is the one of the series less the files not claimed so far, so that nothing
-# can conflict and the last one is the same. Sets FOLDED: the base, and the commit of each patch.
+# fold_series COMMIT: makes commits in the scratch repository in which each new file comes with the
+# patch that claims it. Each tree is that of the series without the files that no patch has claimed
+# yet: nothing can conflict, and the last tree is that of the series. Sets FOLDED: the base, and the
+# commit of each patch.
 fold_series() {
 	local c tree author parent=$BASE
 	split_series "$1"
@@ -40,8 +40,9 @@ fold_series() {
 	done
 }
 
-# format_series FOLDER FIRST LAST LETTER ARG...: these patches, numbered from 1. LETTER is put in
-# front of the names, so that *.patch are the patches of all series in order; it may be empty.
+# format_series FOLDER FIRST LAST LETTER ARG...: writes these patches, numbered from 1. LETTER,
+# which may be empty, is put in front of the file names: *.patch then lists the patches of all
+# series in order.
 format_series() {
 	local parent=${FOLDED[$2 - 1]} text='' file args=("${@:5}")
 	rgit update-ref refs/heads/mail "${FOLDED[$3]}"
@@ -55,8 +56,8 @@ format_series() {
 		args+=(--cover-letter --cover-from-description=subject)
 	fi
 	rgit format-patch "${args[@]}" -o "$WORK/one" "$parent..mail"
-	# git am stops at a mail without a patch: this name keeps *.patch to what it can apply, and
-	# sorts first.
+	# git am stops at a mail without a patch. With this name *.patch leaves the cover letter
+	# out, and it still sorts first.
 	[ -z "$text" ] || mv "$WORK/one/0000-cover-letter.patch" "$WORK/one/0000-cover-letter.txt"
 	mkdir -p "$1"
 	for file in "$WORK"/one/*; do
@@ -141,7 +142,7 @@ check_series() {
 		result 'can be mailed' "$problems"
 		finish_tap
 	fi
-	# Dies, and so leaves the plan out, when its own proof fails.
+	# If its own check fails it dies: the output then has no plan, and the test fails.
 	write_mail "$tip" "$WORK/mail" ''
 	result 'can be mailed' ''
 	for patch in "$WORK"/mail/*.patch; do
@@ -150,15 +151,15 @@ check_series() {
 	finish_tap
 }
 
-# run_checkpatch PATCH: prints nothing when upstream's checkpatch is content
+# run_checkpatch PATCH: prints what upstream's checkpatch finds
 run_checkpatch() {
-	# Signed-off-by comes with the sender.
+	# Only the sender adds Signed-off-by.
 	local args=(--no-signoff)
 	case $NAME in
 	linux)
-		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, covered by
-		# a pattern there or not. UNKNOWN_COMMIT_ID looks a commit up in the history, and
-		# the tree starts at its base.
+		# FILE_PATH_CHANGES asks for a change of MAINTAINERS with each new file, even if a
+		# pattern there covers it. UNKNOWN_COMMIT_ID looks commits up in the history, and
+		# the tree has none before its base.
 		args+=(--strict --ignore FILE_PATH_CHANGES --ignore UNKNOWN_COMMIT_ID)
 		;;
 	esac

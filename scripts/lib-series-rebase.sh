@@ -7,18 +7,18 @@
 
 NEW_BASE=refs/series/base
 
-# list_missing COMMIT: what NAME/needs asks of a base, a line each: FILE WORD, and what happens
-# without
+# list_missing COMMIT: lines of NAME/needs that COMMIT does not fulfil. Each line there is FILE
+# WORD, and what happens if FILE lacks WORD.
 list_missing() {
 	local file word trap
 	[ -e "$WORK/stored/needs" ] || return 0
 	while read -r file word trap; do
 		tgit grep -q -w -F -e "$word" "$1" -- "$file" ||
-			echo "  $word, which $file would have${trap:+: $trap}"
+			echo "  $file has no $word${trap:+: $trap}"
 	done < <(grep -v '^#' "$WORK/stored/needs")
 }
 
-# What has been ported already
+# The other bases that have patches already
 list_ports() {
 	local pins base version
 	for pins in "$DIR"/bases/*/pins; do
@@ -64,14 +64,14 @@ rebase_series() {
 	is_stored "$tip" || die_unsaved
 	missing=$(list_missing "$NEW_BASE")
 	[ -z "$missing" ] ||
-		die "$NAME $SOURCE lacks what the series is made of, so it stays where it is:
+		die "the series cannot move to $NAME $SOURCE, which lacks what it needs:
 $missing$(list_ports)"
 	tgit rebase -q --onto "$NEW_BASE" "$BASE" series >"$WORK/rebase.log" 2>&1 ||
-		die "a patch does not go to $NAME $SOURCE by itself:" \
+		die "a patch does not apply to $NAME $SOURCE:" \
 			"$(tgit log -1 --format=%s REBASE_HEAD)
 $(tgit diff --name-only --diff-filter=U)
-either resolve that in $TREE, git add, git rebase --continue, and" \
-			"scripts/series rebase $NAME again;" \
-			"or git rebase --abort, and all is as before"
+resolve the conflict in $TREE, then run git add, git rebase --continue and" \
+			"scripts/series rebase $NAME;" \
+			"or undo everything: git rebase --abort"
 	finish_rebase "$tip"
 }

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2153 # NAME, TREE, DIR and OTHER_BASE are those of scripts/series
-# The parts of scripts/series: between a stored series (patches and new files) and commits.
+# Part of scripts/series: makes commits from a stored series (patches and new files), and the
+# reverse.
 #
-# All commits are made in a scratch repository that borrows the tree's objects and is removed at the
-# end, so that no command leaves anything behind in the tree, whenever it is interrupted. `git am`
-# takes the few files it needs from the index; the scratch work tree is empty, which makes it as
-# quick on Linux's 90,000 files as on ten.
+# All commits are made in a scratch repository, which borrows the tree's objects and is removed at
+# the end: an interrupted command leaves nothing behind in the tree. The scratch work tree is empty,
+# and `git am` takes the few files that it needs from the index. So it is quick, although Linux has
+# 90,000 files.
 
 OVERLAY_SUBJECT='overlay: new files'
-# Files of the folder that are not the series.
+# Entries of the folder that do not belong to the series itself.
 BESIDE=(bases mail needs)
 
 # The user's own git configuration (colours, prefixes, rename limits, hooks) must not change what is
@@ -32,7 +33,8 @@ rgit() {
 # Sets WORK (removed at exit), REPO and BASE; fixed committer, so that the commits have the same
 # hash everywhere.
 start_work() {
-	# A git hook or `git rebase --exec` around us names another repository.
+	# If a git hook or `git rebase --exec` runs this program, these variables name its
+	# repository.
 	# shellcheck disable=SC2046 # a list of names
 	unset $(git rev-parse --local-env-vars)
 	export LC_ALL=C
@@ -57,14 +59,14 @@ clean_up() {
 	[ -z "${LOCKED-}" ] || mend_folder
 }
 
-# The folder after an interrupted save; at most one process at a time.
+# Repairs the folder after an interrupted save; only for the holder of the lock.
 mend_folder() {
 	rm -rf "$TOP/.$NAME.new"
 	[ -e "$DIR" ] || [ ! -e "$TOP/.$NAME.old" ] || mv "$TOP/.$NAME.old" "$DIR"
 	rm -rf "$TOP/.$NAME.old"
 }
 
-# The folder is only read and written under this lock, by whichever tree.
+# All trees read and write the folder under this lock.
 lock_folder() {
 	lock "$SHARED/lock/series-$NAME"
 	LOCKED=1
@@ -79,16 +81,16 @@ unlock_folder() {
 swap_folder() {
 	cp -a "$1" "$TOP/.$NAME.new"
 	if [ -n "$OTHER_BASE" ]; then store_as_other; else keep_links; fi
-	# Two renames that no signal may part; should the power go between them, mend_folder puts
-	# the old folder back.
+	# No signal may come between these two renames. After a power failure between them
+	# mend_folder puts the old folder back.
 	trap '' HUP INT TERM
 	[ ! -e "$DIR" ] || mv "$DIR" "$TOP/.$NAME.old"
 	mv "$TOP/.$NAME.new" "$DIR"
 	rm -rf "$TOP/.$NAME.old"
 }
 
-# All work is done on a copy of the folder, without what the project ignores, such as the caches of
-# a Python that ran there.
+# All work is done on a copy of the folder, without the files that the project ignores, such as
+# Python's caches.
 copy_stored() {
 	local path
 	mkdir "$WORK/stored"
@@ -103,8 +105,8 @@ copy_stored() {
 	find "$WORK/stored" -mindepth 1 -type d -empty -delete
 }
 
-# Cover letters, other bases, and what the series needs of a base, are not kept in the tree, and may
-# change at any time.
+# The digest leaves out BESIDE: the tree does not have these entries, so they may change at any
+# time.
 digest_stored() {
 	tar -C "$WORK/stored" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
 		"${BESIDE[@]/#/--exclude=./}" -cf - . | sha256sum
@@ -114,13 +116,13 @@ reset_repo() {
 	find "$REPO" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 	rgit update-ref --no-deref HEAD "$BASE"
 	rgit read-tree "$BASE"
-	# format-patch finds the function of a hunk as these files say, and reads them from the work
-	# tree only.
+	# These files tell format-patch how to find the function of a hunk. It reads them from the
+	# work tree only.
 	rgit ls-files -z | { grep -zE '(^|/)\.gitattributes$' || true; } |
 		rgit checkout-index -f -z --stdin
 }
 
-# The overlay of $WORK/stored becomes the scratch HEAD, when there are new files.
+# Commits the new files of $WORK/stored, if there are any, as the overlay on top of the base.
 commit_overlay() {
 	local tree file list=$WORK/new-files prune=(-path ./patches)
 	for file in "${BESIDE[@]}"; do
@@ -129,8 +131,8 @@ commit_overlay() {
 	(cd "$WORK/stored" && find . \( "${prune[@]}" \) -prune -o ! -type d \
 		-printf '%P\0') >"$list"
 	[ -s "$list" ] || return 0
-	# -f: what the user, or a .gitignore among the new files, wants ignored elsewhere is a new
-	# file here.
+	# -f: a new file counts even if the user's settings or a .gitignore among the new files
+	# ignore it.
 	rgit --work-tree="$WORK/stored" add -f --pathspec-from-file="$list" --pathspec-file-nul
 	tree=$(rgit write-tree)
 	rgit update-ref --no-deref HEAD \
@@ -139,17 +141,17 @@ commit_overlay() {
 		-m "$OVERLAY_SUBJECT")"
 }
 
-# am_patches FILE...: plain git am in the scratch repository; git's words in $WORK/am.log
+# am_patches FILE...: plain git am in the scratch repository; its output goes to $WORK/am.log
 am_patches() {
 	[ $# -eq 0 ] || rgit am -q "$@" >"$WORK/am.log" 2>&1
 }
 
-# git's hints on how to go on are for a person's own git am.
+# Leaves out git's hints on how to go on: they do not apply here.
 am_errors() {
 	grep -v -e '^hint:' -e '--continue' -e '--skip' -e '--abort' "$WORK/am.log"
 }
 
-# The stored patches on top of the scratch HEAD; false when one does not apply.
+# Applies the stored patches to the scratch HEAD; fails if one does not apply.
 am_stored() {
 	shopt -s nullglob
 	am_patches "$WORK"/stored/patches/*.patch
@@ -166,7 +168,7 @@ split_series() {
 	fi
 }
 
-# dump_series COMMIT FOLDER: what is stored for COMMIT
+# dump_series COMMIT FOLDER: writes into FOLDER what save stores for COMMIT
 dump_series() {
 	local out=$2 file
 	mkdir -p "$out/patches"
@@ -186,7 +188,7 @@ dump_series() {
 	find "$out" -mindepth 1 -type d -empty -delete
 }
 
-# NUL-ended; after split_series
+# The new files' paths, each with a NUL behind it. Call split_series first.
 list_new_files() {
 	rgit diff-tree -r -z --no-renames --name-only --diff-filter=A "$BASE" "$OVERLAY"
 }

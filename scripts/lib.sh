@@ -8,7 +8,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SHARED=$TOP/build
 BUILD=${VPMU_BUILD:-$SHARED${VPMU_BASE:+/bases/$VPMU_BASE}}
 ARTIFACTS=$BUILD/artifacts
-# Deleting the cache costs time and nothing else.
+# Deleting the cache costs time only.
 CACHE=${VPMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vpmu}
 
 # shellcheck source=../upstream.conf
@@ -40,9 +40,9 @@ need() {
 		die "$1 not found; install the package $2 (or run 'make deps' as root)"
 }
 
-# lock NAME: waits until no other program has NAME, so that two make runs can share one build/;
-# until this shell and what it has started ends, or descriptor LOCK is closed. NAME may be a path:
-# what is in $SHARED has its locks there.
+# lock NAME: waits until no other program holds the lock NAME, and takes it, so that two make runs
+# can share one build/. Holds it until this shell and all that it started end, or until descriptor
+# LOCK is closed. NAME may be a path: locks of things in $SHARED are there.
 lock() {
 	local file=$BUILD/lock/$1
 	[[ $1 != /* ]] || file=$1
@@ -51,16 +51,16 @@ lock() {
 	flock "$LOCK"
 }
 
-# make_work NAME: sets WORK, a folder below build/ that goes when this shell ends
+# make_work NAME: sets WORK, a folder below build/ that is removed when this shell ends
 make_work() {
 	mkdir -p "$BUILD"
 	WORK=$(mktemp -d "$BUILD/$1.XXXXXX")
 	trap 'rm -rf "$WORK"' EXIT
 }
 
-# logged LOG WHAT CMD...: what CMD prints goes to LOG; when it fails, its errors or its end are
-# shown, and WHAT is the error. Emulated hosts of tests may run beside it, and have deadlines: give
-# it `nice` where it takes long.
+# logged LOG WHAT CMD...: runs CMD with its output in LOG. If CMD fails, shows its errors or its
+# last lines, and dies with WHAT as the error. Use `nice` in a CMD that takes long: emulated hosts
+# of tests, which have deadlines, may run at the same time.
 logged() {
 	local log=$1 what=$2
 	mkdir -p "${log%/*}"
@@ -69,8 +69,8 @@ logged() {
 	die "$what; the whole output is in $log"
 }
 
-# download_debs SUITE FOLDER PACKAGE...: arm64 packages and all that they depend on, as if nothing
-# were installed
+# download_debs SUITE FOLDER PACKAGE...: downloads arm64 packages and all their dependencies, as if
+# nothing were installed
 download_debs() {
 	local conf
 	conf=$("$TOP/scripts/apt-root" conf arm64 "$1") || return
@@ -79,8 +79,8 @@ download_debs() {
 		-o "Dir::Cache::archives=$2" install "${@:3}"
 }
 
-# strip_artifact PROGRAM ARTIFACT: unless that is newer. Renamed into place: a host that starts now
-# copies the old one or the new one.
+# strip_artifact PROGRAM ARTIFACT: writes ARTIFACT unless it is newer than PROGRAM. It is renamed
+# into place, so that a host that starts meanwhile copies either the old or the new file.
 strip_artifact() {
 	[ "$1" -nt "$2" ] || return 0
 	mkdir -p "$ARTIFACTS"
@@ -88,11 +88,11 @@ strip_artifact() {
 	mv "$2.new" "$2"
 }
 
-# scale_timeout SECONDS: for a machine that VPMU_TIMEOUT_FACTOR says to be slow; in whole seconds,
-# from 1
+# scale_timeout SECONDS: multiplied by VPMU_TIMEOUT_FACTOR, which is for slow machines; in whole
+# seconds, at least 1
 scale_timeout() {
 	local factor=${VPMU_TIMEOUT_FACTOR:-1}
-	# by ENVIRON, as -v would undo escapes
+	# ENVIRON, because -v interprets escapes
 	seconds=$1 factor=$factor awk 'BEGIN {
 		factor = ENVIRON["factor"]
 		if (factor !~ /^[0-9]*[.]?[0-9]+$/ || factor + 0 <= 0 || factor + 0 > 1000) exit 1
@@ -102,7 +102,8 @@ scale_timeout() {
 		"such as 2 or 0.5"
 }
 
-# select_base NAME BASE: the pins of another base take the place of those in upstream.conf
+# select_base NAME BASE: replaces the pins of upstream.conf by those of another base, unless BASE is
+# empty
 select_base() {
 	local pins=$TOP/$1/bases/$2/pins
 	[ -n "$2" ] || return 0
@@ -113,7 +114,7 @@ select_base() {
 	. "$pins"
 }
 
-# VPMU_BASE=NAME: of both series, as far as there is such a base
+# VPMU_BASE=NAME selects the base NAME for each series that has it.
 if [ -n "${VPMU_BASE-}" ]; then
 	[ ! -e "$TOP/linux/bases/$VPMU_BASE" ] || LINUX_BASE=$VPMU_BASE
 	[ ! -e "$TOP/qemu/bases/$VPMU_BASE" ] || QEMU_BASE=$VPMU_BASE

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series rebase moves a series to another base, or stops where it cannot, with a way
-# on and a way back. On toy trees.
+# Claim: scripts/series rebase moves a series to another base. If it cannot, it stops, and the user
+# can go on or back. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -24,7 +24,7 @@ on_new_base() {
 	[ "$(tree_git config vpmu.source)" = "$TMP/newer" ]
 }
 
-# refused TEXT: by that error, and tree and folder stay
+# refused TEXT: rebase fails with that error, and does not change tree and folder
 refused() {
 	local tip base
 	tip=$(tree_git rev-parse series) base=$(tree_git rev-parse base)
@@ -72,8 +72,8 @@ needs_something() {
 	printf '%s\n' '# why' 'hook.c main' 'hook.c twenty' 'hook.c nine it hangs' >"$P/linux/needs"
 	series save linux
 	newer 's/nine/neun/'
-	refused 'twenty, which hook.c would have'
-	refused 'nine, which hook.c would have: it hangs'
+	refused 'hook.c has no twenty'
+	refused 'hook.c has no nine: it hangs'
 	sed -i '/nine/d' "$P/linux/needs"
 	sed -i 's/neun/twenty/' "$TMP/newer/hook.c"
 	series rebase linux
@@ -104,17 +104,17 @@ unsaved() {
 
 no_tree() {
 	rm -rf "$T"
-	fails_with 'no tree in' series rebase linux
+	fails_with 'there is no tree in' series rebase linux
 	[ ! -e "$T" ]
 }
 
 check 'a series moves to a base that its patches apply to' moves
-check 'where a patch does not apply it stops, and goes on when that is resolved' stops_at_conflict
+check 'if a patch does not apply it stops, and goes on once that is resolved' stops_at_conflict
 check 'git rebase --abort is the way back' goes_back
-check 'a base that lacks what the series needs is refused, and what it lacks is named' \
+check 'a base that lacks what the series needs is refused, and the error names what it lacks' \
 	needs_something
-check 'the ports that there are, too' names_ports
+check 'that error also names bases that have patches already' names_ports
 check 'a base that the series is on is refused' same_base
 check 'commits that are not saved are not moved' unsaved
-check 'without a tree there is nothing to move' no_tree
+check 'rebase without a tree is an error' no_tree
 finish

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: patches that are posted as several series are kept as one branch and mailed as several:
-# each with numbers and a cover letter of its own, one on top of the other. On toy trees.
+# Claim: one branch has the patches of several series, which are mailed one on top of the other,
+# each with numbers and a cover letter of its own. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -50,7 +50,7 @@ own_cover() {
 	grep -q '^Subject: \[PATCH 0/2\]' "$cover"
 	grep -qx 'Subject: Keep cöunting' "$TMP/info"
 	grep -qx 'Second paragraph.' "$TMP/body"
-	# What the other series changes is not in its figures.
+	# its figures do not count the other series
 	grep -q '^ 3 files changed' "$TMP/body"
 	! grep -q 'First-patch\|add the hook\|plain.c' "$TMP/body"
 }
@@ -112,7 +112,7 @@ passes_check() {
 	[ "$(grep -c '^ok .*checkpatch of [12]-[a-z]*-0' "$TMP/tap")" = 3 ]
 }
 
-# refused TEXT: by mail, and the mails of before stay
+# refused TEXT: mail fails with that error, and the old mails stay
 refused() {
 	snapshot "$OUT" >"$TMP/before"
 	fails_with "$1" series mail linux
@@ -124,14 +124,14 @@ wrong_letters() {
 	letter 2-mode 'odd: change a' '# Title' '' Text.
 	refused "linux/mail/2-mode.md begins with 'odd: change a', which is the subject of no patch"
 	letter 2-mode 'core: add the hook' '# Title' '' Text.
-	refused "linux/mail/2-mode.md begins with 'core: add the hook', which is not behind the\
- first patch of 1-fix"
+	refused "linux/mail/2-mode.md begins with 'core: add the hook', which does not come\
+ after the first patch of 1-fix"
 	letter 1-fix 'odd: chänge ä'
 	letter 2-mode 'core: more' '# Title' '' Text.
 	refused "'core: add the hook' is in front of all series that linux/mail has"
 	letter 1-fix 'core: add the hook'
 	letter 2-mode 'odd: chänge ä'
-	refused 'linux/mail/2-mode.md is of 2 patches and has no cover letter'
+	refused 'the series of linux/mail/2-mode.md has 2 patches and no cover letter'
 	printf '# Title\n\nText.\n' >"$LETTERS/2-mode.md"
 	refused "the first line of linux/mail/2-mode.md is '# Title'"
 	printf 'First-patch: odd: chänge ä\n\nno title\n' >"$LETTERS/2-mode.md"
@@ -162,11 +162,11 @@ check 'each series is numbered on its own' each_on_its_own
 check 'each series has its cover letter, with the figures of its patches' own_cover
 check 'one on top of the other they give the tree of branch series' applies
 check 'a cover letter that says RFC makes all mails of its series RFC' request_for_comments
-check 'a patch that is added belongs to the series it is in, and save keeps the letters' \
+check 'an added patch belongs to the series it is in, and save keeps the letters' \
 	follows_edits
 check '--signoff signs the patches of all series' signs_off
 check 'without letters all patches are one series' without_letters
 check 'check passes good letters, and tells the patches of the series apart' passes_check
 check 'mail and check refuse letters that do not fit the patches' wrong_letters
-check 'the patches of another base are one series, as nobody posts them' other_base
+check 'the patches of another base, which nobody posts, are one series' other_base
 finish

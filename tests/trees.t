@@ -41,14 +41,14 @@ keeps_ignored_files() {
 	EOF
 }
 
-# A base that Debian does not have: where its tree is from is said once
+# For a base that Debian does not have, LINUX_TREE= is needed only once.
 knows_its_source() {
 	trees VPMU_BASE=older LINUX_TREE="$TMP/toy"
 	trees VPMU_BASE=older
 	[ "$(git -C "$PORT" config vpmu.source)" = "$TMP/toy" ]
 }
 
-# The kernel without the series is a work tree of it.
+# The stock kernel's tree is a work tree of it, and has to go, too.
 follows_pins() {
 	git -C "$PORT" update-ref refs/series/saved series
 	mkdir "$PORT-stock"
@@ -57,8 +57,7 @@ follows_pins() {
 	[ ! -e "$PORT-stock" ]
 }
 
-# Only apt-get is missing from what the script finds: the download's own way to fail, without a
-# network.
+# Only apt-get does not work, as without a network; the script finds all other programs.
 trees_without_network() {
 	mkdir -p "$TMP/bin"
 	printf '#!/bin/sh\nexit 100\n' >"$TMP/bin/apt-get"
@@ -86,15 +85,15 @@ tar -C "$TMP" -cJf "$TMP/toy.tar.xz" toy
 check "folder and tarball give the same base commit" same_base
 check "files that .gitignore names are part of the base" keeps_ignored_files
 check "a tree made from another source is not replaced" \
-	fails_with "is there, made from" trees LINUX_TREE="$TMP/toy"
+	fails_with "was made from" trees LINUX_TREE="$TMP/toy"
 rm -rf "$TMP/project/build/linux"
-check "a base that Debian does not have is opened again without its source" knows_its_source
+check "a base that Debian does not have is opened again without LINUX_TREE=" knows_its_source
 check "a port's tree with commits that are not saved is not replaced" \
 	fails_with "save what you need" trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
 check "a port's tree is made anew when its pins change" follows_pins
 check "an override that does not exist is one error" \
 	fails_with "neither a folder nor a file" trees LINUX_TREE="$TMP/none"
-check "a source that cannot be had is one error naming what was tried" \
+check "a source that cannot be downloaded is one error, which names what was tried" \
 	fails_with "($TMP/cache/sources/$LINUX_SHA256) and Debian's $LINUX_PACKAGE" \
 	trees_without_network
 check "a cached file with another digest is not used" \
