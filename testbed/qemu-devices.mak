@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The devices of the QEMU that runs inside the emulated host: the virt machine, and what guests of
-# the tests have. With all devices that a PCI machine can have it takes a seventh longer to build.
-# The packaged QEMU has them all (scripts/build-qemu --package).
+# The devices of the QEMU that runs inside the emulated host: the virt machine, and the devices of
+# the tests' guests. A QEMU with all devices of a PCI machine takes a seventh longer to build; the
+# packaged QEMU has them all (scripts/build-qemu --package).
 CONFIG_ARM_VIRT=y
 
 # libvirt's default bus and devices
@@ -17,7 +17,7 @@ CONFIG_VIRTIO_SERIAL=y
 CONFIG_GENERIC_LOADER=y
 CONFIG_PVPANIC_PCI=y
 
-# Windows: what it has drivers for, and a TPM
+# For Windows: devices that it has drivers for, and a TPM
 CONFIG_NVME_PCI=y
 CONFIG_TPM_EMULATOR=y
 CONFIG_TPM_TIS_SYSBUS=y
@@ -26,7 +26,7 @@ CONFIG_USB_NETWORK=y
 CONFIG_USB_STORAGE_CLASSIC=y
 CONFIG_USB_XHCI_PCI=y
 
-# What the machine and NVMe link with, and do not select
+# The machine and NVMe link to these, but do not select them
 CONFIG_CXL=y
 CONFIG_CXL_MEM_DEVICE=y
 CONFIG_PXB=y
