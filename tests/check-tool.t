@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: pmu-hybrid-check, under sanitizers on this machine: what it says of hosts and VMs that are
-# folders, its exit status, one error for wrong use, and that its manual page and completion agree
-# with it. On real KVM: tool-host.t, avocado/test_tool.py.
+# Claim: pmu-hybrid-check, under sanitizers on this machine, reports right about hosts and VMs made
+# of folders, ends with the right status, gives one error for wrong use, and agrees with its manual
+# page and completion. tool-host.t and avocado/test_tool.py run it on real KVM.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -24,7 +24,8 @@ put_thread() {
 	put "$TMP/root/proc/$1/task/$2/comm" "$3\n"
 }
 
-# A host with two PMUs, a VM whose emulator is not where its vCPUs are, and a process that is no VM
+# A host with two PMUs, a VM whose emulator thread runs on other CPUs than its vCPUs, and a process
+# that is no VM
 make_root() {
 	local devices=$TMP/root/sys/bus/event_source/devices cpus=$TMP/root/sys/devices/system/cpu \
 		name
@@ -42,7 +43,7 @@ make_root() {
 	put_thread 100 102 'CPU 1/KVM' 4-7 5
 	put "$TMP/root/proc/100/cmdline" 'qemu\0-cpu\0host\0'
 	put_thread 300 300 'IO thread' 0-3 0
-	# in front of the machine's own, if there is one
+	# the loader finds this before the machine's own libvirt
 	put "$TMP/no-libvirt/libvirt.so.0" ''
 	mkdir "$TMP/bin"
 	for name in hybrid stock broken rude garbage wrapper silent asleep; do
@@ -54,7 +55,7 @@ tool() {
 	"$FOLDER/pmu-hybrid-check" "$@"
 }
 
-# A monitor for one client, where the arguments name it
+# Starts the monitors that the arguments name; each serves one client.
 start_monitors() {
 	local name
 	for name in hybrid stock; do
@@ -67,7 +68,7 @@ start_monitors() {
 	done
 }
 
-# None of the programs that the tool has started is there any more.
+# Fails if a program that the tool started still runs.
 nothing_is_left() {
 	local process left=0
 	while read -r process; do
@@ -121,7 +122,7 @@ gives_advice() {
 	fi
 }
 
-# Of what regular expressions know, the tables' texts use ".*" alone.
+# Escapes regular expressions except ".*", which the tables' texts use.
 escape() {
 	printf '%s' "$1" | sed 's/[][()?+|\\]/\\&/g'
 }
@@ -134,14 +135,14 @@ unit_tests() {
 	done
 }
 
-# looks_at NAME: without --qemu
+# looks_at NAME: without --qemu the tool looks at this QEMU
 looks_at() {
 	tool --root "$TMP/root" >stdout || [ $? = 2 ]
 	cat stdout
 	grep -qF "  qemu     $TMP/bin/$1 10.2.2" stdout
 }
 
-# That of our packages is taken before the distribution's.
+# The QEMU of our packages comes before the distribution's.
 finds_qemu() {
 	printf '#!/bin/sh\nexec fake-qemu-stock "$@"\n' >bin/qemu-system-aarch64
 	chmod +x bin/qemu-system-aarch64
@@ -168,7 +169,7 @@ json_agrees() {
 	END
 }
 
-# Each option is in --help and in the manual page, and none else.
+# --help and the manual page have the same options.
 manual_page_agrees() {
 	groff -man -ww -z "$SOURCES/pmu-hybrid-check.1" 2>&1 | tee warnings
 	[ ! -s warnings ]
@@ -178,7 +179,7 @@ manual_page_agrees() {
 	diff help manual
 }
 
-# Options without an argument, which have to be told from others
+# The tool has the same list of QEMU's options without an argument as QEMU.
 flags_agree() {
 	grep -oE '^DEF\("[^"]+", *0' "$BUILD/qemu/qemu-options.hx" | cut -d '"' -f 2 | sort >qemu
 	sed -n '/^static const char \*const flags/,/^};/p' "$SOURCES/cmdline.c" |
@@ -214,14 +215,14 @@ cd "$TMP"
 put ./cpus '0-3\n'
 PATH=$TMP/bin:$PATH
 export LC_ALL=C.UTF-8
-check "unit tests, and QEMU's of the code that they share" unit_tests 21
+check "its unit tests, and QEMU's unit test of the shared code" unit_tests 21
 while IFS='|' read -r name arguments status line; do
 	check "$name" check_case "$arguments" "$status" "$line"
 done < <(rows "$(cat "$TOP/tests/tool/check.cases")")
 while IFS='|' read -r name qemu arguments status line error; do
 	check "advice: $name" gives_advice "$qemu" "$arguments" "$status" "$line" "$error"
 done < <(rows "$(cat "$TOP/tests/tool/advice.cases")")
-check "which QEMU it looks at" finds_qemu
+check "it finds the right QEMU" finds_qemu
 check "JSON" json_agrees
 check "manual page" manual_page_agrees
 check "completion" completion_completes

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: guests/conform.c is right about PMUs: those that the emulator gives its CPUs pass, but for
-# what is known of them. They have event counters, with and without later features; KVM's PMUs are
-# the subject of tests/avocado/test_conformance.py.
+# Claim: guests/conform.c judges PMUs right: the emulator's own PMUs, which have event counters,
+# with and without later features, fail only the checks that are known to fail.
+# tests/avocado/test_conformance.py tests KVM's PMUs.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -13,7 +13,7 @@ KNOWN=$TOP/tests/conformance-known
 TIMEOUT=$(scale_timeout 300)
 OPTIONS=()
 
-# judge OUTPUT IMPLEMENTATION...: all checks ran, and those that failed are those that are known to
+# judge OUTPUT IMPLEMENTATION...: all checks ran, and exactly those failed that are known to fail
 judge() {
 	local output=$1 known all failed
 	shift
@@ -27,8 +27,8 @@ judge() {
 	diff -U 0 --label known <(printf '%s\n' "$known") --label failed <(printf '%s\n' "$failed")
 }
 
-# Counted by instructions: what takes how long is the same each time. One is a microsecond, so that
-# waiting in vain is short.
+# The guest's clock counts instructions, so each run takes the same time. An instruction is a
+# microsecond, so that waiting in vain is short.
 conforms() {
 	local machine=$1 cpu=$2
 	shift 2
@@ -45,7 +45,7 @@ conforms_to_windows() {
 	! grep -vE '^(conform|done|PASS windows_[a-z0-9_]+$|PASS: 9 checks$)' "$TMP/console"
 }
 
-# finds IMPLEMENTATION LINE...: such an output is not right
+# finds IMPLEMENTATION LINE...: judge rejects such an output
 finds() {
 	local implementation=$1
 	shift
@@ -59,8 +59,8 @@ check "PMUv3p5 at EL1" conforms virt max tcg tcg-fgt
 check "PMUv3p5 at EL1 below an EL2" conforms virt,virtualization=on max tcg tcg-fgt
 check "PMUv3 of a Cortex-A72" conforms virt cortex-a72 tcg
 check "PMUv3 of a Cortex-A53" conforms virt cortex-a53 tcg
-check "how Windows uses the PMU, alone" conforms_to_windows
-check "a failure that is not known is found" finds none "PASS a" "FAIL b: c" "FAIL: 1 of 2 checks"
-check "a known failure that is gone is found" finds tcg "PASS interrupt_pmcr_e" "PASS: 1 checks"
+check "the checks of how Windows uses the PMU, alone" conforms_to_windows
+check "an unknown failure is found" finds none "PASS a" "FAIL b: c" "FAIL: 1 of 2 checks"
+check "a known failure that passes is found" finds tcg "PASS interrupt_pmcr_e" "PASS: 1 checks"
 check "a check that did not run is found" finds none "PASS a" "PASS: 2 checks"
 finish

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: VPMU_TIMEOUT_FACTOR is understood alike by all who read it, a value that is no factor is
-# refused with one error, and nobody reads it by a parser of his own.
+# Claim: all programs read VPMU_TIMEOUT_FACTOR alike, refuse a wrong value with one error, and have
+# no parsers of their own.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-# what is set | 100 seconds by it, or nothing where it is refused
+# value | 100 seconds multiplied by it, or nothing if it is refused
 VALUES='
 |100
 1|100
@@ -34,7 +34,7 @@ inf|
 \062|
 two|
 '
-# Who may name the variable: both parsers, who hands it on, and this test.
+# Files that may read the variable: both parsers, testbed/run, which passes it on, and this test.
 READERS='scripts/lib.sh testbed/host.py testbed/run tests/deadlines.t'
 
 by_shell() {
@@ -49,7 +49,7 @@ except host.HostError as error:
     sys.exit(f"python: error: {error}")'
 }
 
-# understands PARSER: all of the table
+# understands PARSER: it gives what the table says
 understands() {
 	local value wanted
 	while IFS='|' read -r value wanted; do
@@ -64,7 +64,7 @@ understands() {
 	done < <(sed '1d;$d' <<<"$VALUES")
 }
 
-# Python's read of the environment, and a shell's or a makefile's of the variable
+# Finds Python and C that read the environment, and shell and makefiles that expand the variable.
 nobody_else_reads() {
 	local found
 	found=$(git -C "$TOP" grep -lE \
@@ -73,7 +73,7 @@ nobody_else_reads() {
 	[ "$found" = "$READERS" ] || { echo "expected $READERS, got $found"; return 1; }
 }
 
-# refuses CMD...: before it does anything
+# refuses CMD...: CMD refuses the value before it does anything
 refuses() {
 	local said
 	said=$(VPMU_TIMEOUT_FACTOR=many "$@" 2>&1) && return 1

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: each purpose names the packages that its programs ask for, those of the purposes before it
-# among them, and no other's.
+# Claim: scripts/deps lists for each purpose the packages that its programs need, together with
+# those of the purposes before it, and no others.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-# A user who is not root, on a machine with nothing installed.
+# Runs scripts/deps as a user other than root, on a machine with nothing installed.
 missing() {
 	PATH=$TMP/bin:$PATH "$TOP/scripts/deps" "$@" 2>&1 |
 		sed -n 's/^deps: error: packages missing; .*--no-install-recommends //p' |
@@ -25,7 +25,7 @@ cumulative() {
 	grep -qx gcc-aarch64-linux-gnu "$TMP/demo"
 }
 
-# What only some tests need is a large part of the download.
+# Packages that only some tests need are a large part of the download.
 demo_is_small() {
 	local full='coccinelle|ocaml-nox|gcc-mingw-w64-x86-64|libgtk-3-dev'
 	! grep -xE "$full|clang|lld|sparse|python3-sphinx|shellcheck|lintian" "$TMP/demo" || return
@@ -39,17 +39,17 @@ asks_for() {
 		awk '{ print $3 }' | sort -u
 }
 
-# dpkg itself is there
+# Each Debian has dpkg itself.
 names_needed() {
 	local package
 	[ "$(asks_for scripts testbed | wc -l)" -gt 10 ]
 	while read -r package; do
 		[ "$package" = dpkg ] || grep -qx "$package" "$TMP/full" ||
-			{ echo "$package is asked for, and not in scripts/deps"; return 1; }
+			{ echo "a program needs $package, which is not in scripts/deps"; return 1; }
 	done < <(asks_for .)
 	while read -r package; do
 		[[ $package =~ ^(dpkg|rsync)$ ]] || grep -qx "$package" "$TMP/demo" ||
-			{ echo "$package is not the demo's"; return 1; }
+			{ echo "scripts or testbed need $package, which the demo lacks"; return 1; }
 	done < <(asks_for scripts testbed)
 }
 
@@ -60,7 +60,7 @@ chmod +x "$TMP/bin"/*
 
 check 'a purpose has the packages of those before it' cumulative
 check 'the demo needs no package of tests' demo_is_small
-check 'what programs ask for is named' names_needed
-check 'a purpose that there is not is one error' fails_with \
+check 'the packages that programs need are listed' names_needed
+check 'an unknown purpose is one error' fails_with \
 	"unknown purpose 'test'; one of: demo check full" "$TOP/scripts/deps" test
 finish

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: a program in the exact host does the same in each run, whatever else the build machine
-# does: what it prints and what the kernel prints, with its times, are the same bytes.
-# How: each is run twice, and the second time two loops keep the build machine busy.
+# Claim: a program in the exact host and its kernel print the same bytes in each run, times
+# included, whatever else the build machine does. How: each program runs twice; during the second
+# run two loops keep the build machine busy.
 #
 #   tests/exact.t [GROUP]     the programs of a group below; core, if none is given
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-# GROUP and arguments of tests/kernel/run; the bench has such a test of its own
+# Group, and arguments of tests/kernel/run; the bench has such a test of its own
 PROGRAMS='
 	core moves all
 	core storm exact SEED=1 STORM_SECONDS=2

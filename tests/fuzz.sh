@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by the tests with a fuzzer, which is built as FUZZER.
+# Sourced by tests that run a fuzzer. FUZZER is its path.
 
 # shellcheck source=tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
@@ -18,7 +18,7 @@ fuzz() {
 		tail -n 30 "$TMP/fuzz"
 		return 1
 	}
-	# The fuzzer ran, and went from the corpus into code that the corpus does not reach.
+	# NEW: the fuzzer ran, and reached code that the corpus does not reach.
 	tail -n 1 "$TMP/fuzz"
 	grep -q 'NEW ' "$TMP/fuzz"
 }

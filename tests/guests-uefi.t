@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the UEFI guest boots through Debian's firmware with ACPI as Windows does, says READY once
 # all vCPUs are calibrated, keeps timing, and stops with a visible error in each phase where Windows
-# would die. Under the emulator itself, without KVM: its emulated PMU always counts, so that a
-# counter at fault is the guest's own doing.
+# would die. It runs under the emulator itself, without KVM: the emulated PMU always counts, so the
+# guest itself causes each fault of its counter.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -25,38 +25,38 @@ passes on a Cortex-A72|seconds=1 every=10|$PASSES|$LIVES|cortex-a72 1
 reboots twice as Windows does in setup|seconds=1 every=10 reboots=2|$PASSES|
 	$BOOTS reboot $BOOTS reboot $LIVES|max 2
 stops in the loader without a PMU||STOP: no PMU vcpu=0 pmuver=0x0||max,pmu=off 2
-stops in the loader by a counter that stands still|fault=loader|
+stops in the loader if the counter stands still|fault=loader|
 	STOP: divide by zero vcpu=0 loader stall=firmware short=0 long=0 held=[0-9]+ frequency=0|
 	acpi|max 2
-lives with a wrong clock by a counter that stops between the stalls|fault=clock seconds=1 every=10|
+lives with a wrong clock if the counter stops between the stalls|fault=clock seconds=1 every=10|
 	$PASSES|$LIVES|max 2
-stops as kernel by a counter that stands still|fault=still every=10|
+stops in the kernel phase if the counter stands still|fault=still every=10|
 	STOP: divide by zero vcpu=1 cntvct=[0-9]+ pmccntr_before=(0x[0-9a-f]+) pmccntr_after=\1|
 	$LIVES|max 2
-fails as kernel by a counter that goes back|fault=back every=10|
+fails in the kernel phase if the counter goes back|fault=back every=10|
 	FAIL: PMCCNTR_EL0 went back vcpu=1 .*|$LIVES|max 2
 fails without DBG2|acpi=no_dbg2|FAIL: the firmware has no ACPI table DBG2||max 2
 fails without GTDT|acpi=no_gtdt|FAIL: the firmware has no ACPI table GTDT||max 2
 fails without a MADT|acpi=no_madt|FAIL: the firmware has no ACPI table APIC||max 2
-fails by a MADT without a CPU|acpi=no_cpu|FAIL: the MADT has no enabled GICC||max 2
-fails by a structure of length 0 in the MADT|acpi=length|
+fails if the MADT has no CPU|acpi=no_cpu|FAIL: the MADT has no enabled GICC||max 2
+fails if a structure of the MADT has length 0|acpi=length|
 	FAIL: a structure of the MADT has length 0||max 2
-fails by a first GICC that is not of the boot CPU|acpi=order|
+fails if the first GICC is not that of the boot CPU|acpi=order|
 	FAIL: the first GICC of the MADT has MPIDR 0x[0-9a-f]*1, the boot CPU has 0x[0-9a-f]*0||
 	max 2
-fails by a PMU without an interrupt|acpi=no_interrupt|
+fails if the PMU has no interrupt|acpi=no_interrupt|
 	FAIL: GICC 0 of the MADT has PMU interrupt 0; Windows expects 23||max 2
-fails by a last CPU with another PMU interrupt|acpi=last_interrupt|
+fails if the last CPU has another PMU interrupt|acpi=last_interrupt|
 	FAIL: GICC 3 of the MADT has PMU interrupt 24; Windows expects 23||max 4
 fails without ACPI||FAIL: the firmware has no ACPI tables; start the VM with ACPI||max 2 acpi=off
-fails by a service without a network card|listen=22|
+fails if it has to listen without a network card|listen=22|
 	FAIL: the firmware has no TCP; it needs a network card, .*|acpi loader|max 2
-fails by an unknown parameter|second=1|
+fails with an unknown parameter|second=1|
 	FAIL: unknown parameter in \"second=1 *\"; write NAME=VALUE with a name of
 	 seconds,interval_us,every,switches,reboots,fault,acpi,listen||max 1
 "
 
-# boot CPU VCPUS [OPTION]: what the guest prints; nothing is written to image or variables
+# boot CPU VCPUS [OPTION]: prints the guest's output; does not change the image or the variables
 boot() {
 	exec timeout --foreground "$TIMEOUT" "$EMULATOR" -M "virt,gic-version=3${3:+,$3}" \
 		-cpu "$1" -smp "$2" -m 512 -nodefaults -display none -serial stdio \
@@ -77,7 +77,7 @@ set_parameters() {
 	"$TOP/guests/uefi/set-parameters" "$IMAGE" "$1"
 }
 
-# has_line REGEX: among the guest's own
+# has_line REGEX: the guest printed such a line
 has_line() {
 	grep -qxE "$1" "$TMP/lines" || {
 		echo "expected a line $1"
@@ -85,12 +85,13 @@ has_line() {
 	}
 }
 
-# check_lines VCPUS PARAMETERS: well formed, of each vCPU, the PMU's interrupt as ACPI has it
+# check_lines VCPUS PARAMETERS: the lines are well formed and come from each vCPU; the PMU's
+# interrupt is that of ACPI
 check_lines() {
 	local vcpu stall clock=right
 	[[ $2 != *fault=clock* ]] || clock=wrong
 	has_line 'acpi pmu_interrupt=23'
-	# a busy machine may make any clock wrong, but none right
+	# on a busy machine a clock may be wrong, but a wrong one cannot become right
 	for stall in firmware cntvct; do
 		has_line "loader stall=$stall short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+\
  rate=[1-9][0-9]* elapsed_ms=[0-9]+ clock=($clock|wrong)"
@@ -116,7 +117,7 @@ check_end() {
 	[[ $expected != "$PASSES" ]] || check_lines "$vcpus" "$parameters"
 }
 
-# Of the image as it is built: no verdict, and lines of each vCPU come and come.
+# The image as it is built gives no verdict, and lines of each vCPU without end.
 check_for_ever() {
 	local line pid seen=
 	exec 3< <(boot max 2)
@@ -135,13 +136,13 @@ check_for_ever() {
 	[[ $seen = ready*0*1*0* ]]
 }
 
-# As virt-install attaches a disk for Windows, whose loader is found on any.
+# virt-install attaches a disk for Windows by USB; the firmware finds the loader on any disk.
 check_usb() {
 	DISK=(-device qemu-xhci -device "usb-storage,drive=disk")
 	check_end "seconds=1 every=10" "$PASSES" "$LIVES" max 2
 }
 
-# The same bits from the same program, with nothing of the time or the place
+# The same program gives the same bits, at any time and in any place.
 check_reproducible() {
 	TZ=Asia/Tokyo "$TOP/guests/uefi/build" --image "$TMP/again.img"
 	cmp "$GUEST/winlike.img" "$TMP/again.img"
@@ -155,7 +156,7 @@ while IFS='|' read -r name parameters expected before machine; do
 	check "$name" check_end "$parameters" "$expected" "$before" "$cpu" "$vcpus" \
 		"$option"
 done < <(rows "$CASES")
-check "goes on for ever without parameters" check_for_ever
+check "runs for ever without parameters" check_for_ever
 check "boots from a USB disk" check_usb
 check "the image is reproducible" check_reproducible
 finish

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the bare-metal guests say what they find, and a harness can tell their pass, failure, stop
-# and hang apart. Under the emulator itself, without KVM: its emulated PMU always counts, so that
-# winlike must pass.
+# and hang apart. They run under the emulator itself, without KVM: the emulated PMU always counts,
+# so winlike must pass.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -10,8 +10,8 @@ set -euo pipefail
 EMULATOR=$ARTIFACTS/emulator/qemu-system-aarch64
 # The slowest case takes 3 s alone on the machine.
 TIMEOUT=$(scale_timeout 300)
-# Seconds of silence after which a guest hangs; a verdict takes it half of one. A machine that is
-# too slow for a verdict in this time fails no test by it: none is expected.
+# A guest that prints nothing for so many seconds hangs; a verdict takes half a second. A machine
+# that is too slow fails no test: the test of the hang expects no verdict.
 SILENCE=10
 
 #name | guest | bootargs | verdict line, as a regular expression | machine and CPU
@@ -36,9 +36,9 @@ canary reports an undefined PMU register|canary|verdict=trap|
 	FAIL: .*read of PMMIR_EL1 is undefined.* vcpu=0 .*|virt cpu=cortex-a72 smp=1
 '
 
-# What follows from how the loader calibrates: 125 times the difference of what 9 ms and 1 ms count
-# is the frequency, and only 0 of that is deadly. A counter that stops at a point is what a move to
-# another cluster is on a stock kernel, one that starts there a move back.
+# The loader counts during 1 ms and during 9 ms; 125 times the difference is the frequency, and only
+# a frequency of 0 stops it. On a stock kernel a move to another cluster stops the counter, and a
+# move back starts it: here the guest itself does that at a given point.
 #name | bootargs | the loader's line, after its first two words | last line
 RIGHT='PASS: calibrated, the clock is right'
 WRONG='PASS: calibrated, the clock is wrong'
@@ -49,26 +49,26 @@ a counter that always counts||short=$N long=$N .* rate=$N elapsed_ms=$N clock=ri
 the same, overflow of 32 bits|lc=off|short=$N long=$N .* clock=right|$RIGHT
 the same, PMUSERENR_EL0.{CR, ER}|user=cr_er|short=$N long=$N .* clock=right|$RIGHT
 stops before the stalls|at=setup action=stop||$ZERO
-stops in the short one: a huge frequency|at=short action=stop|
+stops in the short stall: a huge frequency|at=short action=stop|
 	short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
-stops between: a huge frequency|at=between action=stop|
+stops between the stalls: a huge frequency|at=between action=stop|
 	short=$N long=0 .* frequency=18446744073[0-9]{9} .* clock=wrong|$WRONG
-stops early in the long one: an eighth|at=early action=stop|
+stops early in the long stall: an eighth of the frequency|at=early action=stop|
 	short=$N long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
-stops late in the long one: seven eighths|at=late action=stop|
+stops late in the long stall: seven eighths of the frequency|at=late action=stop|
 	short=$N long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-stops afterwards: time stands still|at=end action=stop|
+stops after the stalls: time stands still|at=end action=stop|
 	short=$N long=$N .* frequency=1[0-9]{9} rate=1[0-9]{9} elapsed_ms=0 clock=right|$RIGHT
 starts before the stalls|at=setup action=start|short=$N long=$N .* clock=right|$RIGHT
-starts in the short one: a sixteenth more|at=short action=start|
+starts in the short stall: a sixteenth more|at=short action=start|
 	short=$N long=$N .* frequency=10[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts between: an eighth more|at=between action=start|
+starts between the stalls: an eighth more|at=between action=start|
 	short=0 long=$N .* frequency=11[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts early in the long one: seven eighths|at=early action=start|
+starts early in the long stall: seven eighths of the frequency|at=early action=start|
 	short=0 long=$N .* frequency=8[0-9]{8} rate=1[0-9]{9} .* clock=right|$RIGHT
-starts late in the long one: an eighth|at=late action=start|
+starts late in the long stall: an eighth of the frequency|at=late action=start|
 	short=0 long=$N .* frequency=1[0-9]{8} rate=1[0-9]{9} .* clock=wrong|$WRONG
-starts afterwards|at=end action=start||$ZERO
+starts after the stalls|at=end action=start||$ZERO
 "
 
 UART=(-serial stdio)
@@ -76,7 +76,7 @@ VIRTIO=(-chardev "stdio,id=output,signal=off" -global virtio-mmio.force-legacy=f
 	-device virtio-serial-device -device "virtconsole,chardev=output")
 OUTPUT=("${UART[@]}")
 
-# start_guest GUEST BOOTARGS "MACHINE cpu=CPU smp=N" [OPTION]...: takes the place of the shell
+# start_guest GUEST BOOTARGS "MACHINE cpu=CPU smp=N" [OPTION]...: replaces the shell
 start_guest() {
 	local guest=$1 bootargs=$2 machine cpu smp
 	read -r machine cpu smp <<<"$3"
@@ -101,8 +101,8 @@ ends_with() {
 	tail -n 1 "$TMP/console" | grep -qxE "$1"
 }
 
-# calibrates BOOTARGS LINE EXPECTED: by a clock of instructions, so that the counts are the same
-# each time
+# calibrates BOOTARGS LINE EXPECTED: the guest's clock counts instructions, so the counts are the
+# same each time
 calibrates() {
 	local output wanted=$3
 	[ -z "$2" ] || wanted="loader stall=cntvct $2"$'\n'$3
@@ -111,14 +111,15 @@ calibrates() {
 	[[ $output =~ ^$wanted$ ]]
 }
 
-# prints_as_kernel BOOTARGS EXPECTED: its lines without the numbers that differ from run to run
+# prints_as_kernel BOOTARGS EXPECTED: EXPECTED are its lines, counted, without the numbers that
+# differ from run to run
 prints_as_kernel() {
 	run_guest winlike "until=kernel $1" "virt cpu=max smp=2" -icount shift=6 |
 		sed -E 's/ .* (clock|zero)=/ \1=/; s/^(winlike) .*/\1/' | sort | uniq -c |
 		sed 's/^ *//' | diff <(echo "$2") -
 }
 
-# The loader's point where somebody moves its vCPU: it waits for a character, takes it, and goes on.
+# At a given point the loader waits for a character, so that somebody can move its vCPU first.
 holds() {
 	local line output='' wanted
 	mkfifo "$TMP/typed"
@@ -145,13 +146,12 @@ hangs() {
 	read -r -t "$SILENCE" -u 3 more || status=$?
 	kill "$pid" || { echo "the emulator ended"; return 1; }
 	echo "expected its first line and then nothing; got '$first', '$more', status $status"
-	# more than 128: the time is over
+	# more than 128: read has timed out
 	[ "${first%$'\r'}" = "canary verdict=hang" ]
 	[ "$status" -gt 128 ]
 }
 
-# The clock of this guest is its instructions, a microsecond each, so that ten seconds of it are
-# short.
+# The guest's clock counts instructions, a microsecond each, so that its ten seconds are short.
 says_that_it_waits() {
 	local line pid said=0
 	exec 3< <(start_guest canary verdict=wait "virt cpu=max smp=1" -icount shift=10 </dev/null)
@@ -165,7 +165,7 @@ says_that_it_waits() {
 	[ "$said" = 3 ]
 }
 
-# All that it prints; a busy machine may make its vCPUs wait.
+# All lines that winlike may print; on a busy machine its vCPUs may wait.
 WHOLE_LINES='
 waiting: .*
 loader stall=cntvct short=[0-9]+ long=[0-9]+ held=[0-9]+ frequency=[0-9]+ rate=[1-9][0-9]*
@@ -176,7 +176,7 @@ PASS: .*
 delta vcpu=[0-3] cntvct=[0-9]+ cycles=[1-9][0-9]* ticks=[1-9][0-9]*
 '
 
-# Each line whole and well formed: vCPUs print at the same time.
+# Each line is whole and well formed, although vCPUs print at the same time.
 prints_whole_lines() {
 	run_guest winlike "seconds=1 interval_us=5000" "virt cpu=max smp=4" >"$TMP/console" || true
 	! grep -vxE -f <(rows "$WHOLE_LINES") "$TMP/console" || return
@@ -192,7 +192,7 @@ done < <(rows "$CASES")
 while IFS='|' read -r name bootargs line expected; do
 	check "calibration: $name" calibrates "$bootargs" "$line" "$expected"
 done < <(rows "$CALIBRATIONS")
-check "winlike reboots as often as it is told to, and each time all is as at first" \
+check "winlike reboots as often as told, and behaves the same each time" \
 	prints_as_kernel "reboots=3 switches=2" "$pass
 8 kernel zero=0 user_zero=0
 4 loader clock=right
@@ -200,13 +200,13 @@ check "winlike reboots as often as it is told to, and each time all is as at fir
 1 reboot 2 of 3
 1 reboot 3 of 3
 4 winlike"
-check "threads that are charged with no cycles are counted, and nothing stops" \
+check "threads that are charged with 0 cycles are counted, and the guest goes on" \
 	prints_as_kernel "at=kernel action=stop switches=10" "$pass
 1 kernel zero=0 user_zero=0
 1 kernel zero=5 user_zero=5
 1 loader clock=right
 1 winlike"
-check "winlike holds where it is told to until something is typed" holds
+check "winlike waits at the given point until a character comes" holds
 check "canary hangs" hangs
 check "a guest that waits for its vCPUs says so, and waits on" says_that_it_waits
 check "winlike's lines are whole, from each vCPU, on the UART" prints_whole_lines

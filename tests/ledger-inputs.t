@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run --full finds out by itself what a row depends on, so that no row keeps a verdict
-# when something of that changed, and none loses it by anything else. On toy tests.
+# Claim: tests/run --full finds out by itself what a row depends on: a row loses its verdict if
+# something of that changes, and only then. On toy tests.
 set -euo pipefail
 # shellcheck source=toy-ledger.sh
 . "$(dirname "$0")/toy-ledger.sh"
 
-# Nothing says that it reads them.
+# The rows do not declare these files.
 opened_files() {
 	echo 1 >"$P/data"
 	echo 1 >"$P/page.md"
@@ -22,7 +22,7 @@ opened_files() {
 	runs 0 '2 of 2 done: complete' one
 	echo '# more' >>"$P/tests/two.t"
 	runs 0 '2 of 2 done: complete' two
-	# And back: that has passed.
+	# The old contents are back, and have passed already.
 	echo 1 >"$P/data"
 	sed -i '/# more/d' "$P/part.sh"
 	runs 0 '2 of 2 done: complete'
@@ -48,7 +48,7 @@ missing_and_added_files() {
 	mkdir "$P/parts"
 	echo 0 >"$P/parts/a"
 	passes one "cat $P/parts/*" "cat $P/wanted || true"
-	# tar opens the folder that it goes to.
+	# tar opens the folder that it changes to, but does not list it.
 	passes two "tar -c -C $P/parts a | cat >/dev/null"
 	runs 0 '2 of 2 done: complete' one two
 	touch "$P/parts/b"
@@ -70,7 +70,7 @@ untraced() {
 	runs 0 '1 of 1 done: complete'
 }
 
-# What cannot be traced depends on all there is.
+# A row that cannot be traced depends on all files.
 without_strace() {
 	echo 1 >"$P/data"
 	passes one
@@ -101,7 +101,7 @@ below_build() {
 	runs 0 '3 of 3 done: complete' artifact
 }
 
-# Nothing is built of them. A pattern of tests/table takes slashes, too.
+# Nothing is built from pages. * in a pattern of tests/table matches slashes, too.
 pages_below_build() {
 	echo 'build/sun = sources/*' >"$P/tests/table"
 	mkdir -p "$P/build/sun" "$P/sources/deep"
@@ -138,7 +138,7 @@ commits() {
 	echo 2 >"$P/data"
 	commit "$P"
 	runs 0 '2 of 2 done: complete' reads
-	# Without a branch HEAD is the commit, and that is all that somebody may have read.
+	# Without a branch the file HEAD has the commit, and a row may have read this file alone.
 	git -C "$P" checkout -q --detach
 	echo '# more' >>"$P/tests/lists.t"
 	runs 0 '2 of 2 done: complete' lists
@@ -163,7 +163,7 @@ trees() {
 	runs 0 '1 of 1 done: complete'
 }
 
-# A write that leaves the file's size and time as they are in git's index.
+# A write that changes neither the file's size nor its time in git's index.
 trees_in_a_moment() {
 	local tree=$P/build/linux
 	echo 'build/linux build/linux-* = build/linux' >"$P/tests/table"
@@ -185,7 +185,7 @@ write_at_once() {
 	touch -d @1000000000 "$2/file"
 }
 
-# Its .git is a file that names the repository.
+# The .git of a work tree is a file that names the repository.
 worktree() {
 	mv "$P" "$TMP/repository"
 	git -C "$TMP/repository" worktree add -q --detach "$P"
@@ -199,18 +199,18 @@ worktree() {
 	rm -rf "$TMP/repository"
 }
 
-check 'a row is run again when a file changed that it opened, and no other row is' opened_files
-check 'so it is when a module changed of which Python read the bytecode' modules
-check 'so it is when a file is there that it looked for, or in a folder that it listed' \
+check 'a row runs again if a file that it opened changed, and no other row does' opened_files
+check 'a row runs again if a module changed, even if Python read only the bytecode' modules
+check 'a row runs again if a file appears that it looked for, or in a folder that it listed' \
 	missing_and_added_files
-check 'what cannot be traced depends on all files but the pages' untraced
-check 'so does each row where strace does not work' without_strace
-check 'what is below build/ stands for what it is made of' below_build
-check 'pages are no sources of what is below build/' pages_below_build
+check 'a row that cannot be traced depends on all files except the pages' untraced
+check 'without a working strace each row depends on all files except the pages' without_strace
+check 'a file below build/ stands for its sources' below_build
+check 'pages are no sources of files below build/' pages_below_build
 check 'a file that is missing below build/ stands for itself' missing_below_build
-check 'a row that lists files depends on their names, one that reads the history on the commit' \
+check 'a row that lists files depends on their names; one that reads the history, on the commit' \
 	commits
-check 'in a work tree of git it depends on the commit' worktree
+check 'in a work tree of git a row that lists files depends on the commit' worktree
 check 'a tree stands for its contents, committed or not' trees
-check 'so it does when a change leaves sizes and times as they were' trees_in_a_moment
+check 'a tree stands for its contents even if a change keeps sizes and times' trees_in_a_moment
 finish

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run --full keeps the verdict that a row passed, and no failure, interruption or other
-# way to run it leaves one that does not hold. On toy tests; what a row depends on is
-# ledger-inputs.t.
+# Claim: tests/run --full keeps the verdict of a row that passed. No failure, interruption or other
+# way to run a row leaves a wrong verdict. On toy tests; ledger-inputs.t tests what a row depends
+# on.
 set -euo pipefail
 # shellcheck source=toy-ledger.sh
 . "$(dirname "$0")/toy-ledger.sh"
@@ -21,7 +21,7 @@ kept() {
 	run_ends 0 '2 passed, 0 failed, 0 skipped'
 }
 
-# ledger_says REGEX: by a file, as the end of a pipe would end the writer
+# ledger_says REGEX: uses a file, as grep -q would close a pipe early and so end the writer
 ledger_says() {
 	"$P/tests/run" --ledger >"$TMP/ledger" || { echo "the ledger was not printed"; return 2; }
 	grep -qE -- "$1" "$TMP/ledger"
@@ -39,7 +39,7 @@ failed() {
 	ledger_says '^two +passed ' && ! grep -q FAILED "$TMP/ledger"
 }
 
-# A verdict that does not count a skip as allowed any more does not hold.
+# A verdict no longer holds if one of its skips is no longer allowed.
 skips() {
 	tap one 1..2 'ok 1' 'ok 2 # SKIP no board'
 	echo 'one | * | there is none' >"$P/tests/allowed-skips"
@@ -69,7 +69,7 @@ killed() {
 	runs 0 '2 of 2 done: complete' two
 }
 
-# What changes meanwhile was not what ran.
+# If a file changes meanwhile, it is unknown which contents ran.
 changed_meanwhile() {
 	echo 1 >"$P/data"
 	passes one "cat $P/data" "echo 2 >$P/new" "mv $P/new $P/data"
@@ -89,7 +89,7 @@ budget() {
 	BUDGET=50s runs 3 '2 of 3 done, 1 left: the same command again'
 	says 'nothing fits BUDGET=50s: long is expected to take 100 s'
 	BUDGET=2m runs 0 '3 of 3 done: complete' long
-	# It goes by the time that it took.
+	# It uses the time that the row took.
 	echo '# more' >>"$P/tests/long.t"
 	BUDGET=50 runs 0 '3 of 3 done: complete' long
 	BUDGET=soon run_ends 2 "run: error: BUDGET=soon; give a number of seconds,\
@@ -104,7 +104,7 @@ force() {
 	FORCE=1 ONLY=one runs 0 '2 of 2 done: complete' one
 	FORCE=1 BUDGET=9m run_ends 2 "run: error: FORCE=1 with BUDGET= would run the same rows each\
  time; give ONLY= or name rows" --full
-	# One that was good is not any more: the old verdict must not outlive it.
+	# A row that passed fails now: its old verdict must go.
 	touch "$TMP/broken"
 	toy one "[ ! -e $TMP/broken ] || printf 'not '" 'echo ok 1' 'echo 1..1'
 	rm "$TMP/broken"
@@ -131,7 +131,8 @@ needs() {
 	rm "$P/build/artifacts/image"
 	run_ends 0 '1 of 1 done: complete' --full --build
 	[ "$(grep -c made "$TMP/made")" = 1 ]
-	# An image that was made of other sources is there, and not taken for the one that passed.
+	# The image that is there was made of other sources, and must not count as the one that
+	# passed.
 	echo 2 >"$P/sources/a"
 	run_ends 0 '1 of 1 done: complete' --full --build
 	echo 1 >"$P/sources/a"
@@ -161,14 +162,14 @@ printed() {
 	ledger_says '^one +changed '
 }
 
-check 'a row that passed is not run again, but by make check' kept
+check 'a row that passed runs again only by make check' kept
 check 'a row that failed has no verdict' failed
-check 'a skip that is not allowed any more takes the verdict away' skips
-check 'a run that is killed leaves verdicts of what ended, and the next one runs the rest' killed
+check 'a row loses its verdict if a skip is no longer allowed' skips
+check 'a killed run keeps verdicts of rows that ended, and the next run does the rest' killed
 check 'a row has no verdict if its files changed while it ran' changed_meanwhile
 check 'BUDGET runs what fits, and the next one goes on' budget
-check 'FORCE runs what has passed' force
-check 'what a row needs is built only if the row is to run' needs
-check 'other arguments and other seeds are other verdicts' environment
-check 'the ledger tells what holds, what failed and what changed' printed
+check 'FORCE also runs rows that have passed' force
+check 'what a row needs is built only if the row runs' needs
+check 'other arguments and other seeds have verdicts of their own' environment
+check 'the ledger shows which rows passed, failed and changed' printed
 finish

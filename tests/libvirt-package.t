@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: libvirt-pmu-hybrid builds, from its own source package too; dpkg installs it into a toy
-# root, where libvirt's list of Arm features has pmu-hybrid from then on, whatever libvirt is
-# upgraded to, and is the distribution's again when the package is gone.
+# Claim: libvirt-pmu-hybrid builds, also from its own source package. When dpkg installs it into a
+# toy root, libvirt's list of Arm features gets pmu-hybrid, and keeps it in each upgrade of libvirt.
+# When the package is removed, the list is the distribution's again.
 #
-# The libvirt there is a package of one file. Its list is that of the emulated host's Debian, or one
-# that others have added names to.
+# The libvirt there is a package of one file: the list of the emulated host's Debian, or one with
+# added names.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -14,7 +14,7 @@ NAME=libvirt-pmu-hybrid
 LIST=usr/share/libvirt/cpu_map/arm_features.xml
 PATCH=("$TOP"/libvirt/patches/*.patch)
 
-# All that a list has; comments and empty lines are nobody's.
+# The features of a list, without comments and empty lines.
 list_features() {
 	sed -n "s|^ *<feature name='\(.*\)'/>$|\1|p" "$1"
 }
@@ -30,7 +30,7 @@ make_libvirt() {
 	dpkg-deb --build --root-owner-group "$root" "$TMP/libvirt-$1.deb" >/dev/null
 }
 
-# What a running systemd is asked for is written down; virtqemud is active, libvirtd is not.
+# Stand-ins that record what systemd is asked for. For them virtqemud is active, libvirtd is not.
 make_stand_ins() {
 	local name
 	mkdir "$TMP/bin"
@@ -142,7 +142,7 @@ hints() {
 	! grep -q setsebool "$TMP/said"
 }
 
-# goes ACTION VERSION: all that is in the root is as if it had never been there
+# goes ACTION VERSION: ACTION leaves the root as if the package had never been there
 goes() {
 	local before
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
@@ -156,12 +156,12 @@ goes() {
 	[ -z "$(find "$TMP/root" -name '*pmu-hybrid*')" ]
 }
 
-# as_dpkg PROGRAM ARG...: one of the root's
+# as_dpkg PROGRAM ARG...: runs a program of the root as dpkg does
 as_dpkg() {
 	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$TMP/root/$1" "${@:2}"
 }
 
-# What dpkg asks for when a removal fails, and after one was cut off
+# What dpkg runs if a removal fails, and after an interrupted one
 removal_fails() {
 	toy_dpkg --install "$DEB"
 	for _ in once twice; do
@@ -180,7 +180,7 @@ without_libvirt() {
 	[ -z "$(find "$TMP/root" -path "$TMP/root/var" -prune -o -name '*arm_features*' -print)" ]
 }
 
-# patch_applies LIST: to one that has grown
+# patch_applies LIST: to a list that has grown
 patch_applies() {
 	cp "$TMP/$1" "$TMP/arm_features.xml"
 	patch -d "$TMP" -p3 <"${PATCH[0]}"
@@ -191,7 +191,7 @@ make_lists() {
 	local others
 	debugfs -R "dump /$LIST $TMP/list" "$ARTIFACTS/rootfs.img" 2>/dev/null
 	[ -s "$TMP/list" ] || die "the emulated host's system has no /$LIST; run 'make host'"
-	# others' names: after the last one, before the first one
+	# names of others: after the last one, before the first one
 	sed "s|^</cpus>|  <!-- Memory tagging -->\n  <feature name='mte'/>\n\n&|" \
 		"$TMP/list" >"$TMP/grown-end"
 	others="<feature name='pmu'/>\n  <feature name='kvm-steal-time'/>"
@@ -215,20 +215,20 @@ DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
 check 'its source package builds the same, to the byte' rebuilds
 check 'lintian finds no fault with either' "$TOP/packages/lint" "$DEB" \
 	"$BUILD/packages/$NAME"_*.dsc
-check 'installed, it has put pmu-hybrid into the list, and the AppArmor rule beside' \
+check 'installed, it adds pmu-hybrid to the list, and brings the AppArmor rule' \
 	installs
-check 'the list is as the patch for libvirt makes it' as_the_patch
+check 'the list is the one that the patch for libvirt makes' as_the_patch
 check 'an upgrade of libvirt whose list has grown at its end' upgraded 2 grown-end
 check 'an upgrade of libvirt whose list has grown at its start' upgraded 5 grown-start
 check 'an upgrade to a libvirt that knows pmu-hybrid' upgraded 3 has-it
-check 'an upgrade to a list that is none is told of, and mended by the next one' unreadable
+check 'an upgrade to an unreadable list gives a warning, and the next one repairs it' unreadable
 check 'the daemon that runs is restarted when the list has changed, and only then' \
 	no_need_to_restart
 check 'with SELinux it says which boolean is off' hints
 check 'removed and purged, it leaves nothing' goes --remove 1
 check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2
 check 'a removal that fails, or is done twice, keeps a list' removal_fails
-check 'libvirt removed by force takes the list along' without_libvirt
+check 'if libvirt is removed by force, the list goes, too' without_libvirt
 check 'the patch applies to a list that has grown at its end' patch_applies grown-end
 check 'the patch applies to a list that has grown at its start' patch_applies grown-start
 finish

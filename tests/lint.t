@@ -8,10 +8,10 @@ set -euo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP"
 
-# Commits after this one have such a subject; older ones have what they have.
+# Commits after this one must have such a subject.
 SUBJECTS_SINCE=0f72b85
 AREAS='tests|testbed|bench|guests|linux|qemu|scripts|docs|demo|tool'
-# Nouns, articles and past tenses that began a subject before
+# Words that are no imperative, but began subjects before
 NO_IMPERATIVE='a|an|the|adds|added|fixes|fixed|makes|more|new|no|our|what|when|where|all|each|two'
 
 list_with_shebang() {
@@ -105,5 +105,5 @@ else
 		"the history lacks commit $SUBJECTS_SINCE; git fetch --unshallow gets it"
 fi
 check "bad commit subjects are found" bad_subjects_are_found
-check "the text of the pages is at most as wide as docs/wrap.py has it" docs/wrap.py --check
+check "the pages are wrapped as docs/wrap.py does it" docs/wrap.py --check
 finish

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what the Linux series adds is clean for gcc with W=1, for sparse and for kernel-doc, and
-# its documentation for Sphinx. With the argument coccicheck: for the kernel's own semantic patches,
-# which take minutes.
+# Claim: gcc with W=1, sparse and kernel-doc report nothing about what the Linux series adds, nor
+# Sphinx about its documentation. The series of fixes have fixes only.
 #
-# And the fixes, which are mailed as series of their own, are fixes alone.
+# With the argument coccicheck it runs the kernel's own semantic patches, which take minutes.
 #
-# What upstream's own lines are warned of is left out by comparing with the pristine tree.
-# checkpatch is in the row series/linux.
+# A comparison with the pristine tree leaves out warnings about upstream's own lines. The row
+# series/linux runs checkpatch.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -21,7 +20,7 @@ changed() {
 	git -C "$SERIES" diff --name-only --diff-filter=d base -- "$@" ':!tools'
 }
 
-# In a folder of its own: W=1 is another command line, which would have the host's kernels built
+# In a folder of its own: W=1 changes the command line, so that the host's kernels would be built
 # again.
 kmake() {
 	local tree=$1
@@ -40,8 +39,8 @@ prepare_objects() {
 	done
 }
 
-# Debian 12's sparse is older than the keyword. The objects go first: make tells warnings only of
-# what it makes.
+# Debian 12's sparse does not know the keyword __typeof_unqual__. The objects are deleted first:
+# make prints warnings only about objects that it makes.
 compile() {
 	local objects=("${OBJECTS[@]/#/$1/obj-static/}")
 	rm -f "${objects[@]}"
@@ -52,7 +51,7 @@ read_kernel_doc() {
 	cd "$1" && tools/docs/kernel-doc -none -Wall "${DOCUMENTED[@]}" 2>&1
 }
 
-# With C=2 coccicheck takes one file. It uses one CPU, so the files are checked beside each other.
+# With C=2 coccicheck takes one file, and uses one CPU, so several files are checked at a time.
 coccicheck() {
 	cd "$1"
 	rm -rf "$TMP/coccicheck"
@@ -64,8 +63,8 @@ coccicheck() {
 	cat "$TMP/coccicheck"/*
 }
 
-# adds_nothing CHECK: it has nothing to say of the series' tree that it does not say of the pristine
-# one, wherever the lines are
+# adds_nothing CHECK: it reports nothing about the series' tree that it does not report about the
+# pristine one, on whatever line
 adds_nothing() {
 	local tree
 	for tree in "$STOCK" "$SERIES"; do
@@ -76,13 +75,13 @@ adds_nothing() {
 		sed -E 's/:[0-9]+(:[0-9]+)?//g' "$TMP/raw" | grep -iE 'warning|error' |
 			sort >"$TMP/${tree##*/}" || true
 	done
-	# Something is said of these very files in the pristine tree: the check works.
+	# It reports something about the same files in the pristine tree: the check works.
 	[ -s "$TMP/linux-stock" ]
 	comm -13 "$TMP/linux-stock" "$TMP/linux" | tee "$TMP/added"
 	[ ! -s "$TMP/added" ]
 }
 
-# The pages are built from nothing: Sphinx tells warnings only of what it reads.
+# Builds all pages anew: Sphinx prints warnings only about pages that it reads.
 render_pages() {
 	local folders page
 	folders=$(printf '%s\n' "${PAGES[@]}" | sed -E 's|^Documentation/([^/]+/[^/]+)/.*|\1|' |
@@ -92,7 +91,7 @@ render_pages() {
 		cat "$TMP/sphinx"
 		return 1
 	}
-	# Pictures are not among what the series adds.
+	# The series adds no pictures.
 	if grep -vE 'dot\(1\) not found|^Using .* theme$' "$TMP/sphinx"; then
 		return 1
 	fi
@@ -102,8 +101,8 @@ render_pages() {
 	done
 }
 
-# Whoever maintains an older kernel takes the patches with Fixes:, and no other is among them.
-# Perf's can go to perf alone.
+# Maintainers of older kernels take the patches with Fixes:, so no other patch is among them. The
+# fix of perf comes first and changes perf only, so that it can be sent alone.
 fixes_are_apart() {
 	local subject fixes in_front=1 feature
 	feature=$(sed -n 's/^First-patch: //p' "$TOP/linux/mail/3-mode.md")
@@ -137,7 +136,7 @@ quick_checks() {
 	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile
 	check "kernel-doc" adds_nothing read_kernel_doc
 	check "Sphinx: ${PAGES[*]}" render_pages
-	check "fixes are in front, each with Fixes:, and perf's is apart" fixes_are_apart
+	check "fixes come first, each with Fixes:, and that of perf is separate" fixes_are_apart
 }
 
 slow_checks() {

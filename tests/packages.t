@@ -35,5 +35,5 @@ refused() {
 check 'the kernel package builds' builds
 check 'it holds the kernel, its modules and its configuration' holds_kernel
 check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_deb)"
-check 'a configuration that is not there is refused' refused "$TMP/none"
+check 'a missing configuration is refused' refused "$TMP/none"
 finish

@@ -12,8 +12,8 @@ set -euo pipefail
 . "$(dirname "$0")/fuzz.sh"
 
 SOURCE=$BUILD/qemu
-# QEMU's base library and generated headers are those of its unit tests; what of it gets our sets
-# and texts is sanitized, too.
+# QEMU's base library and generated headers are those of its unit tests. Its functions that get our
+# sets and texts are compiled with sanitizers, too.
 OBJECTS=$BUILD/qemu-unit
 FUZZER=$BUILD/tests/fuzz-host-pmu
 
@@ -31,7 +31,7 @@ sanitized() {
 		"$OBJECTS/libqemuutil.a" "${flags[@]}" -lm
 }
 
-# The test of unreadable files is one of ordinary users; as root it says that it was skipped.
+# As root the test of unreadable files is skipped.
 unit_test() {
 	sanitized "$TMP/unit" address,undefined "$SOURCE/tests/unit/test-arm-host-pmu.c"
 	"$TMP/unit" --tap -k >"$TMP/tap" 2>&1 || {
@@ -42,7 +42,7 @@ unit_test() {
 }
 
 build_fuzzer() {
-	# Under a name of its own first: the program that fuzzes for longer may be running it.
+	# Under another name first: the row that fuzzes for longer may be running the program.
 	sanitized "$FUZZER.$$" fuzzer,address,undefined "$TOP/tests/fuzz/host-pmu.c"
 	mv "$FUZZER.$$" "$FUZZER"
 }

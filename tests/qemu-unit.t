@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the unit tests that the QEMU series adds pass on the machine that builds them, whatever its
-# architecture. No caller drops the reason why the VM does not start: the sources are searched for
-# that, as nothing here compiles Cocoa. MAINTAINERS has us for each new file.
+# architecture. No caller drops the error of a VM that does not start: the test searches the
+# sources, as nothing here compiles Cocoa. MAINTAINERS lists us for each new file.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-# Numbers the tests of all programs in one row. A program that dies is a failed test, whatever it
-# has printed.
+# Numbers the tests of all programs in one sequence. A program that dies is a failed test, whatever
+# it has printed.
 run_program() {
 	local program=$1 line numbered status=0
 	"$program" --tap -k >"$TMP/out" 2>&1 || status=$?
@@ -22,10 +22,10 @@ run_program() {
 		*) echo "# $line" ;;
 		esac
 	done <"$TMP/out"
-	[ "$status" = 0 ] || result "not ok" "${program##*/}: exit status 0, it was $status"
+	[ "$status" = 0 ] || result "not ok" "${program##*/}: expected exit status 0, got $status"
 }
 
-# All that start the VM and have somebody to tell
+# Functions that start the VM and have a caller to report errors to
 STARTERS='qmp_cont|vm_try_start|vm_prepare_start|vm_check_start|load_snapshot_resume'
 
 prints_nothing() {
@@ -37,7 +37,7 @@ find_dropped_errors() {
 	(cd "$BUILD/qemu" && grep -rnE --include='*.[cm]' "\<($STARTERS)\([^)]*\<NULL\)" .) || true
 }
 
-# Of the files that the series adds
+# New files of the series for which MAINTAINERS does not list us
 find_unmaintained() {
 	local file who
 	who=$(git -C "$BUILD/qemu" log -1 --format=%ae series)

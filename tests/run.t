@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: tests/run counts what tests print, lets nothing that went wrong pass as green, and names
-# the way to each failure. On toy tests.
+# Claim: tests/run counts the results that tests print, reports everything that goes wrong as a
+# failure, and names the logs of each failure. On toy tests.
 set -euo pipefail
 # shellcheck source=toy-table.sh
 . "$(dirname "$0")/toy-table.sh"
@@ -85,7 +85,7 @@ skips() {
 	says 'bad: 2 - on hardware: no board'
 	echo 'bad | off * | needs a board' >"$P/tests/allowed-skips"
 	fails_as 'does not allow: no board' '1 passed, 1 failed, 0 skipped'
-	# What failed does not become good by a skip.
+	# A failed test does not pass because it is a skip.
 	tap bad 1..1 'not ok 1 - on hardware # SKIP no board'
 	echo 'bad | * | needs a board' >"$P/tests/allowed-skips"
 	run_ends 1 '0 passed, 1 failed, 0 skipped'
@@ -136,7 +136,7 @@ alone() {
 	JOBS=3 run_ends 1 '2 passed, 1 failed, 0 skipped'
 }
 
-# The test's own trap must have run, and its child be gone, when the harness is ended.
+# When the run has ended, the test's own trap must have run, and its child must be gone.
 interrupted() {
 	local pid status=0
 	toy slow "trap 'kill \$child; wait \$child; touch $TMP/cleaned; exit 1' TERM" \
@@ -170,9 +170,9 @@ check 'TODO fails' fails_as 'TODO is not allowed' '0 passed, 2 failed, 0 skipped
 check 'a program that cannot be run fails' not_executable
 check 'a program that hangs is ended and fails' ran_too_long
 check 'a skip needs a reason and a line in allowed-skips' skips
-check 'so does the skip of a whole program' skips_all
+check 'a skip of a whole program needs both, too' skips_all
 check 'a wrong line in allowed-skips is an error' bad_list
 check 'two programs run at a time, or as many as JOBS says' together
-check 'but a row that is marked alone runs alone' alone
+check 'a row that is marked alone runs alone' alone
 check 'an interrupted run ends its test, which cleans up' interrupted
 finish

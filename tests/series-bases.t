@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: for a base that upstream.conf selects a series has pins and patches of its own, and the
-# rest in common. On toy trees.
+# Claim: a series has pins and patches of its own for another base, which upstream.conf selects, and
+# shares the rest. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -12,14 +12,14 @@ choose() {
 	sed -i "s/^LINUX_BASE=.*/LINUX_BASE=$1/" "$P/upstream.conf"
 }
 
-# An older release, on which one patch has to be another, the second is not needed, and its new file
-# neither
+# An older release: the first patch differs there, and the second patch and its new file are not
+# needed.
 before_each() {
 	rm -rf "$P" "$TMP/older"
 	cp -a "$TMP/template" "$P"
 	cp -r "$TMP/toy" "$TMP/older"
 	sed -i 's/two/zwei/' "$TMP/older/hook.c"
-	# where no patch is concerned
+	# a line that no patch changes
 	sed -i '1i 0' "$TMP/older/$ODD"
 	mkdir -p "$OTHER"
 	echo 'LINUX_VERSION=0.9' >"$OTHER/pins"
@@ -29,7 +29,7 @@ before_each() {
 	rm -rf "$T"
 }
 
-# Opened, ported, saved
+# Opens the series, ports it and saves it.
 port() {
 	series open linux
 	sed -i 's/zwei/ZWEI/' "$T/hook.c"
@@ -72,7 +72,7 @@ shares_new_files() {
 	[ -x "$P/linux/new/odd tööl" ]
 }
 
-# The second patch as the main series has it
+# Saves the second patch, too, as the main series has it.
 port_shared() {
 	: >"$OTHER/without"
 	port
@@ -80,7 +80,7 @@ port_shared() {
 	series save linux
 }
 
-# is_link_to NUMBER: the second patch, to that one of the main series
+# is_link_to NUMBER: the second patch is a link to that patch of the main series
 is_link_to() {
 	local link main
 	link=$(echo "$OTHER"/patches/0002-*)
@@ -98,14 +98,14 @@ shares_patches() {
 	series check linux
 	series save linux
 	is_link_to 0002
-	# Not if it does something else
+	# no link if the patch does something else
 	sed -i 's/^a$/A/' "$T/$ODD"
 	tree_git commit -q -a --amend --no-edit
 	series save linux
 	[ ! -L "$(echo "$OTHER"/patches/0002-*)" ]
 }
 
-# save_main: with what CMD has done to its tree
+# save_main CMD...: opens the main series, runs CMD in its tree, saves
 save_main() {
 	choose ''
 	rm -rf "$T"
@@ -162,8 +162,8 @@ check 'patches for another base are stored beside the series, which stays as it 
 check 'they are opened, and checked, on that base' opens_again
 check 'new files are the same for all bases' shares_new_files
 check 'a patch that does the same on both is a link' shares_patches
-check 'links follow the main series; what that drops they keep' links_follow
+check 'links follow the main series; a patch that it drops becomes a file' links_follow
 check 'without the selection all is as before' leaves_main_base
-check 'a base that there is not is refused' unknown
+check 'an unknown base is refused' unknown
 check 'a series is not moved while another base is selected' no_rebase
 finish

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series check fails on each fault that it is there for, and scripts/series mail
-# makes a series that plain git am turns into the tree of branch series, each commit whole on its
-# own. On toy trees.
+# Claim: scripts/series check finds each kind of fault. From the mails of scripts/series mail, plain
+# git am makes the tree of branch series, and each commit has the new files that it needs. On toy
+# trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
 
 OUT=$P/build/series/linux
 
-# tap_of CMD...: its TAP in $TMP/tap; succeeds with a plan that fits whether CMD fails or not
+# tap_of CMD...: puts CMD's TAP into $TMP/tap; its plan must fit, whether CMD fails or not
 tap_of() {
 	STATUS=0
 	"$@" >"$TMP/tap" 2>"$TMP/err" || STATUS=$?
@@ -25,7 +25,7 @@ checks_good_series() {
 	[ "$(grep -c '^ok .*checkpatch of' "$TMP/tap")" = 2 ]
 }
 
-# finds TEST DIAGNOSTIC CMD...: after CMD, check fails with exactly that test's line, and says so
+# finds TEST DIAGNOSTIC CMD...: after CMD, check fails in TEST, with DIAGNOSTIC
 finds() {
 	"${@:3}"
 	tap_of series check linux
@@ -87,7 +87,7 @@ mails_sign_off() {
 
 refuses_anonymous_sign_off() {
 	HOME=$TMP/nobody fails_with 'no name to sign off with' series mail --signoff linux
-	# Without it, nobody has to be known.
+	# Without --signoff no name is needed.
 	HOME=$TMP/nobody series mail linux
 }
 
@@ -122,7 +122,7 @@ usage() {
 	local args
 	for args in '' open 'open minix' 'open linux qemu' 'save --signoff linux' \
 		'mail --sign linux' 'revert linux' 'rebase minix'; do
-		# The words of each.
+		# one argument for each word
 		# shellcheck disable=SC2086
 		fails_with 'usage: series' series $args
 	done

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series open and save refuse to lose anybody's work or to store what cannot be had
-# back, and leave nothing half done wherever they are interrupted. On toy trees.
+# Claim: scripts/series open and save refuse to lose anybody's work or to store what open could not
+# restore, and leave nothing half done wherever they are interrupted. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
 
-# refused_open TEXT CMD...: after CMD, by that error; the branch stays, and so does the folder
+# refused_open TEXT CMD...: after CMD, open fails with that error, and changes neither branch nor
+# folder
 refused_open() {
 	local text=$1 tip
 	"${@:2}"
@@ -31,7 +32,7 @@ open_refuses_untracked() {
 	refused_open 'untracked.c'
 }
 
-# refused_save TEXT CMD...: after CMD, by that error; the folder stays
+# refused_save TEXT CMD...: after CMD, save fails with that error, and does not change the folder
 refused_save() {
 	local text=$1
 	"${@:2}"
@@ -119,7 +120,8 @@ more_to_save() {
 	snapshot "$P/linux" >"$TMP/before"
 }
 
-# Each of the places where it hurts, by the signal of Ctrl-C's kin, then by power loss.
+# Interrupts save at each critical place: first by SIGTERM, then by SIGKILL, which stands for a
+# power failure.
 interrupted_save() {
 	local place
 	more_to_save

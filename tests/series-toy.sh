@@ -16,7 +16,7 @@ ODD='d/odd näme "quoted".c'
 FIRST=$P/linux/patches/0001-core-add-the-hook.patch
 SECOND=$P/linux/patches/0002-odd-ch-nge.patch
 
-# Settings that people have, and that must not reach what is stored.
+# A user's settings, which must not change what is stored.
 make_home() {
 	mkdir -p "$TMPDIR" "$HOME"
 	git config --global user.name 'Ann Sender'
@@ -37,7 +37,7 @@ make_home() {
 	chmod +x "$HOME/hooks/"*
 }
 
-# The toy's checkpatch dislikes one word and wants what the real one is to be given.
+# The toy's checkpatch rejects one word, and insists on the option that the real one must get.
 make_toy() {
 	mkdir -p "$LINUX_TREE/scripts" "$LINUX_TREE/d"
 	echo '*.o' >"$LINUX_TREE/.gitignore"
@@ -77,12 +77,12 @@ series() {
 	"$P/scripts/series" "$@"
 }
 
-# A project, opened, with two new files, two patches, all saved.
+# Makes a project whose open series has two new files and two patches, all saved.
 make_project() {
 	mkdir -p "$P/build"
 	cp -r "$TOP/scripts" "$TOP/upstream.conf" "$P"
 	series open linux
-	# The tree's own hooks are no more to run than the user's.
+	# The tree's own hooks must not run either.
 	mkdir -p "$T/.git/hooks" "$T/new"
 	cp "$HOME/hooks/post-checkout" "$T/.git/hooks/"
 	echo new >"$T/new/plain.c"
@@ -116,7 +116,7 @@ nothing_left() {
 	[ -z "$left" ]
 }
 
-# Somebody else's change of what is stored.
+# Another person's change of the stored folder.
 change_folder() {
 	printf '%s\n' "/* theirs */" >>"$P/linux/new/plain.c"
 }

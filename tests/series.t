@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: scripts/series open and save carry a series between its stored form and commits without a
-# changed byte. On toy trees.
+# Claim: scripts/series open and save turn a stored series into commits and back without changing a
+# byte. On toy trees.
 set -euo pipefail
 # shellcheck source=series-toy.sh
 . "$(dirname "$0")/series-toy.sh"
@@ -73,7 +73,7 @@ fixup() {
 	fails_with 'is not folded in' series save linux
 	squash
 	series save linux
-	# The lines of those that changed.
+	# the patches that changed
 	sha256sum "$P"/linux/patches/* | grep -vxF "$before" >"$TMP/changed"
 	cat "$TMP/changed"
 	[ "$(wc -l <"$TMP/changed")" = 1 ]

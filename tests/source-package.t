@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the source package of pmu-hybrid-check is all that its package is built of: unpacked
-# elsewhere, it builds and passes its unit tests, and the package has what ours has.
-# tests/libvirt-package.t does so with libvirt-pmu-hybrid.
+# Claim: the source package of pmu-hybrid-check is complete: unpacked elsewhere, it builds and
+# passes its unit tests, and its package has the same files as ours. tests/libvirt-package.t tests
+# that of libvirt-pmu-hybrid.
 #
 # It is built for this machine, whatever that is.
 set -euo pipefail
@@ -38,8 +38,8 @@ rebuilds() {
 	grep -qE '^Ok: +2 *$' "$TMP/log" || { grep -E '^[A-Z][A-Za-z ]+: ' "$TMP/log"; return 1; }
 }
 
-# All that a library needs is named by the package that has its .pc file; this machine's dpkg knows
-# which one that is.
+# For each library, Build-Depends must name the package that has its .pc file. This machine's dpkg
+# knows that package.
 names_libraries() {
 	local library package
 	while read -r library; do

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: each step of a make run says how far the run is, and what the steps took is told at its
-# end. A toy Makefile.
+# Claim: each step of a make run prints how far the run is, and a table at the end has the times of
+# all steps. On a toy Makefile.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
 PROJECT=$TMP/project
 
-# The heads of the two Makefiles are the same.
+# The toy Makefile has the head of the real one.
 make_project() {
 	mkdir -p "$PROJECT"
 	cp -r "$TOP/scripts" "$TOP/upstream.conf" "$PROJECT"
@@ -31,13 +31,13 @@ END
 	mkfifo "$PROJECT/gate-one" "$PROJECT/gate-two"
 }
 
-# Neither of the two ends before both have begun.
+# Neither step ends before both have begun.
 two_at_a_time() {
 	local run
 	timeout "$(scale_timeout 60)" make --no-print-directory -C "$PROJECT" \
 		all >"$TMP/stdout" 2>"$TMP/stderr" &
 	run=$!
-	# each can be written to as soon as it is read
+	# a write to a gate waits until a step reads it
 	# shellcheck disable=SC2016 # the other shell's
 	timeout "$(scale_timeout 60)" bash -c 'echo go >"$1/gate-two"; echo go >"$1/gate-one"' \
 		bash "$PROJECT"
@@ -49,8 +49,8 @@ two_at_a_time() {
 	grep -qE '^==> \[[12]/3, [0-9]+ s\] inside one$' "$TMP/stderr"
 }
 
-# The last run's: rows for its steps and one for all of it, with the CPU time of what the steps
-# started.
+# The table of the last run has a row for each step and one for all, with the CPU time of the steps'
+# programs.
 table() {
 	[ "$(awk 'NR > 1 { print $(NF - 2) }' "$TMP/stdout" | sort | xargs)" = 'all one three two' ]
 	awk '$2 == "three" { found = $4 >= 0 && $3 >= 0 } END { exit !found }' "$TMP/stdout"
@@ -68,7 +68,7 @@ fails() {
 	grep -q 'Error 7' "$TMP/stderr"
 }
 
-# A make of a step's own is not told of ours.
+# A make that a step runs does not get the flags of the outer make.
 own_make() {
 	make --no-print-directory -C "$PROJECT" single >"$TMP/stdout" 2>"$TMP/stderr"
 	cat "$TMP/stderr"
@@ -88,6 +88,6 @@ make_project
 check 'steps are numbered, and two run at a time' two_at_a_time
 check 'the table has all steps and their CPU time' table
 check 'a step that fails, fails the run' fails
-check 'a make that a step runs is on its own' own_make
-check 'outside a make run a step is its command' alone
+check 'a make that a step runs does not get our flags' own_make
+check 'outside a make run, step only runs its command' alone
 finish

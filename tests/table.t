@@ -28,7 +28,7 @@ full() {
 	run_ends 0 '1 passed, 0 failed, 0 skipped' slow
 }
 
-# Arguments reach the program, and what stands before it is its environment's, unless that has it.
+# Arguments reach the program. A variable before it is set, unless the environment has it.
 arguments() {
 	row args "TOY=1 tests/args.t \"two words\" 'a|b'"
 	# shellcheck disable=SC2016 # the toy's own variables
@@ -117,10 +117,10 @@ traced_by_themselves() {
 }
 
 check 'a wrong row is an error, as is a program without a row' wrong_table
-check 'the list has what rows claim, or their programs' claims
+check 'the list has the claims of rows, or of their programs' claims
 check 'ONLY and arguments select rows' selection
 check 'a row of the full set runs by name only' full
 check 'arguments and environment are the row'"'"'s' arguments
-check 'what selected rows need is made first' needs
+check 'what selected rows need is built first' needs
 check 'rows of tests/table that cannot be traced are marked' traced_by_themselves
 finish

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# TAP from tests written in shell. TMP is the test's own folder. Whoever sources this may define
-# before_each and nothing_left.
+# Prints TAP for tests written in shell. TMP is the test's own folder. A test may define before_each
+# and nothing_left.
 
 # shellcheck source=../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
@@ -41,8 +41,8 @@ result() {
 	[ "$1" = ok ] || FAILED=1
 }
 
-# check NAME CMD...: one test, passed when CMD ends with 0; CMD may be a function, each of whose
-# lines has to succeed
+# check NAME CMD...: runs one test, which passes if CMD ends with 0. If CMD is a function, each of
+# its lines has to succeed.
 check() {
 	local name=$1 status
 	shift
@@ -63,8 +63,8 @@ check() {
 	fi
 }
 
-# rows TABLE: its rows without comments, one a line; a line that begins with a tab goes on with the
-# row before it
+# rows TABLE: its rows without comments, one a line; a line that begins with a tab continues the row
+# before it
 rows() {
 	sed '/^#/d' <<<"$1" | sed -z 's/\n\t//g; s/^\n*//; s/\n*$/\n/'
 }
@@ -74,7 +74,7 @@ skip() {
 	result ok "$1 # SKIP $2"
 }
 
-# The plan, and the exit status.
+# Prints the plan, and ends with the exit status.
 finish() {
 	echo "1..$COUNT"
 	exit "$FAILED"

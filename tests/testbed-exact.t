@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: testbed/run --exact passes on what its command says and nothing else, its host has KVM and
-# its topology's PMUs, and whatever goes wrong ends with one error, the console log's path, a status
-# of its own, and no process or file left behind.
+# Claim: testbed/run --exact passes on the output of its command and nothing else; its host has KVM
+# and its topology's PMUs; each kind of failure gives one error with the console log's path and a
+# status of its own, and leaves no process or file behind.
 set -euo pipefail
 # shellcheck source=testbed.sh
 . "$(dirname "$0")/testbed.sh"
@@ -36,7 +36,7 @@ copies_files() {
 	diff "$TMP/wanted" "$TMP/stdout"
 }
 
-# What the command printed is passed on even so.
+# The command's output is still passed on.
 report_is_noticed() {
 	local status=0
 	exact report >"$TMP/stdout" 2>"$TMP/stderr" || status=$?

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by the tests of testbed/run: a host for each, and how to look at what went wrong.
+# Sourced by the tests of testbed/run: functions that run hosts and judge how they end.
 
 # shellcheck source=tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
 RUN=$TOP/testbed/run
-# All that a run leaves would be found here, and by this word on the command line of its processes.
+# nothing_left finds files of a run in this folder, and its processes by MARK on their command
+# lines.
 export TMPDIR=$TMP/tmpdir
 MARK=vpmu.test=$$
 
@@ -39,8 +40,8 @@ expect() {
 	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }
 }
 
-# refused STATUS TEXT CMD...: one error with TEXT in it and nothing on stdout; past the boot, it
-# also names a log that exists
+# refused STATUS TEXT CMD...: CMD ends with STATUS, prints one error with TEXT and nothing on
+# stdout; unless STATUS is 125, the error names a log that exists
 refused() {
 	local wanted=$1 text=$2 status=0 log
 	shift 2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: testbed/run passes on what its command says and nothing else, each host is fresh and has
-# KVM and its topology's PMUs, and whatever goes wrong ends with one error, the console log's path,
-# a status of its own, and no process or file left behind. Boots about thirty hosts; where the
-# kernel does not matter, the stock one.
+# Claim: testbed/run passes on the output of its command and nothing else; each host is fresh and
+# has KVM and its topology's PMUs; each kind of failure gives one error with the console log's path
+# and a status of its own, and leaves no process or file behind. Boots about thirty hosts, with the
+# stock kernel where the kernel does not matter.
 set -euo pipefail
 # shellcheck source=testbed.sh
 . "$(dirname "$0")/testbed.sh"
@@ -69,8 +69,8 @@ hosts_are_fresh() {
 	expect "$before" "$(sha256sum "$ARTIFACTS/rootfs.img")" "digest of the image"
 }
 
-# By what KVM and perf say of them: a VM's folder has the name of its process, and what it holds is
-# listed there.
+# KVM's debugfs has a folder for each VM, named after its process. The open files of that process
+# show what it holds.
 holds_hooks() {
 	# shellcheck disable=SC2016 # the host's variables
 	run -- sh -c 'cd /sys/kernel/debug/kvm
@@ -108,8 +108,8 @@ wait_for() {
 	done
 }
 
-# is_booting PID: the kernel of this testbed/run's host; what its log begins with is there before
-# the emulator is. PIDs come again.
+# is_booting PID: the host of this testbed/run has begun to boot. The start of its log is older than
+# the emulator, and an older log may have the same PID.
 is_booting() {
 	find "$BUILD/logs" -name "host-stock-*-$1.log" -newer "$TMP/stdout" -exec grep -l \
 		'Booting Linux' {} + | grep -q .
@@ -165,19 +165,19 @@ check "two PMUs may claim the same CPUs" has_pmus unlike-overlap \
 check "a cluster may have no PMU" has_pmus unlike-partial "armv8_cortex_a53 0-1"
 check "PMUs may differ in their counters" has_pmus unlike-counters \
 	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
-check "biglittle counting instructions" has_pmus biglittle \
+check "biglittle has two PMUs also with --icount" has_pmus biglittle \
 	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
 check "stock kernel, where a warning is a panic" kernel_is stock
 check "patched kernel, where a warning is a panic" kernel_is patched
 check "each host starts from the same image" hosts_are_fresh
-check "KVM's and perf's hooks in the scheduler stay as they are" holds_hooks
+check "KVM's and perf's hooks in the scheduler stay enabled" holds_hooks
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
-# By the emulator's end: a deadline has another status.
+# The end of the emulator gives status 123; a deadline has another one.
 check "a panic while the command runs" refused 123 "sysrq triggered crash" run -- \
 	sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
-# Printed by a thread of the kernel, after all that is before it: long after the command has ended.
-# The variable is the host's.
+# A kernel thread prints this after all lines before it, long after the command has ended. The
+# variable is the host's.
 # shellcheck disable=SC2016
 check "a report of the kernel that is no panic" refused 123 \
 	"the kernel reported a bug; 'sh' ended with status 0" \

@@ -23,7 +23,7 @@ build_fuzzer() {
 	done
 	read -ra flags < <(pkg-config --cflags --libs json-glib-1.0)
 	mkdir -p "${FUZZER%/*}"
-	# Under a name of its own first: the program that fuzzes for longer may be running it.
+	# Under another name first: the row that fuzzes for longer may be running the program.
 	clang -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-function \
 		-Werror -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-D_GNU_SOURCE -I"$SOURCES" -I"$SOURCES/compat" -I"$TOP/qemu" \

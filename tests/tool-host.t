@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what pmu-hybrid-check says on hosts of each kind, with and without the mode, to root and to
-# users, is what tests/tool/hosts.expected has. After a change of a text: tests/tool-host.t
-# --update, and read the difference.
+# Claim: on hosts of each kind, with and without the mode, pmu-hybrid-check tells root and users
+# what tests/tool/hosts.expected has.
+#
+# After a change of a text, run tests/tool-host.t --update, and read the difference.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -11,7 +12,7 @@ EXPECTED=$TOP/tests/tool/hosts.expected
 HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched \
 	homogeneous:stock nopmu:patched)
 
-# Versions of Linux and of Debian's QEMU change by themselves.
+# Leaves out versions of Linux and of Debian's QEMU, which change by themselves.
 transcript() {
 	echo "=== $1"
 	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" \
@@ -43,5 +44,5 @@ fi
 for host in "${HOSTS[@]}"; do
 	check "on ${host%:*} with the ${host#*:} kernel" says "$host"
 done
-check "no text of another host" none_is_left_over
+check "hosts.expected has these hosts and no others" none_is_left_over
 finish

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: on an emulated host with an unmodified kernel, the overlay that pmu-hybrid-check --overlay
-# writes there, applied to its device tree, has a guest's counters count on all CPUs, under a QEMU
-# of Debian's, where they stand still without; and the numbers of event counters are asked of KVM on
-# the right CPUs.
+# Claim: on an emulated host with an unmodified kernel and Debian's QEMU, a guest's counters stand
+# still on some CPUs. With the overlay that pmu-hybrid-check --overlay writes there they count on
+# all CPUs. The tool asks KVM for the numbers of event counters on the right CPUs.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -20,7 +19,7 @@ on_host() {
 		--file "$ARTIFACTS/guests/winlike.bin" -- "$@"
 }
 
-# with_overlay TOPOLOGY CMD...: that, and the tree that apply_overlay has made
+# with_overlay TOPOLOGY CMD...: the same with the device tree that apply_overlay has made
 with_overlay() {
 	VPMU_TREE=$TMP/$1.dtb on_host "$@"
 }
@@ -53,7 +52,7 @@ apply_overlay() {
 	EOF
 }
 
-# Of a node that is switched off Linux makes no PMU.
+# Linux makes no PMU of a disabled node.
 has_one_pmu() {
 	with_overlay "$1" ./pmu-hybrid-check | tee said
 	[ "$(grep -E '^[a-z]+ +pmu ' said)" = "ok       pmu      armv8_pmuv3 on CPUs $2" ]
@@ -76,7 +75,7 @@ refuses_different_numbers() {
 	awk '/event counters/ { exit $(NF - 3) + 0 != $NF + 1 }' "$TMP/err"
 }
 
-# refuses_unlike TOPOLOGY REASON: by what KVM says, without a shim
+# refuses_unlike TOPOLOGY REASON: KVM itself reports the difference, without a shim
 refuses_unlike() {
 	fails_with "no overlay for this host: $2" \
 		"$TOP/testbed/run" --kernel unlike --topology "$1" --file "$TOOL" -- \
@@ -102,12 +101,12 @@ aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o shim-counters.s
 	"$TOP/tests/tool/shim-counters.c"
 check "two PMU nodes: a guest's counter stands still on some CPUs" stands_still
 check "an overlay for two PMU nodes" writes_overlay biglittle 2
-check "it leaves one" apply_overlay biglittle
+check "the overlay leaves one of two PMU nodes" apply_overlay biglittle
 check "Linux then has one PMU" has_one_pmu biglittle 0-3
 check "a guest's counter then counts on all CPUs" counts_everywhere biglittle 4
-check "there is no overlay for a host that has it" refuses_a_second
+check "a host that has the overlay gets no second one" refuses_a_second
 check "an overlay for three PMU nodes" writes_overlay tricluster 3
-check "it leaves one of three" apply_overlay tricluster
+check "the overlay leaves one of three PMU nodes" apply_overlay tricluster
 check "a guest's counter then counts on all CPUs of three kinds" counts_everywhere \
 	tricluster 6
 check "different numbers of event counters" refuses_different_numbers

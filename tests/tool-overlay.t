@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: for each board of tests/tool/boards.tsv pmu-hybrid-check --overlay writes an overlay that
 # compiles without a warning and leaves one PMU node with the interrupts that the table says, with
-# and without labels in the board's tree; or one reason why one PMU is wrong. After a change of a
-# text: tests/tool-overlay.t --update, and read the difference.
+# and without labels in the board's tree; or one reason why one PMU is wrong.
+#
+# After a change of a text, run tests/tool-overlay.t --update, and read the difference.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
@@ -19,7 +20,7 @@ Apple|rockchip,rk3588|&pmu0 { compatible = "apple,icestorm-pmu"; };|
 	apple,icestorm-pmu is Apple'"'"'s own and no PMUv3
 one PMU|rockchip,rk3588|/delete-node/ &pmu1; &pmu0 { interrupts = <1 7 4 0>; };|
 	there is one PMU node already, /pmu-0
-an overlay that is there|rockchip,rk3588|
+an overlay that is applied already|rockchip,rk3588|
 	&pmu0 { status = "disabled"; }; &pmu1 { compatible = "arm,armv8-pmuv3"; };|
 	there is one PMU node already, /pmu-1
 different PPIs|rockchip,rk3588|&pmu1 { interrupts = <1 8 4 &part1>; };|
@@ -40,7 +41,7 @@ SPIs of unknown CPUs|nvidia,tegra186|&pmu0 { /delete-property/ interrupt-affinit
 	/pmu-0 has 2 interrupts for 0 CPUs
 CPUs without a PMU|rockchip,rk3588|&part1 { affinity = <&cpu4 &cpu5>; };|
 	no PMU node is for /cpus/cpu@6 /cpus/cpu@7
-a partition that is not there|rockchip,rk3588|&pmu1 { interrupts = <1 7 4 0x7777>; };|
+a missing partition|rockchip,rk3588|&pmu1 { interrupts = <1 7 4 0x7777>; };|
 	the interrupt of /pmu-1 is of a partition that is not there
 no PMU and no timer|qcom,eliza|/delete-node/ &timer;|no node of the architecture'"'"'s timer
 '
@@ -57,7 +58,7 @@ make_board() {
 	"$BOARDS" unpack base.dtb root/sys/firmware/devicetree/base
 }
 
-# Nobody can be asked for the numbers of counters of a folder.
+# For a host made of folders there is no KVM to ask for the numbers of counters.
 write_overlay() {
 	local status=0 reason="${1:-root has no KVM to ask}"
 	"$TOOL" --overlay --root root >one-pmu.dts 2>stderr || status=$?
@@ -67,7 +68,7 @@ write_overlay() {
  the overlay says what to check" ]
 }
 
-# By the command that the overlay itself names
+# Compiles with the command that the overlay itself names.
 apply_overlay() {
 	local compile
 	compile=$(sed -n 's/^ \* \+\(dtc .*\)/\1/p' one-pmu.dts)
@@ -77,7 +78,7 @@ apply_overlay() {
 	fdtoverlay -i base.dtb -o new.dtb one-pmu.dtbo
 }
 
-# why_unknown SOC: where even a running board could not be asked
+# why_unknown SOC: the reason why the numbers of event counters are unknown
 why_unknown() {
 	case $(awk -v soc="$1" '$2 == soc { print $1 }' "$TOP/tests/tool/boards.tsv") in
 	none) echo "without a PMU KVM has none" ;;
@@ -116,7 +117,7 @@ refuses() {
 	grep -qF -- "$3" "$TMP/err"
 }
 
-# The EFI stub makes a tree of its own then.
+# With ACPI the EFI stub makes a tree of its own.
 refuses_acpi() {
 	rm -rf root
 	mkdir -p root/sys/firmware/devicetree/base/chosen
@@ -124,7 +125,7 @@ refuses_acpi() {
 	fails_with "with ACPI the firmware says which PMUs there are" "$TOOL" --overlay --root none
 }
 
-# What Linux has and the tree does not name cannot be switched off.
+# The overlay cannot disable PMUs that Linux has and the tree does not name.
 refuses_unknown_pmus() {
 	make_board qcom,eliza -@
 	mkdir -p root/sys/bus/event_source/devices/vendor_pmu
@@ -179,6 +180,6 @@ while IFS='|' read -r name board changes text; do
 	check "refuses: $name" refuses "$board" "$changes" "$text"
 done < <(rows "$REFUSALS")
 check "refuses: ACPI" refuses_acpi
-check "refuses: PMUs that no node is known of" refuses_unknown_pmus
+check "refuses: PMUs without a known node" refuses_unknown_pmus
 check "refuses: other questions" refuses_other_questions
 finish

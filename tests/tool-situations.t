@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what pmu-hybrid-check says of VMs and of SoCs as hosts, under sanitizers on this machine:
-# it knows what a VM is before it judges it, does not claim to know more, and chooses as QEMU. What
-# is said: tests/tool/situations, tests/tool/boards and boards.expected.
+# Claim: pmu-hybrid-check, under sanitizers on this machine, reports right about VMs and about SoCs
+# as hosts: it judges a VM only by what it knows of it, and chooses like QEMU.
+#
+# The expected texts are in tests/tool/situations, tests/tool/boards and boards.expected.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-# The machine's own processes below a host of ours
+# A made-up host with the machine's own processes
 make_live_root() {
 	local devices=$TMP/live/sys/bus/event_source/devices/armv8_cortex_a72 \
 		cpus=$TMP/live/sys/devices/system/cpu
@@ -17,12 +18,12 @@ make_live_root() {
 	echo 8 >"$devices/type"
 }
 
-# new_namespace CMD...: in a PID namespace of its own, of which this one sees everything
+# new_namespace CMD...: runs CMD in a new PID namespace below this one, which sees all its processes
 new_namespace() {
 	exec unshare --user --map-root-user --pid --mount-proc --fork --kill-child "$@"
 }
 
-# look_at_live STATUS [CMD...]: at a stand-in for QEMU, which CMD starts
+# look_at_live STATUS [CMD...]: runs the tool on a stand-in for QEMU, which CMD starts
 look_at_live() {
 	local expected=$1 status=0 qemu
 	shift
@@ -38,7 +39,7 @@ look_at_live() {
 	[ "$status" = "$expected" ]
 }
 
-# Its process and threads, by their numbers here
+# The tool finds process and threads by their numbers in this namespace.
 namespace_below() {
 	LOOK=()
 	look_at_live 0 new_namespace
@@ -57,7 +58,7 @@ namespace_above() {
 	grep -qF 'where its vCPUs may run is unknown: QEMU is in another PID namespace' json
 }
 
-# After a change of a text: tests/tool/boards TOOL --transcript, and read the difference.
+# After a change of a text, run tests/tool/boards TOOL --transcript, and read the difference.
 transcripts_agree() {
 	cd "$TMP"
 	"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check" --transcript >boards
@@ -75,9 +76,9 @@ export LC_ALL=C.UTF-8
 while read -r name; do
 	check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
 done < <("$TOP/tests/tool/situations")
-check "each SoC of QEMU's unit test is given what QEMU chooses there" \
+check "for each SoC of QEMU's unit test the tool chooses like QEMU" \
 	"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
 check "the transcript of a SoC of each kind" transcripts_agree
-check "a VM in a PID namespace below" namespace_below
-check "a VM in a PID namespace above" namespace_above
+check "a VM in a PID namespace below the tool's" namespace_below
+check "a VM in a PID namespace above the tool's" namespace_above
 finish

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Sourced by tests of verdicts: toy-table.sh's project as a git repository, with a cache of its own.
+# Sourced by tests of verdicts: makes toy-table.sh's project a git repository with a cache of its
+# own.
 
 # shellcheck source=toy-table.sh
 . "$(dirname "${BASH_SOURCE[0]}")/toy-table.sh"
@@ -22,14 +23,14 @@ before_each() {
 	printf "%s\n" /build/ __pycache__/ >"$P/.gitignore"
 }
 
-# passes NAME LINE...: a row that passes when these shell lines do, and leaves its name in RAN
+# passes NAME LINE...: a row that passes if these shell lines do, and writes its name to RAN
 passes() {
 	local name=$1
 	shift
 	toy "$name" "echo $name >>$RAN" "$@" 'echo 1..1' 'echo ok 1'
 }
 
-# runs STATUS LAST-LINE NAME...: a full run ends so, and ran these
+# runs STATUS LAST-LINE NAME...: a full run ends so, and runs exactly these rows
 runs() {
 	local status=$1 last=$2
 	shift 2

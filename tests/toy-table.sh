@@ -47,7 +47,7 @@ tap() {
 	toy "$name" "cat <<'EOT'" "$@" EOT
 }
 
-# run_ends STATUS LAST-LINE [ARGUMENT...]: of tests/run
+# run_ends STATUS LAST-LINE [ARGUMENT...]: tests/run ends so
 run_ends() {
 	local status=0
 	"$P/tests/run" "${@:3}" >"$TMP/run" 2>&1 || status=$?

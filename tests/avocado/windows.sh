@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Runs the Windows test on our image. Whoever sources this has sourced tap.sh.
+# Runs the Windows test on our image. Source tap.sh first.
 
-# windows EXPECTED ARGUMENT...: test_windows.py with such parameters ends so: a regular expression
-# for its TAP in one line
+# windows EXPECTED ARGUMENT...: runs test_windows.py with these arguments. EXPECTED is a regular
+# expression for its TAP, joined into one line
 windows() {
 	local expected=$1
 	shift

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # PATCHES is for those who source it
-# Sourced by tests that build each commit of a mailed series: clones lie in a folder of their own,
-# and the compiler cache makes all but the changed files cheap.
+# Sourced by tests that build each commit of a mailed series, in clones in a folder of their own.
+# The compiler cache has all files that a commit does not change.
 
 # shellcheck source=../tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tap.sh"
 
 SCRATCH=$BUILD/$(basename "$0" .t)
 
-# in_scratch PROGRAM ARG...: one of the project's; what it builds is there
+# in_scratch PROGRAM ARG...: runs a program of the project, which builds in SCRATCH
 in_scratch() {
 	VPMU_BUILD=$SCRATCH "$TOP/$1" "${@:2}"
 }
 
-# prepare_clone NAME: the pristine tree, and the patches to be applied one after the other; sets
-# PATCHES
+# prepare_clone NAME: makes the pristine tree, and sets PATCHES to the patches, in order
 prepare_clone() {
 	trap 'rm -rf "$TMP" "$SCRATCH"' EXIT
 	"$TOP/scripts/series" mail "$1" >&2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each
-# of their commits builds on its own. Linux also without KVM and without a PMU driver
-# (HW_PERF_EVENTS), for which the series has other code; QEMU's other configurations are
-# qemu-builds.t. The kernels have little beyond what the series changes.
+# of their commits builds on its own. Linux is also built without KVM, and without a PMU driver
+# (HW_PERF_EVENTS): the series has other code for these. qemu-builds.t builds QEMU's other
+# configurations. The kernels have little beyond what the series changes.
 #
 #   tests/full/each-commit.t linux kvm|no-kvm|no-pmu...
 #   tests/full/each-commit.t qemu
@@ -11,7 +11,7 @@ set -euo pipefail
 # shellcheck source=each-commit.sh
 . "$(dirname "$0")/each-commit.sh"
 
-# has_objects KERNEL: the kernel with KVM is made of each file that the commit changes
+# has_objects KERNEL: the kernel with KVM compiles each file that the commit changes
 has_objects() {
 	local tree=$SCRATCH/linux file
 	[ "$1" = kvm ] || return 0
@@ -47,7 +47,7 @@ linux-[1-3])
 	;;
 qemu-0) ;;
 *)
-	die "which series, and which kernels of Linux?" \
+	die "wrong arguments '$*';" \
 		"usage: each-commit.t linux kvm|no-kvm|no-pmu..., each-commit.t qemu"
 	;;
 esac

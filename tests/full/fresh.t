@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: in a fresh clone the commands of README.md work, with nothing before them, and those of
-# other pages after them. Downloads and compiler results may come from the cache.
+# Claim: in a fresh clone the commands of README.md work without any other command before them, and
+# those of other pages work after them. Downloads and compiler results may come from the cache.
 #
 #   tests/full/fresh.t demo|series     the commands about the demo, or those about the series
 set -euo pipefail
@@ -14,18 +14,19 @@ TMP=$(mktemp -d "$BUILD/fresh.XXXXXX")
 CLONE=$TMP/clone
 git clone -q "$TOP" "$CLONE"
 
-# What a person would have told git
+# A user has given git these settings.
 export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=you \
 	GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=you@localhost
 
-# follow ROW PAGE [OPTION OF bash]: what ROW runs of the page, from top to bottom
+# follow ROW PAGE [OPTION OF bash]: runs the page's blocks that are marked with ROW, from top to
+# bottom
 follow() {
 	python3 "$CLONE/tests/lib/pages.py" "$1" "$2" >"$TMP/script"
 	grep -q . "$TMP/script"
 	(cd "$CLONE" && bash "${3--ex}" -o pipefail "$TMP/script")
 }
 
-# Where a page runs tests, some stand for all.
+# Where the page runs all tests, two of them are enough here.
 demo() {
 	ONLY='^(docs|demo-judge)$' follow fresh/demo README.md
 	[ -s "$CLONE/build/results/demo.json" ] && [ -s "$CLONE/build/results/demo.svg" ]
@@ -45,7 +46,7 @@ help() {
 	grep -q '^make check ' "$TMP/help"
 }
 
-# The releases are there, and nothing of ours is in them.
+# Puts pristine trees of the releases where the commands of README.md look for them.
 mailed_series() {
 	local name
 	make -C "$CLONE" trees
@@ -79,6 +80,6 @@ series)
 	check 'README.md: the series, and git am on pristine trees' mailed_series
 	check 'series.md: a changed patch, and a changed new file' changed_series
 	;;
-*) die "which commands? usage: fresh.t demo|series" ;;
+*) die "unknown argument '${1-}'; usage: fresh.t demo|series" ;;
 esac
 finish

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: what the debug kernel finds ends testbed/run with a failure. For if it went unnoticed, a
-# storm would prove nothing. How: lkdtm does what is forbidden, one thing for each part of the
-# kernel that looks for such.
+# Claim: testbed/run fails if the debug kernel finds something; otherwise a storm would prove
+# nothing. How: lkdtm makes one fault for each checker of the kernel.
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
@@ -24,6 +23,6 @@ check "KASAN: beyond the end of vmalloc memory" reported "BUG: KASAN: vmalloc-ou
 	VMALLOC_LINEAR_OVERFLOW
 check "UBSAN: beyond the end of an array" reported "UBSAN: array-index-out-of-bounds" ARRAY_BOUNDS
 check "lists: corrupt" reported "list_add corruption" CORRUPT_LIST_ADD
-check "lockdep: back to the user with a lock" reported "lock held when returning to user space" \
-	SPINLOCKUP
+check "lockdep: return to user space with a lock held" reported \
+	"lock held when returning to user space" SPINLOCKUP
 finish

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: for each other base in linux/bases the series is well-formed, each of its commits builds on
-# its own, and in the emulated host the programs of tests/kernel find on its kernel what they find
-# on ours, but for what linux/bases/BASE/lacks lists with a reason.
+# its own, and in the emulated host the programs of tests/kernel find the same on its kernel as on
+# ours, except for what linux/bases/BASE/lacks lists with a reason.
 #
 #   tests/full/linux-bases.t commits
-#   tests/full/linux-bases.t programs [[!]PATTERN]    those of core rows of tests/table that match,
-#                                                     or do not
+#   tests/full/linux-bases.t programs [[!]PATTERN]    programs of core rows of tests/table that
+#                                                     match PATTERN or, with !, do not match it
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 
-# Without the series
+# Programs and groups that run on the kernel without the series
 STOCK_PROGRAMS=('attributes missing' 'counting default_pmu')
 
 # list_programs: PROGRAM GROUP [OPTION OF testbed/run]..., of each core row of tests/table that runs
@@ -28,7 +28,8 @@ series() {
 	VPMU_BASE=$BASE "$TOP/scripts/series" "$1" linux
 }
 
-# What the series changes, with all warnings: the rest of the kernel does not differ.
+# Compiles the files that the series changes, with all warnings: the rest of the kernel does not
+# differ.
 commit_builds() {
 	local changed objects
 	git -C "$CLONE" -c user.name=tester -c user.email=tester@localhost am -q "$1"
@@ -64,14 +65,14 @@ is_wanted() {
 	esac
 }
 
-# list_lacks WORDS: the tests of that program which the base fails for a reason, a regular
-# expression a line; "*" are all
+# list_lacks WORDS: the tests of that program that fail on the base for a known reason, as one
+# regular expression a line; "*" means all tests
 list_lacks() {
 	awk -F ' *[|] *' -v words="$1" '!/^#/ && (words " ") ~ ("^" $1 " ") { print $2 }' \
 		"$TOP/linux/bases/$BASE/lacks"
 }
 
-# The tests that fail are those that lacks lists.
+# Exactly those tests fail that lacks lists.
 program_passes() {
 	local words=$1 image=$2 lacks pattern failed status=0
 	local -a arguments

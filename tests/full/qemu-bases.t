@@ -4,7 +4,7 @@
 # passes its unit tests, and in the emulated host chooses, refuses and migrates as on its own base.
 #
 #   qemu-bases.t patched    on a host with our kernel
-#   qemu-bases.t stock      on one without the mode; here the build comes from the compiler cache
+#   qemu-bases.t stock      on a host without the mode; the compiler cache then has the build
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
@@ -12,7 +12,7 @@ set -euo pipefail
 # Bases older than the series' own lack its newest machine.
 PROPERTY='property:^(?!.*virt-10\.2)'
 
-# of_base PROGRAM ARG...: one of the project's
+# of_base PROGRAM ARG...: runs a program of the project for BASE
 of_base() {
 	VPMU_BASE=$BASE VPMU_BUILD=$FOLDER "$TOP/$1" "${@:2}"
 }

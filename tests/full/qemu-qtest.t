@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/../tap.sh"
 
 # The test starts the machine with its default network card, and our build of QEMU has no firmware:
-# an option ROM that nothing runs will do.
+# an empty option ROM is enough, as nothing runs it.
 write_wrapper() {
 	mkdir "$TMP/qtest"
 	truncate -s 64K "$TMP/qtest/efi-virtio.rom"
@@ -18,7 +18,7 @@ write_wrapper() {
 	chmod +x "$TMP/qtest/qemu-system-aarch64"
 }
 
-# The name is QEMU's; without it in the output nothing was tested.
+# The output must have QEMU's name of the test: otherwise nothing was tested.
 passes_on() {
 	"$TOP/testbed/run" --kernel "$1" --file "$ARTIFACTS/qemu-system-aarch64" --file "$QTEST" \
 		--file "$TMP/qtest" -- \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the source package of our QEMU is all that its package is built of: unpacked it is the tree
-# of the series, and in a Debian with nothing but its build dependencies it builds for arm64.
+# Claim: the source package of our QEMU is complete: unpacked, it is the tree of the series, and in
+# a Debian with nothing but its build dependencies it builds for arm64.
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
@@ -27,7 +27,8 @@ unpacks() {
 	[ ! -s "$TMP/differences" ]
 }
 
-# As on a build daemon: what is not named is not there. Debugging symbols would only take time.
+# As on a build daemon, only named build dependencies are installed. Debugging symbols would only
+# take time.
 rebuilds() {
 	local log=$BUILD/logs/qemu-source-build.log
 	mkdir "$TMP/package" "$TMP/built"
@@ -72,6 +73,6 @@ need mmdebstrap mmdebstrap
 check 'the source package is made' builds
 check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_dsc)"
 check 'dpkg-source unpacks the tree of the series' unpacks
-check 'it builds for arm64 in a Debian with what it names' rebuilds "$(find_dsc)"
+check 'it builds for arm64 in a Debian with its build dependencies' rebuilds "$(find_dsc)"
 check 'its package has the files of ours' same_files
 finish

@@ -5,8 +5,8 @@
 # pmu-hybrid-check wrote there.
 #
 # The oldest of them is 6.1, where the host's perf writes PMUSERENR_EL0 when it starts a counter, so
-# that the guest's user mode traps until the vCPU is loaded again. There winlike's loader alone is
-# tried, which has no user mode.
+# that the guest's user mode traps until the vCPU is loaded again. On that kernel the test runs only
+# winlike's loader, which has no user mode.
 #
 # Debian's kernels have the drivers of our disk as modules, so all is in an initramfs.
 set -euo pipefail
@@ -16,7 +16,8 @@ set -euo pipefail
 ROOTFS=$ARTIFACTS/rootfs.img
 LIBRARIES=/usr/lib/aarch64-linux-gnu
 
-# take PATH FILE: a file of the emulated host's system, which may be a link in its folder
+# take PATH FILE: copies a file of the emulated host's system; it may be a link to one in the same
+# folder
 take() {
 	local path=$1 link
 	link=$(debugfs -R "stat $path" "$ROOTFS" 2>/dev/null |
@@ -25,7 +26,7 @@ take() {
 	[ -s "$2" ] || die "the emulated host has no $path; see testbed/rootfs.packages"
 }
 
-# take_libraries FILE: those that it needs, directly or not
+# take_libraries FILE: copies the libraries that FILE needs, directly or not
 take_libraries() {
 	local name
 	while read -r name; do
@@ -68,7 +69,7 @@ stands_still() {
 	[ "$(grep -c '; 6 event counters$' one-pmu.dts)" = 2 ]
 }
 
-# counts_everywhere KERNEL PROGRAM LINE: once for each CPU
+# counts_everywhere KERNEL PROGRAM LINE: PROGRAM prints LINE for each CPU
 counts_everywhere() {
 	cp "$ARTIFACTS/biglittle.dtb" OLD.dtb
 	bash -eo pipefail -c "$(python3 "$TOP/tests/lib/pages.py" tool/overlay-debian docs/overlay.md)"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: with trace=on the Windows test leaves the accesses to the PMU in their order, first those
-# of the loader; docs/windows.md. The kernel is one as distributions have it, with trace events;
-# KERNEL= takes another.
+# Claim: with trace=on the Windows test records the accesses to the PMU in their order, those of the
+# loader first; see docs/windows.md. The kernel has a distribution's options and trace events;
+# KERNEL= names another one.
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 # shellcheck source=../avocado/windows.sh
 . "$TOP/tests/avocado/windows.sh"
 
-# Of the image of guests/uefi, by lib/calibrate.c
+# The accesses of the image of guests/uefi, see guests/lib/calibrate.c
 LOADER="read PMCCNTR_EL0
 read PMCR_EL0
 write PMCNTENCLR_EL0
@@ -38,6 +38,6 @@ traces() {
 }
 
 check "the accesses are recorded" traces
-check "a kernel without trace events cancels it" on_ours "ok 1 .* # SKIP .* kvm:kvm_sys_access" \
-	-p kernel=patched -p trace=on
+check "a kernel without trace events cancels the test" on_ours \
+	"ok 1 .* # SKIP .* kvm:kvm_sys_access" -p kernel=patched -p trace=on
 finish

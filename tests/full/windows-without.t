@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: without pmu-hybrid the Windows test fails as Windows does, on either kernel: the cycle
-# counter stands still. And of a guest that hangs it says so, and where. The test tells a guest that
+# Claim: without pmu-hybrid the Windows test fails as Windows does, on both kernels, as the cycle
+# counter stands still. If the guest hangs, the test says so, and where. It tells a guest that
 # answers on a port from one that does not.
 set -euo pipefail
 # shellcheck source=../tap.sh

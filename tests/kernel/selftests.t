@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: the series' KVM selftest passes on each topology, and is skipped on the stock kernel and on
-# a host without a PMU; the selftests that were there before pass on both kernels with the same
-# results.
+# a host without a PMU; upstream's own selftests pass on both kernels with the same results.
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 
-# run_tests KERNEL TOPOLOGY PATH...: what each test printed, and its status, in order
+# run_tests KERNEL TOPOLOGY PATH...: prints each test's output and its status, in order
 run_tests() {
 	local kernel=$1 topology=$2 path files=() names=()
 	shift 2
@@ -22,14 +21,14 @@ run_tests() {
 		"${names[@]}" </dev/null
 }
 
-# Its own "# PASSED" line counts skipped tests, too.
+# The selftest's line "# PASSED" counts skipped tests, too, so this looks at the totals.
 ours_passes_on() {
 	run_tests patched "$1" "$OURS" | tee "$TMP/ours"
 	grep -qx 'status 0' "$TMP/ours"
 	grep -q '^# Totals: pass:[1-9][0-9]* fail:0 xfail:0 xpass:0 skip:0 error:0$' "$TMP/ours"
 }
 
-# ours_is_skipped KERNEL TOPOLOGY REQUIREMENT: it says that REQUIREMENT is what it lacks
+# ours_is_skipped KERNEL TOPOLOGY REQUIREMENT: it says that REQUIREMENT is not met
 ours_is_skipped() {
 	run_tests "$1" "$2" "$OURS" | tee "$TMP/ours"
 	grep -qxF "1..0 # SKIP - Requirement not met: $3" "$TMP/ours"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: VMs without fixed counters only are what they are without our series: the same registers
-# with the same values, the same results of each call. What differs is listed here.
+# Claim: VMs without the mode behave as they do without our series: they have the same registers
+# with the same values, and each call has the same result. The intended differences are listed here.
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
@@ -22,7 +22,7 @@ same_view() {
 	diff -U 0 <(grep -vE "$INTENDED" "$TMP/stock") <(grep -vE "$INTENDED" "$TMP/patched")
 }
 
-# The mode is new; and EL1 is shown no more counters than there are.
+# The mode is new, and a fix shows EL1 no more counters than there are.
 intended_differences() {
 	diff -U 0 <(grep -hE "$INTENDED" "$TMP/stock" "$TMP/patched") - <<-EOF
 		# mode: init 0, has -6, set -6
@@ -39,6 +39,6 @@ same_results() {
 }
 
 check "the same registers, for userspace and guests" same_view
-check "the differences are those that are meant" intended_differences
+check "the differences are the intended ones" intended_differences
 check "random sequences of calls have the same results" same_results
 finish
