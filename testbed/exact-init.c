@@ -5,8 +5,8 @@
  * off.
  *
  * It writes to the second serial port:
- *  - "ready", or "lacks:" and what this host lacks. Without KVM, or with other PMUs or CPUs than its
- *    device tree has, tests would pass or skip for the wrong reason.
+ *  - "ready", or "lacks:" and what this host lacks. Without KVM, or with other PMUs or CPUs than
+ *    its device tree has, tests would pass or skip for the wrong reason.
  *  - Then the exit status and the lengths of stdout and stderr, in one line, and the two streams.
  *    Until the command has ended the streams are files in memory: a serial port interrupts, and the
  *    interrupts would be counted.

@@ -72,7 +72,8 @@ stands_still() {
 # counts_everywhere KERNEL PROGRAM LINE: PROGRAM prints LINE for each CPU
 counts_everywhere() {
 	cp "$ARTIFACTS/biglittle.dtb" OLD.dtb
-	bash -eo pipefail -c "$(python3 "$TOP/tests/lib/pages.py" tool/overlay-debian docs/overlay.md)"
+	bash -eo pipefail -c \
+		"$(python3 "$TOP/tests/lib/pages.py" tool/overlay-debian docs/overlay.md)"
 	VPMU_TREE=$TMP/NEW.dtb on_debian "$1" "$2"
 	grep -qxF 'ok       pmu      armv8_pmuv3 on CPUs 0-3' on-stderr
 	[ "$(grep "^$3 on CPU " on-stderr | sort -u | wc -l)" = 4 ]
