@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the kernel package builds, from a small configuration, and is well-formed.
+# Claim: the kernel package builds, from a small configuration, and is well-formed. The configuration
+# is that of the emulated host, so that the compiler cache has the objects; it has no modules.
 # tests/full/packages.t builds the others, and installs all of them.
 set -euo pipefail
 # shellcheck source=tap.sh
@@ -10,7 +11,7 @@ RELEASE=$LINUX_VERSION-pmu-hybrid
 
 builds() {
 	local config
-	config=$("$TOP/testbed/build-kernel" --config board)
+	config=$("$TOP/testbed/build-kernel" --config patched)
 	LINUX_CONFIG=$config "$TOP/packages/linux"
 }
 
@@ -21,8 +22,7 @@ find_deb() {
 holds_kernel() {
 	local file
 	dpkg-deb --extract "$(find_deb)" "$TMP/root"
-	for file in "boot/vmlinuz-$RELEASE" "boot/System.map-$RELEASE" \
-		"lib/modules/$RELEASE/modules.dep"; do
+	for file in "boot/vmlinuz-$RELEASE" "boot/System.map-$RELEASE"; do
 		[ -s "$TMP/root/$file" ] || { echo "no $file"; return 1; }
 	done
 	grep -qx 'CONFIG_KVM=y' "$TMP/root/boot/config-$RELEASE"
@@ -33,7 +33,7 @@ refused() {
 }
 
 check 'the kernel package builds' builds
-check 'it holds the kernel, its modules and its configuration' holds_kernel
+check 'it holds the kernel and its configuration' holds_kernel
 check 'lintian finds no fault with it' "$TOP/packages/lint" "$(find_deb)"
 check 'a missing configuration is refused' refused "$TMP/none"
 finish

@@ -90,6 +90,11 @@ class QuickStart(Story):
         self._debs = sorted((folder / "packages").glob("*.deb"))
         expect(r"^4$", str(len(self._debs)))
 
+    def modules(self):
+        """the kernel package holds modules"""
+        kernel, = (deb for deb in self._debs if deb.name.startswith("linux-image-"))
+        expect(r"/modules\.dep$", run("dpkg-deb", "--contents", kernel))
+
     def lint(self):
         """lintian finds no fault with the packages"""
         run("packages/lint", *self._debs, cwd=TOP)
@@ -201,7 +206,7 @@ class QuickStart(Story):
         self._board.run("qemu-system-aarch64 --version")
 
 
-PARTS = {"build": ("build", "lint", "boards"),
+PARTS = {"build": ("build", "modules", "lint", "boards"),
          "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look",
                    "start", "verify", "confined", "windows", "move", "remove")}
 
