@@ -35,7 +35,8 @@ demo_is_small() {
 
 # asks_for FOLDER...: the packages that programs there name when something is missing
 asks_for() {
-	git -C "$TOP" grep -hoE '^[[:space:]]*need [a-z0-9_-]+ [a-z0-9-]+' -- "$@" ':!*.py' |
+	git -C "$TOP" grep -hoE '^[[:space:]]*need [a-z0-9_-]+ [a-z0-9-]+' -- "$@" \
+		':!*.py' ':!*.md' |
 		awk '{ print $3 }' | sort -u
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Claim: the kernel package builds, from a small configuration, and is well-formed. The configuration
-# is that of the emulated host, so that the compiler cache has the objects; it has no modules.
-# tests/full/packages.t builds the others, and installs all of them.
+# Claim: the kernel package builds, from a small configuration, and is well-formed.
+#
+# The configuration is that of the emulated host, so that the compiler cache has the objects; it has
+# no modules. tests/full/packages.t builds the other packages, and installs all of them.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
