@@ -48,9 +48,18 @@ knows_its_source() {
 	[ "$(git -C "$PORT" config vpmu.source)" = "$TMP/toy" ]
 }
 
+keeps_branches() {
+	git -C "$PORT" update-ref refs/series/saved series
+	git -C "$PORT" switch -q -c mine
+	git -C "$PORT" -c user.name=tester -c user.email=tester@localhost \
+		commit -q --allow-empty -m mine
+	git -C "$PORT" switch -q series
+	fails_with "save what you need" trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
+	git -C "$PORT" branch -q -D mine
+}
+
 # The stock kernel's tree is a work tree of it, and has to go, too.
 follows_pins() {
-	git -C "$PORT" update-ref refs/series/saved series
 	mkdir "$PORT-stock"
 	trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
 	[ "$(git -C "$PORT" config vpmu.source)" = "$TMP/toy.tar.xz" ]
@@ -90,6 +99,7 @@ rm -rf "$TMP/project/build/linux"
 check "a base that Debian does not have is opened again without LINUX_TREE=" knows_its_source
 check "a port's tree with commits that are not saved is not replaced" \
 	fails_with "save what you need" trees VPMU_BASE=older LINUX_TREE="$TMP/toy.tar.xz"
+check "a port's tree with commits on another branch is not replaced" keeps_branches
 check "a port's tree is made anew when its pins change" follows_pins
 check "an override that does not exist is one error" \
 	fails_with "neither a folder nor a file" trees LINUX_TREE="$TMP/none"
