@@ -164,7 +164,7 @@ host: deps-demo ## make emulator, root file system and device trees of the emula
 	$(STEP) 'emulator' testbed/emulator
 	$(STEP) 'root file system' testbed/rootfs
 	@testbed/dtbs
-	@testbed/build-exact-init
+	@testbed/build-exact
 
 .PHONY: guests
 guests: $(STAMPS)/series-linux ## build the bare-metal guests

@@ -5,8 +5,10 @@ instruction.
 Other hosts differ from run to run because of input from outside and the time when it arrives: disk,
 network, random numbers. This host has no such input. All files are in its initramfs,
 testbed/exact-init.c is its PID 1, the emulator's random numbers have a seed, its clock is an
-instruction count. The host keeps the program's output in memory, and sends it through a second
-serial port when the program has ended.
+instruction count. The emulator's two threads, the CPUs' and the main loop, take turns, so that it
+does not matter which of them the build machine runs first (testbed/exact-turns.c). The host keeps
+the program's output in memory, and sends it through a second serial port when the program has
+ended.
 """
 import os
 import socket
@@ -97,7 +99,10 @@ class ExactHost(Machine):
         self.files = files
 
     def command(self, initramfs_fd, result_fd):
-        return [*self.base_command("rdinit=/init"), "-initrd", f"/proc/self/fd/{initramfs_fd}",
+        preload = [str(require_artifact(ARTIFACTS / "exact-turns.so")),
+                   *filter(None, [os.environ.get("EMULATOR_PRELOAD")])]
+        return ["env", f"EMULATOR_PRELOAD={':'.join(preload)}", *self.base_command("rdinit=/init"),
+                "-initrd", f"/proc/self/fd/{initramfs_fd}",
                 "-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2025-01-01,clock=vm",
                 "-chardev", f"socket,id=result,fd={result_fd}", "-serial", "chardev:result"]
 
