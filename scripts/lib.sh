@@ -8,6 +8,9 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SHARED=$TOP/build
 BUILD=${VPMU_BUILD:-$SHARED${VPMU_BASE:+/bases/$VPMU_BASE}}
 ARTIFACTS=$BUILD/artifacts
+# In the git repository of a source tree: the commit of the series that was last opened from the
+# folder or saved to it.
+SAVED=refs/series/saved
 # Deleting the cache costs time only.
 CACHE=${VPMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vpmu}
 

@@ -58,13 +58,13 @@ stops_at_conflict() {
 }
 
 goes_back() {
-	local tip pinned=$LINUX_TREE
+	local tip
 	tip=$(tree_git rev-parse series)
 	newer 's/one/eins/'
 	fails_with 'git rebase --abort' series rebase linux
 	tree_git rebase --abort
 	[ "$tip" = "$(tree_git rev-parse series)" ]
-	LINUX_TREE=$pinned series save linux
+	series save linux
 	snapshot "$P/linux" | diff <(snapshot "$TMP/template/linux") -
 }
 
@@ -100,12 +100,18 @@ unsaved() {
 	sed -i 's/three/THREE/' "$T/hook.c"
 	commit 'core: more' 'Not saved.'
 	refused 'scripts/series save linux'
+	series save linux
+	series rebase linux
+	on_new_base
 }
 
 no_tree() {
+	local command
 	rm -rf "$T"
-	fails_with 'there is no tree in' series rebase linux
-	[ ! -e "$T" ]
+	for command in rebase save; do
+		fails_with 'there is no tree in' series "$command" linux
+		[ ! -e "$T" ]
+	done
 }
 
 check 'a series moves to a base that its patches apply to' moves
@@ -115,6 +121,6 @@ check 'a base that lacks what the series needs is refused, and the error names w
 	needs_something
 check 'that error also names bases that have patches already' names_ports
 check 'a base that the series is on is refused' same_base
-check 'commits that are not saved are not moved' unsaved
-check 'rebase without a tree is an error' no_tree
+check 'commits that are not saved are not moved, and can be saved first' unsaved
+check 'without a tree there is nothing to move or to save' no_tree
 finish
