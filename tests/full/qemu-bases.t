@@ -5,12 +5,19 @@
 #
 #   qemu-bases.t patched    on a host with our kernel
 #   qemu-bases.t stock      on a host without the mode; the compiler cache then has the build
+#   qemu-bases.t pair       on a host with the kernel of linux/bases/BASE: Linux guests, migrations,
+#                           libvirt's starts and snapshots
 set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 
 # Bases older than the series' own lack its newest machine.
 PROPERTY='property:^(?!.*virt-10\.2)'
+
+# Those that need no kernel without the mode beside it
+LIBVIRT_TESTS=(tests/avocado/test_libvirt.py:{Pinning.test_pinned,Life.test_snapshots}
+	tests/avocado/test_libvirt.py:{Life.test_managed_save,Migration.test_arrives}
+	tests/avocado/test_start.py:Start.test_fixed_counters)
 
 # of_base PROGRAM ARG...: runs a program of the project for BASE
 of_base() {
@@ -43,8 +50,18 @@ on_stock() {
 	emulated_host stock biglittle choice order refusal migration restore discovery gdb
 }
 
-kernel=${1-}
-[[ $kernel =~ ^(patched|stock)$ ]] || die "usage: qemu-bases.t patched|stock"
+on_pair() {
+	local -x VPMU_IMAGE=$BUILD/bases/$BASE/artifacts/Image-patched
+	emulated_host --icount patched biglittle linux_guest choice migration
+	"$TOP/tests/avocado/run" --tap -p "qemu=$FOLDER/artifacts/qemu-system-aarch64" \
+		"${LIBVIRT_TESTS[@]}" | tee "$TMP/tap"
+	# a test that cannot run here, as Avocado sees it, has shown nothing
+	! grep ' # SKIP' "$TMP/tap"
+}
+
+declare -A KERNELS=([patched]='our kernel' [stock]='the stock kernel' [pair]="this base's kernel")
+host=${1-none}
+[ -n "${KERNELS[$host]-}" ] || die "usage: qemu-bases.t patched|stock|pair"
 FOLDER=$BUILD/qemu-bases
 trap 'rm -rf "$TMP" "$FOLDER"' EXIT
 for BASE in "$TOP"/qemu/bases/*/; do
@@ -53,6 +70,6 @@ for BASE in "$TOP"/qemu/bases/*/; do
 	check "$BASE: the series is well-formed" well_formed
 	check "$BASE: builds for arm64" of_base scripts/build-qemu
 	check "$BASE: unit tests" unit_tests
-	check "$BASE: on a host with the $kernel kernel" "on_$kernel"
+	check "$BASE: on a host with ${KERNELS[$host]}" "on_$host"
 done
 finish
