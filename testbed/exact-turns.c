@@ -5,11 +5,11 @@
  *
  * With -icount one thread of the emulator runs all CPUs, and the main loop moves the clock on when
  * all of them sleep (icount_start_warp_timer() in accel/tcg/icount-common.c of QEMU). But each
- * timer of the clock wakes the main loop, too. If it then finds that the last CPU sleeps before the
- * CPUs' thread has added that CPU's instructions to the clock, it moves the clock too far. Thus the
- * result depends on the build machine's scheduler.
+ * timer of the clock wakes the main loop, too. If it comes after the last CPU was marked as asleep
+ * and before the CPUs' thread adds that CPU's instructions to the clock, it moves the clock too
+ * far. So the result would depend on the build machine's scheduler.
  *
- * Here the main loop, back from poll, waits until the CPUs' thread waits, too.
+ * Here the main loop returns from ppoll() only while the CPUs' thread waits.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 /*
- * The main loop also ends the emulator after a reset or a panic. So that it can do so beside a CPU
- * that never sleeps, it waits no longer than this. It does nothing else beside busy CPUs.
+ * The main loop ends the emulator after a reset or a panic, and one CPU may never sleep then. So
+ * the main loop waits no longer than this. While a CPU runs, it does nothing else to the machine.
  */
 #define PATIENCE_SECONDS	30
 
@@ -76,7 +76,7 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 		return next(cond, mutex);
 	if (!atomic_compare_exchange_strong(&cpus_cond, &known, cond) && known != cond)
 		abort();
-	/* The main loop takes the mutex, too, so it gets no further before the wait has begun */
+	/* The main loop takes the mutex next, so it goes no further before the wait has begun */
 	atomic_store(&cpus_wait, 1);
 	futex(FUTEX_WAKE, 1, NULL);
 	error = next(cond, mutex);

@@ -99,6 +99,7 @@ class ExactHost(Machine):
         self.files = files
 
     def command(self, initramfs_fd, result_fd):
+        # tests/exact.t adds a library of its own
         preload = [str(require_artifact(ARTIFACTS / "exact-turns.so")),
                    *filter(None, [os.environ.get("EMULATOR_PRELOAD")])]
         return ["env", f"EMULATOR_PRELOAD={':'.join(preload)}", *self.base_command("rdinit=/init"),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into the emulator: delays its two threads now and then, as a busy build machine may,
- * where it matters who is first: the CPUs' thread when it leaves a CPU, which may sleep already
- * while its last instructions are not added to the clock, and the main loop after each poll.
+ * Preloaded into the emulator: delays its two threads where it matters which of them is first, as a
+ * busy build machine may do. The CPUs' thread is delayed at some of the times when it leaves a CPU:
+ * the CPU may be asleep, and its last instructions are not added to the clock yet. The main loop is
+ * delayed after each poll.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: a program in the exact host and its kernel print the same bytes in each run, times
 # included, whatever else the build machine does. How: each program runs twice; during the second
-# run two loops keep the build machine busy, and the emulator's threads are late by random times.
+# run two loops keep the build machine busy, and tests/exact-late.c delays the emulator's threads.
 #
 #   tests/exact.t [GROUP]     the programs of a group below; core, if none is given
 set -euo pipefail
@@ -54,6 +54,18 @@ same_in_each_run() {
 	diff "$TMP/idle.log" "$TMP/busy.log"
 }
 
+# Another build of the emulator may call other functions, and a library then does nothing.
+replaces_functions() {
+	local function functions
+	nm -D --undefined-only "$ARTIFACTS/emulator/qemu-system-aarch64.bin" >"$TMP/calls"
+	functions=$(nm -D --defined-only "$1" | awk '$2 == "T" { print $3 }')
+	[ -n "$functions" ] || { echo "$1 replaces no function"; return 1; }
+	for function in $functions; do
+		grep -qE " U $function(@|$)" "$TMP/calls" ||
+			{ echo "the emulator does not call $function()"; return 1; }
+	done
+}
+
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$TMP/late.so" "$TOP/tests/exact-late.c"
 group=${1-core}
 while read -r of words; do
@@ -62,4 +74,8 @@ while read -r of words; do
 	check "$words" same_in_each_run "${arguments[@]}"
 done <<<"$PROGRAMS"
 [ "$COUNT" -gt 0 ] || die "there is no group '$group'; take core or full"
+check "the emulator calls all functions that exact-turns.c replaces" replaces_functions \
+	"$ARTIFACTS/exact-turns.so"
+check "the emulator calls all functions that exact-late.c replaces" replaces_functions \
+	"$TMP/late.so"
 finish
