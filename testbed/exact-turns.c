@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -26,12 +27,13 @@
 
 /*
  * The main loop ends the emulator after a reset or a panic, and one CPU may never sleep then. So
- * the main loop waits no longer than this. While a CPU runs, it does nothing else to the machine.
+ * the main loop no longer waits when the CPUs' thread has used this much CPU time meanwhile.
  */
 #define PATIENCE_SECONDS	30
 
 typedef int cond_fn(pthread_cond_t *cond);
 typedef int cond_wait_fn(pthread_cond_t *cond, pthread_mutex_t *mutex);
+typedef int mutex_fn(pthread_mutex_t *mutex);
 typedef int ppoll_fn(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		     const sigset_t *mask);
 
@@ -39,10 +41,21 @@ typedef int ppoll_fn(struct pollfd *fds, nfds_t count, const struct timespec *ti
 static _Atomic(pthread_cond_t *) cpus_cond;
 /* A futex: there is no such thread before the machine is made */
 static atomic_int cpus_wait = 1;
+/* That thread's CPU time */
+static clockid_t cpus_clock;
+/* What that thread holds while it runs no guest code: QEMU's "big lock" (BQL) */
+static _Atomic(pthread_mutex_t *) big_lock;
+/* Only for the main thread. 0 is right at first: the CPUs' thread, which names it, holds it */
+static int main_holds_lock;
 
+/* Asks the kernel once for each thread: each change of the big lock asks this */
 static int is_main_thread(void)
 {
-	return syscall(SYS_gettid) == getpid();
+	static _Thread_local int is_main = -1;
+
+	if (is_main < 0)
+		is_main = syscall(SYS_gettid) == getpid();
+	return is_main;
 }
 
 static long futex(int operation, int value, const struct timespec *timeout)
@@ -76,6 +89,9 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 		return next(cond, mutex);
 	if (!atomic_compare_exchange_strong(&cpus_cond, &known, cond) && known != cond)
 		abort();
+	if (!known && pthread_getcpuclockid(pthread_self(), &cpus_clock))
+		abort();
+	atomic_store(&big_lock, mutex);
 	/* The main loop takes the mutex next, so it goes no further before the wait has begun */
 	atomic_store(&cpus_wait, 1);
 	futex(FUTEX_WAKE, 1, NULL);
@@ -96,14 +112,60 @@ int pthread_cond_broadcast(pthread_cond_t *cond)
 	return next(cond);
 }
 
+static int change_lock(pthread_mutex_t *mutex, mutex_fn *change, int held)
+{
+	int error = change(mutex);
+
+	if (mutex == atomic_load(&big_lock) && is_main_thread() && !error)
+		main_holds_lock = held;
+	return error;
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	static mutex_fn *next;
+
+	if (!next)
+		next = next_symbol("pthread_mutex_lock");
+	return change_lock(mutex, next, 1);
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	static mutex_fn *next;
+
+	if (!next)
+		next = next_symbol("pthread_mutex_unlock");
+	return change_lock(mutex, next, 0);
+}
+
+static time_t cpus_seconds(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(cpus_clock, &now))
+		abort();
+	return now.tv_sec;
+}
+
 /* A signal ends the wait: its handler may have asked the main loop to end the emulator */
 static void wait_for_cpus(void)
 {
-	const struct timespec patience = { .tv_sec = PATIENCE_SECONDS };
+	static const struct timespec pause = { .tv_sec = 1 };
+	time_t end = 0;
 
 	while (!atomic_load(&cpus_wait)) {
-		if (futex(FUTEX_WAIT, 0, &patience) && (errno == ETIMEDOUT || errno == EINTR))
+		if (!end)
+			end = cpus_seconds() + PATIENCE_SECONDS;
+		if (!futex(FUTEX_WAIT, 0, &pause) || errno == EAGAIN)
+			continue;
+		if (errno == EINTR)
 			return;
+		if (cpus_seconds() >= end) {
+			dprintf(STDERR_FILENO,
+				"exact-turns: the main loop goes on while a CPU runs\n");
+			return;
+		}
 	}
 }
 
@@ -116,7 +178,8 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 		next = next_symbol("ppoll");
 	ready = next(fds, count, timeout, mask);
 	saved = errno;
-	if (is_main_thread())
+	/* To end the machine it polls with the lock, and the CPUs' thread cannot wait meanwhile */
+	if (is_main_thread() && !main_holds_lock)
 		wait_for_cpus();
 	errno = saved;
 	return ready;

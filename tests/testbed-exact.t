@@ -45,6 +45,12 @@ report_is_noticed() {
 	grep -F "the kernel reported a bug; 'testbed-exact' ended with status 0" "$TMP/stderr"
 }
 
+# Else the emulator hangs for as long as its main loop waits for CPUs that it has stopped itself.
+ends_when_switched_off() {
+	exits 7 exact --timeout 3 --log "$TMP/console" streams >/dev/null </dev/null || return
+	grep -F 'reboot: Power down' "$TMP/console" && ! grep -F 'exact-turns:' "$TMP/console"
+}
+
 # misused TEXT OPTION...: one error with TEXT, and no host
 misused() {
 	local text=$1
@@ -63,6 +69,7 @@ check "files, folders and modes are copied" copies_files
 check "a command that a signal ends" exits 143 exact signal
 check "a command that is missing" exits 127 run --exact -- none
 check "KVM" exits 0 run --exact --file "$TMP/testbed-kvm" -- testbed-kvm
+check "the emulator ends as the host is switched off" ends_when_switched_off
 check "a panic while the command runs" refused 123 "sysrq triggered crash" exact crash
 check "a report of the kernel that is no panic" report_is_noticed
 check "a panic at boot" refused 122 "Unable to mount root fs" exact --append rdinit=/nonexistent \
