@@ -12,7 +12,7 @@ set -euo pipefail
 # Group, and arguments of tests/kernel/run; the bench has such a test of its own
 PROGRAMS='
 	core moves all
-	core storm exact SEED=1 STORM_SECONDS=2
+	full storm exact SEED=1 STORM_SECONDS=2
 	full attributes all
 	full counting all
 	full nested all --append kvm-arm.mode=nested
