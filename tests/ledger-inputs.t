@@ -70,6 +70,24 @@ untraced() {
 	runs 0 '1 of 1 done: complete'
 }
 
+# Each stop switches to the tracer and back.
+threads_without_stops() {
+	row one tests/one.py
+	cat >"$P/tests/one.py" <<-END
+		import os, resource, threading
+		def call():
+		    for _ in range(10000):
+		        os.getppid()
+		    usage = resource.getrusage(resource.RUSAGE_THREAD)
+		    print(f"# {usage.ru_nvcsw + usage.ru_nivcsw} switches")
+		    print("1..1\\n" + "not " * (usage.ru_nvcsw + usage.ru_nivcsw > 5000) + "ok")
+		thread = threading.Thread(target=call)
+		thread.start()
+		thread.join()
+	END
+	run_ends 0 '1 of 1 done: complete' --full
+}
+
 # A row that cannot be traced depends on all files.
 without_strace() {
 	echo 1 >"$P/data"
@@ -205,6 +223,7 @@ check 'a row runs again if a file appears that it looked for, or in a folder tha
 	missing_and_added_files
 check 'a row that cannot be traced depends on all files except the pages' untraced
 check 'without a working strace each row depends on all files except the pages' without_strace
+check 'a thread that opens nothing is not stopped at each call' threads_without_stops
 check 'a file below build/ stands for its sources' below_build
 check 'pages are no sources of files below build/' pages_below_build
 check 'a file that is missing below build/ stands for itself' missing_below_build

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Finds by strace which files below the project a program and its children open, and which folders
-they list. With seccomp strace stops the program at these calls only."""
+they list. With seccomp strace stops the program at a few calls only."""
 import contextlib
 import os
 import re
@@ -9,7 +9,10 @@ import tempfile
 import threading
 from pathlib import Path
 
-CALLS = "open,openat,openat2,creat,execve,getdents64"
+# strace stops a new thread at every call until seccomp stops it for the first time. An emulator's
+# threads run for minutes and open nothing, but each thread of the C library begins by the last of
+# these calls.
+CALLS = "open,openat,openat2,creat,execve,getdents64,set_robust_list"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
 # PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; the path that is returned is used if there
 # is one, as it is resolved
