@@ -233,8 +233,10 @@ class Machine:
         kernel_line = ["console=ttyAMA0", "earlycon", *kernel_words,
                        "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120",
                        *self.append]
+        # With LPA2 VMs may have 52 bits of physical address, also those that QEMU creates at each
+        # start to ask KVM, and the kernel walks all of it when a VM ends: most of QEMU's start.
         return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
-                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max",
+                "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,lpa2=off",
                 "-smp", self.count_cpus(), "-m", "2G", "-kernel", self.image, "-dtb", self.tree,
                 "-append", " ".join(kernel_line),
                 "-chardev", f"file,id=console,path={escape(self.log)},append=on",
