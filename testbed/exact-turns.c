@@ -178,7 +178,7 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 		next = next_symbol("ppoll");
 	ready = next(fds, count, timeout, mask);
 	saved = errno;
-	/* To end the machine it polls with the lock, and the CPUs' thread cannot wait meanwhile */
+	/* It holds the lock here as the machine ends; the CPUs' thread needs it to begin to wait */
 	if (is_main_thread() && !main_holds_lock)
 		wait_for_cpus();
 	errno = saved;

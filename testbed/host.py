@@ -233,8 +233,8 @@ class Machine:
         kernel_line = ["console=ttyAMA0", "earlycon", *kernel_words,
                        "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120",
                        *self.append]
-        # With LPA2 VMs may have 52 bits of physical address, also those that QEMU creates at each
-        # start to ask KVM, and the kernel walks all of it when a VM ends: most of QEMU's start.
+        # QEMU starts three times as fast without LPA2: it first creates VMs with the largest
+        # address space, which is 52 bits with LPA2, and the kernel walks through it as they end.
         return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
                 "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,lpa2=off",
                 "-smp", self.count_cpus(), "-m", "2G", "-kernel", self.image, "-dtb", self.tree,

@@ -9,9 +9,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-# strace stops a new thread at every call until seccomp stops it for the first time. An emulator's
-# threads run for minutes and open nothing, but each thread of the C library begins by the last of
-# these calls.
+# Until seccomp has stopped a new thread once, strace stops it at every call. The threads of an
+# emulator open nothing, so the last of these calls is here: the C library begins each thread by it.
 CALLS = "open,openat,openat2,creat,execve,getdents64,set_robust_list"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
 # PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; the path that is returned is used if there
