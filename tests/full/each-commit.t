@@ -3,7 +3,8 @@
 # Claim: the series that `make series` writes apply to pristine trees with plain `git am`, and each
 # of their commits builds on its own. Linux is also built without KVM, and without a PMU driver
 # (HW_PERF_EVENTS): the series has other code for these. qemu-builds.t builds QEMU's other
-# configurations. The kernels have little beyond what the series changes.
+# configurations. The kernels have little beyond what the series changes. A commit that changes no
+# file of a kernel is not built for it.
 #
 #   tests/full/each-commit.t linux kvm|no-kvm|no-pmu...
 #   tests/full/each-commit.t qemu
@@ -11,9 +12,20 @@ set -euo pipefail
 # shellcheck source=each-commit.sh
 . "$(dirname "$0")/each-commit.sh"
 
-# has_objects KERNEL: the kernel with KVM compiles each file that the commit changes
-has_objects() {
+# is_built_from KERNEL: the commit changes a makefile or a file that the kernel was compiled from,
+# or the kernel has not been built yet
+is_built_from() {
+	local tree=$SCRATCH/linux
+	[ -e "$tree/obj-$1/vmlinux" ] || return 0
+	git -C "$tree" diff --name-only HEAD^ >"$TMP/changed"
+	grep -qE '(^|/)(Kconfig|Kbuild|Makefile)' "$TMP/changed" ||
+		grep -rqF --include='.*.cmd' -f <(sed 's,^,../,' "$TMP/changed") "$tree/obj-$1"
+}
+
+# build_linux KERNEL: the kernel with KVM also has to compile each file that the commit changes
+build_linux() {
 	local tree=$SCRATCH/linux file
+	in_scratch testbed/build-kernel "$1"
 	[ "$1" = kvm ] || return 0
 	git -C "$tree" diff --name-only HEAD^ -- '*.c' ':!tools' >"$TMP/changed"
 	while read -r file; do
@@ -22,18 +34,19 @@ has_objects() {
 	done <"$TMP/changed"
 }
 
-apply_and_build() {
-	local name=$1 patch=$2 kernel
-	apply_patch "$name" "$patch"
-	case $name in
-	linux)
-		for kernel in "${KERNELS[@]}"; do
-			in_scratch testbed/build-kernel "$kernel"
-			has_objects "$kernel"
-		done
-		;;
-	qemu) in_scratch scripts/build-qemu ;;
-	esac
+check_linux() {
+	local patch=$1 kernel
+	for kernel in "${KERNELS[@]}"; do
+		if is_built_from "$kernel"; then
+			check "$kernel: ${patch##*/}" build_linux "$kernel"
+		else
+			echo "# $kernel is not built from what ${patch##*/} changes"
+		fi
+	done
+}
+
+check_qemu() {
+	check "qemu: ${1##*/}" in_scratch scripts/build-qemu
 }
 
 name=${1-}
@@ -53,6 +66,11 @@ qemu-0) ;;
 esac
 prepare_clone "$name"
 for patch in "${PATCHES[@]}"; do
-	check "$name: ${patch##*/}" apply_and_build "$name" "$patch"
+	check "git am ${patch##*/}" apply_patch "$name" "$patch"
+	"check_$name" "$patch"
+done
+# whatever is_built_from() found
+for kernel in "${KERNELS[@]}"; do
+	check "$kernel: the whole series" build_linux "$kernel"
 done
 finish
