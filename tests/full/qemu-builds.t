@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: each commit of the QEMU series builds without a warning in the configurations that others
-# use: for arm64 with KVM and TCG, and for this machine with TCG alone (64- and 32-bit Arm, user
-# emulation), with gcc and with clang. each-commit.t builds the QEMU that the tests run. The
+# use: for arm64 with KVM and TCG, with gcc and with clang, and for this machine with TCG alone
+# (64- and 32-bit Arm, user emulation). each-commit.t builds the QEMU that the tests run. The
 # flavours windows and gtk compile objects of the sources that the series changes, and link nothing.
 # ui/cocoa.m is not compiled. A warning is an error in these builds. The first one of each flavour
 # shows that upstream has none.

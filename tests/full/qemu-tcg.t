@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=../tap.sh
 . "$(dirname "$0")/../tap.sh"
 
-VPMU_QEMU=$("$TOP/scripts/build-qemu" --flavour arm64-tcg-gcc)/qemu-system-aarch64
+VPMU_QEMU=$("$TOP/scripts/build-qemu" --flavour arm64-gcc)/qemu-system-aarch64
 export VPMU_QEMU
 check 'machines, stock kernel' "$TOP/tests/qemu/boot" stock biglittle machines
 check 'machines, kernel with the mode' "$TOP/tests/qemu/boot" patched biglittle machines
