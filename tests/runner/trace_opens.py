@@ -39,7 +39,7 @@ class Tracer:
 
     def __init__(self, top):
         self._top = str(top)
-        self._pending = {}
+        self._pending, self._seen = {}, set()
         self.opened, self.made, self.listed = set(), set(), set()
 
     @contextlib.contextmanager
@@ -72,12 +72,15 @@ class Tracer:
             return
         if resumed := RESUMED.match(line):
             line = self._pending.pop(resumed[1], "") + resumed[2]
-        if self._top not in line:
+        # a compiler opens the same headers for each object
+        text = line.partition(" ")[2]
+        if self._top not in line or text in self._seen:
             return
         if listed := LISTED.match(line):
             self._add(self.listed, listed[1])
         elif call := CALL.match(line):
             self._take_call(*call.groups())
+            self._seen.add(text)
 
     def _take_call(self, name, folder, path, rest):
         returned = RETURNED.search(rest)
