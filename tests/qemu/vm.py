@@ -52,6 +52,13 @@ class Monitor(Qmp):
         self._events.clear()
 
 
+def read_whole(file):
+    """The text of an unnamed file that QEMU may be writing to. The file is opened anew: QEMU shares
+    the position of the one it inherited, and would overwrite its start while we read from there."""
+    with open(f"/proc/self/fd/{file.fileno()}", encoding="utf-8") as opened:
+        return opened.read()
+
+
 class Vm:
     """A VM in QEMU, which ends with the block. It waits for cont() unless paused=False."""
 
@@ -113,14 +120,12 @@ class Vm:
     @property
     def stderr(self):
         """All that QEMU has printed on stderr."""
-        self.stderr_file.seek(0)
-        return self.stderr_file.read()
+        return read_whole(self.stderr_file)
 
     @property
     def console(self):
         """All that the guest has printed."""
-        self.console_file.seek(0)
-        return self.console_file.read()
+        return read_whole(self.console_file)
 
     @property
     def verdict(self):
