@@ -550,7 +550,7 @@ static bool follow_fixed_counters(Error **errp)
     return check_fixed_counters(errp) && tell_kvm(&made, errp);
 }
 
-/* Which CPUs the threads may run on is judged when the VM starts. */
+/* But for follow_host_pmu(), the threads' CPUs are judged at the start. */
 static bool follow_incoming_choice(ARMCPU *cpu, Error **errp)
 {
     if (!(cpu->kvm_pmu_backend == ARM_PMU_BACKEND_HOST_PMU ?
