@@ -8,7 +8,7 @@ MAKEFLAGS += -j2
 unexport MAKEFLAGS MFLAGS
 
 ifneq ($(VPMU_BASE)$(VPMU_BUILD),)
-$(error unset VPMU_BASE and VPMU_BUILD: only scripts/ and testbed/ take them; see docs/series.md)
+$(error unset VPMU_BASE and VPMU_BUILD: only programs take them, not make; see docs/series.md)
 endif
 
 STAMPS := build/stamps
@@ -76,10 +76,8 @@ deb: deps-check trees venv ## make the Debian packages for a board, in build/pac
 
 .PHONY: deb-src
 deb-src: deps-check trees ## make the Debian source packages of QEMU, pmu-hybrid-check \
-		and libvirt-pmu-hybrid, in build/packages
-	packages/libvirt
-	packages/source
-	packages/qemu-source
+		and libvirt-pmu-hybrid, in build/packages; BASE= as for deb
+	packages/all --source $(BASE)
 
 .PHONY: all
 all: trees kernels qemu tool host guests ## build everything that the demo runs, and most of what \

@@ -99,6 +99,15 @@ class QuickStart(Story):
         """lintian finds no fault with the packages"""
         run("packages/lint", *self._debs, cwd=TOP)
 
+    def sources(self):
+        """make deb-src makes the source packages of the same versions"""
+        run("make", "deb-src", f"BASE={self.base}", cwd=TOP)
+        qemu, = (deb for deb in self._debs if deb.name.startswith("qemu-"))
+        version = qemu.name.split("_")[1]
+        names = " ".join(sorted(file.name for file in qemu.parent.glob("*.dsc")))
+        expect(rf"^libvirt-\S+ pmu-hybrid-check_\S+ qemu-pmu-hybrid_{re.escape(version)}\.dsc$",
+               names)
+
     def _count_modules(self, name):
         """Number of modules of the configuration with this name, or of the usual one."""
         output = run("packages/linux", "--config", cwd=TOP,
@@ -206,7 +215,7 @@ class QuickStart(Story):
         self._board.run("qemu-system-aarch64 --version")
 
 
-PARTS = {"build": ("build", "modules", "lint", "boards"),
+PARTS = {"build": ("build", "modules", "lint", "sources", "boards"),
          "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look",
                    "start", "verify", "confined", "windows", "move", "remove")}
 
