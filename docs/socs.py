@@ -12,9 +12,9 @@ MARKS = ("<!-- SoCs -->\n", "<!-- end of SoCs -->\n")
 # Kind: heading, and what it means
 KINDS = {
     "separate": ("One PMU for each kind of core",
-                 "A guest's counter stands still on the other kinds of core. Use the overlay\n"
-                 "if all cores have the same number of event counters (the tool asks KVM), "
-                 "otherwise the pair."),
+                 "A guest's counter stands still on the other kinds of core. Run `pmu-hybrid-check "
+                 "--overlay` on the board: it\nasks KVM for the number of event counters of each "
+                 "kind, and writes the overlay if the numbers are equal. If not,\nuse the pair."),
     "shared": ("Several PMUs that all claim every CPU",
                "Their nodes share one interrupt without partitions, so only the first PMU gets "
                "overflow interrupts.\nThe overlay gives all of them."),
