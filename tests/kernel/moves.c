@@ -30,6 +30,8 @@
 #define SLEEP_BEGINS	20000
 /* Few, because to take a CPU offline and back online is slow */
 #define HOTPLUGS	16
+#define HANDOVERS	8
+#define HANDOVER_STEPS	4
 
 /* First one CPU, then all of them: the affinity grows long after the events were created */
 static uint64_t growing(int run)
@@ -236,6 +238,40 @@ static void test_sleep(void)
 	       "counts exactly when the vCPU is moved while it sleeps");
 }
 
+/* Runs the vCPU in a new thread, which ends */
+struct handover {
+	struct stepper *stepper;
+	bool ok;
+};
+
+static void *run_handover(void *argument)
+{
+	struct handover *handover = argument;
+
+	for (int i = 0; i < HANDOVER_STEPS; i++)
+		handover->ok &= check_step(handover->stepper, OP_NONE, 0, AT_EL1);
+	return NULL;
+}
+
+/* This thread and others take turns; none leaves events to the next one that would count for it. */
+static void test_handover(enum backing backing, uint64_t (*where)(int), const char *name)
+{
+	struct stepper stepper;
+	struct handover handover = { .stepper = &stepper, .ok = true };
+	pthread_t thread;
+
+	stepper_create(&stepper, PMU, backing);
+	stepper.where = where;
+	for (int i = 0; handover.ok && i < HANDOVERS; i++) {
+		run_handover(&handover);
+		if (pthread_create(&thread, NULL, run_handover, &handover))
+			die("starting a thread failed");
+		pthread_join(thread, NULL);
+	}
+	stepper_destroy(&stepper);
+	result(handover.ok, "%s", name);
+}
+
 static void test_all(void)
 {
 	test_moves(every_pmu, STEPS, "counts exactly across PMUs");
@@ -248,6 +284,9 @@ static void test_all(void)
 	test_random(STEPS, 1);
 	test_hotplug();
 	test_sleep();
+	test_handover(BACKED_BY_FIXED, every_pmu, "counts exactly when other threads run the vCPU");
+	test_handover(BACKED_BY_PMU, within_pmu,
+		      "without the mode: counts exactly when other threads run the vCPU");
 }
 
 static void test_many(void)
