@@ -242,13 +242,6 @@ static bool read_cpus(const char *sysfs, const char *file, ArmHostCPUSet *set,
     return true;
 }
 
-bool arm_host_cpus_read(const char *sysfs, ArmHostCPUs *cpus, Error **errp)
-{
-    bitmap_zero(cpus->allowed.cpus, ARM_HOST_MAX_CPUS);
-    return read_cpus(sysfs, "online", &cpus->online, errp) &&
-           read_cpus(sysfs, "present", &cpus->present, errp);
-}
-
 static void add_cpus(ArmHostCPUSet *set, const ArmHostCPUSet *more)
 {
     bitmap_or(set->cpus, set->cpus, more->cpus, ARM_HOST_MAX_CPUS);
@@ -259,6 +252,38 @@ static bool get_cpus_outside(ArmHostCPUSet *rest, const ArmHostCPUSet *set,
                              const ArmHostCPUSet *of)
 {
     return bitmap_andnot(rest->cpus, set->cpus, of->cpus, ARM_HOST_MAX_CPUS);
+}
+
+/*
+ * In a container "online" can be a file of lxcfs, which lists the CPUs that
+ * the container may use.  Its "offline" is the kernel's, if it can be read.
+ */
+static bool add_hidden_cpus(const char *sysfs, ArmHostCPUs *cpus,
+                            Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *path = g_build_filename(sysfs, CPUS, "offline", NULL);
+    g_autofree char *list = NULL;
+    ArmHostCPUSet set;
+
+    if (!g_file_get_contents(path, &list, NULL, NULL)) {
+        return true;
+    }
+    if (!arm_host_cpu_set_parse(list, &set, errp)) {
+        error_prepend(errp, "Cannot read the host's CPUs: %s: ", path);
+        return false;
+    }
+    get_cpus_outside(&set, &cpus->present, &set);
+    add_cpus(&cpus->online, &set);
+    return true;
+}
+
+bool arm_host_cpus_read(const char *sysfs, ArmHostCPUs *cpus, Error **errp)
+{
+    bitmap_zero(cpus->allowed.cpus, ARM_HOST_MAX_CPUS);
+    return read_cpus(sysfs, "online", &cpus->online, errp) &&
+           read_cpus(sysfs, "present", &cpus->present, errp) &&
+           add_hidden_cpus(sysfs, cpus, errp);
 }
 
 static bool are_within(const ArmHostCPUSet *set, const ArmHostCPUSet *others)

@@ -38,6 +38,7 @@ typedef struct ChooseCase {
     /* By default all CPUs that are named above; all those present */
     const char *present;
     const char *online;
+    const char *offline;
     bool is_default;
     const char *uncovered;
 } ChooseCase;
@@ -152,6 +153,19 @@ static const ChooseCase choose_cases[] = {
         /* What libvirt sets for a vCPU without vcpupin: the CPUs online */
         "offline-cluster-all-online", { A53, A72 }, "0-1", true,
         FIXED, .online = "0-1"
+    }, {
+        "offline-cluster-in-a-list", { A53, A72 }, "0-1", true,
+        FIXED, .online = "0-1", .offline = "2-3,8-15\n"
+    }, {
+        /* lxcfs lists the CPUs of a cpuset as those online. */
+        "cpuset-of-a-container", { A53, A72 }, "2-3", true,
+        HOST_PMU, "armv8_cortex_a72", 9, .present = "0-3", .online = "2-3",
+        .offline = "\n"
+    }, {
+        /* With a quota, lxcfs numbers the CPUs anew. */
+        "numbers-of-a-container", { A53, A72 }, "2-3", true,
+        HOST_PMU, "armv8_cortex_a72", 9, .present = "0-3", .online = "0",
+        .offline = "\n"
     }, {
         "offline-cluster-not-allowed", { A53, A72 }, "0-1", true,
         HOST_PMU, "armv8_cortex_a53", 8, .online = "0-2"
@@ -397,13 +411,16 @@ static char *join_lists(const Source *sources, const char *threads)
 }
 
 static void read_cpus(const char *sysfs, const char *present,
-                      const char *online, const char *threads,
-                      ArmHostCPUs *cpus)
+                      const char *online, const char *offline,
+                      const char *threads, ArmHostCPUs *cpus)
 {
     g_auto(GStrv) lists = g_strsplit(threads, " ", -1);
 
     write_cpus(sysfs, "present", present);
     write_cpus(sysfs, "online", online);
+    if (offline) {
+        write_cpus(sysfs, "offline", offline);
+    }
     g_assert_true(arm_host_cpus_read(sysfs, cpus, &error_abort));
     for (int i = 0; lists[i]; i++) {
         ArmHostCPUSet set;
@@ -435,7 +452,8 @@ static void test_choose(const void *data)
     ArmHostCPUs cpus;
     Error *err = NULL;
 
-    read_cpus(sysfs, present, c->online ?: present, c->threads, &cpus);
+    read_cpus(sysfs, present, c->online ?: present, c->offline, c->threads,
+              &cpus);
     if (arm_host_pmus_choose(pmus, &cpus, c->fixed_counters, &choice, &err)) {
         g_assert_null(err);
     } else {
@@ -474,7 +492,7 @@ static const char *choose_on_board(const char *sysfs, const GPtrArray *pmus,
     ArmHostPMUChoice choice;
     ArmHostCPUs cpus;
 
-    read_cpus(sysfs, present, present, threads, &cpus);
+    read_cpus(sysfs, present, present, NULL, threads, &cpus);
     if (!arm_host_pmus_choose(pmus, &cpus, fixed_counters, &choice, NULL)) {
         return "refused";
     }
@@ -615,9 +633,9 @@ static void test_coverage(void)
     ArmHostCPUs cpus;
     Error *err = NULL;
 
-    read_cpus(sysfs, "0-4", "0-3", "0-4", &cpus);
+    read_cpus(sysfs, "0-4", "0-3", NULL, "0-4", &cpus);
     g_assert_true(arm_host_pmus_check_coverage(pmus, &cpus, &error_abort));
-    read_cpus(sysfs, "0-4", "0-4", "3-4", &cpus);
+    read_cpus(sysfs, "0-4", "0-4", NULL, "3-4", &cpus);
     g_assert_false(arm_host_pmus_check_coverage(pmus, &cpus, &err));
     assert_is_sentence(error_get_pretty(err));
     assert_contains(error_get_pretty(err), "4 have no PMU");
@@ -634,7 +652,7 @@ static void test_more_online(void)
     ArmHostCPUSet set;
     ArmHostCPUs cpus;
 
-    read_cpus(sysfs, "0-3", "0-1", "", &cpus);
+    read_cpus(sysfs, "0-3", "0-1", NULL, "", &cpus);
     parse("5", &set);
     arm_host_cpus_add_online(&cpus, &set);
     present = arm_host_cpu_set_format(&cpus.present);
@@ -665,6 +683,9 @@ static void test_cpus_unreadable(void)
     assert_cpus_fail(sysfs, CPUS "/present");
     write_cpus(sysfs, "present", "none\n");
     assert_cpus_fail(sysfs, CPUS "/present: 'none' is not a list of CPUs");
+    write_cpus(sysfs, "present", "0-3\n");
+    write_cpus(sysfs, "offline", "all\n");
+    assert_cpus_fail(sysfs, CPUS "/offline: 'all' is not a list of CPUs");
     remove_sysfs(sysfs);
 }
 
