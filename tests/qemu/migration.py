@@ -159,6 +159,7 @@ def test_migrate_mismatch():
 # The subsection: its name, then version, backend, number of counters, name of the PMU
 SUBSECTION, LAYOUT = b"cpu/pmu-hybrid", ">IBB64s"
 ONE_PMU_BACKEND = 1
+ANOTHER_PMU = "pmu-hybrid: vCPU 1 of the incoming VM has another PMU than vCPU 0"
 EDITS = {
     "more counters": ({"counters": 9},
                       f"backed by {SMALL} with 9 event counters, and here {SMALL} has 6"),
@@ -166,8 +167,9 @@ EDITS = {
                        f"backed by {SMALL} with 0 event counters, and here {SMALL} has 6"),
     "no such backend": ({"backend": 3}, "invalid PMU backend 3"),
     "a name without end": ({"name": b"x" * 64}, "invalid PMU backend 1"),
-    "vCPUs that disagree": ({"counters": 5, "vcpus": (1,)},
-                            f"with 5 event counters, and here {SMALL} has 6"),
+    "numbers of counters that disagree": ({"counters": 5, "vcpus": (1,)}, ANOTHER_PMU),
+    "names that disagree": ({"name": BIG.encode().ljust(64, b"\0"), "vcpus": (1,)}, ANOTHER_PMU),
+    "backends that disagree": ({"backend": 0, "vcpus": (1,)}, ANOTHER_PMU),
 }
 
 

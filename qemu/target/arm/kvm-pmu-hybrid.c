@@ -55,6 +55,7 @@ static struct {
 /* What KVM has been told; a PMU can be changed for another up to INIT. */
 static struct {
     char *name;
+    bool is_default;
     bool has_initialized;
 } told;
 
@@ -161,13 +162,17 @@ static bool set_host_pmu(const ArmHostPMUChoice *made, Error **errp)
 }
 
 /*
- * Tells KVM the choice. Until the vCPUs are initialized another PMU can take
- * the place of this one; the fixed counters and a PMU exclude each other.
+ * Tells KVM the choice, once: a guest hypervisor that was loaded in between
+ * would find MDCR_EL2.HPMN reset. Until the vCPUs are initialized another PMU
+ * can take the place of this one; the fixed counters and a PMU exclude each
+ * other.
  */
 static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
 {
     const char *name = made->pmu ? made->pmu->name : FIXED_COUNTERS;
     bool told_fixed = !g_strcmp0(told.name, FIXED_COUNTERS);
+    bool is_told = !g_strcmp0(told.name, name) &&
+                   told.is_default == made->is_default;
 
     if (told.has_initialized || (told.name && told_fixed == !!made->pmu)) {
         error_setg(errp, "KVM has been told to use %s, and what came after "
@@ -175,7 +180,7 @@ static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
                    "restart QEMU", told.name);
         return false;
     }
-    if (!told_fixed &&
+    if (!is_told &&
         !(made->pmu ? set_host_pmu(made, errp) :
           set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
                        NULL, "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY",
@@ -184,6 +189,7 @@ static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
     }
     g_free(told.name);
     told.name = g_strdup(name);
+    told.is_default = made->is_default;
     return true;
 }
 
@@ -564,9 +570,30 @@ static bool follow_incoming_choice(ARMCPU *cpu, Error **errp)
     return true;
 }
 
+/* The first vCPU is loaded first. The CPUs of all threads are read once. */
+static bool check_other_vcpu(ARMCPU *cpu, Error **errp)
+{
+    ARMCPU *first = ARM_CPU(first_cpu);
+
+    if (cpu->kvm_pmu_backend != first->kvm_pmu_backend ||
+        cpu->kvm_pmu_nr_counters != first->kvm_pmu_nr_counters ||
+        memcmp(cpu->kvm_pmu_name, first->kvm_pmu_name,
+               sizeof(cpu->kvm_pmu_name))) {
+        error_setg(errp, "pmu-hybrid: vCPU %d of the incoming VM has another "
+                   "PMU than vCPU %d", CPU(cpu)->cpu_index,
+                   first_cpu->cpu_index);
+        return false;
+    }
+    return true;
+}
+
 bool kvm_arm_pmu_hybrid_load(ARMCPU *cpu, Error **errp)
 {
     ERRP_GUARD();
+
+    if (CPU(cpu) != first_cpu) {
+        return check_other_vcpu(cpu, errp);
+    }
 
     if (cpu->kvm_pmu_backend >= ARM_PMU_BACKEND__MAX ||
         !memchr(cpu->kvm_pmu_name, 0, sizeof(cpu->kvm_pmu_name))) {
