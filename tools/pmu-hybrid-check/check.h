@@ -115,6 +115,8 @@ typedef struct Host {
 	ArmHostCPUSet present;
 	ArmHostCPUSet online;
 	ArmHostCPUSet allowed;
+	/* This program's affinity, which programs that it starts inherit; in a copy all online */
+	ArmHostCPUSet own;
 	/* Whether the process numbers in /proc are those of system calls here */
 	bool is_live;
 	/*
@@ -270,6 +272,9 @@ typedef struct Vm {
  * monitor.
  */
 Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp);
+
+/* A VM that ended before its monitor could be asked */
+Vm *vm_new_ended(int pid, const char *reason);
 void vm_free(Vm *vm);
 
 /* judge.c */

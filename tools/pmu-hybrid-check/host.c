@@ -126,19 +126,20 @@ ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus)
  * Finds the online CPUs that a cpuset allows. An affinity alone could be widened again, so it does
  * not count: this widens it, looks, and restores it.
  */
-static bool find_allowed(ArmHostCPUSet *allowed)
+static bool find_allowed(Host *host)
 {
-	cpu_set_t *set = (cpu_set_t *)allowed->cpus;
+	cpu_set_t *set = (cpu_set_t *)host->allowed.cpus;
 	ArmHostCPUSet before, all;
 
 	memset(&all, 0xff, sizeof(all));
 	bitmap_zero(before.cpus, ARM_HOST_MAX_CPUS);
-	bitmap_zero(allowed->cpus, ARM_HOST_MAX_CPUS);
 	if (sched_getaffinity(0, sizeof(before), (cpu_set_t *)before.cpus)) {
 		return false;
 	}
+	host->own = before;
+	bitmap_zero(host->allowed.cpus, ARM_HOST_MAX_CPUS);
 	sched_setaffinity(0, sizeof(all), (cpu_set_t *)all.cpus);
-	sched_getaffinity(0, sizeof(*allowed), set);
+	sched_getaffinity(0, sizeof(host->allowed), set);
 	sched_setaffinity(0, sizeof(before), (cpu_set_t *)before.cpus);
 	return true;
 }
@@ -150,8 +151,8 @@ static bool read_cpus(Host *host, const char *sysfs, Error **errp)
 	if (!arm_host_cpus_read(sysfs, &cpus, errp)) {
 		return false;
 	}
-	host->allowed = cpus.online;
-	if (!*host->root && find_allowed(&host->allowed) &&
+	host->allowed = host->own = cpus.online;
+	if (!*host->root && find_allowed(host) &&
 	    !cpus_are_in(&host->allowed, &cpus.online)) {
 		host->hides_cpus = true;
 		arm_host_cpus_add_online(&cpus, &host->allowed);

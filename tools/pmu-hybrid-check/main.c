@@ -131,11 +131,16 @@ static bool check_vm(const Host *host, Report *report, Error **errp)
 		monitor = options.domain ?
 			  monitor_open_domain(options.uri, options.domain, errp) :
 			  monitor_open(options.qmp, errp);
-		if (!monitor) {
+		if (!monitor && (*errp)->code != ERROR_GONE) {
 			return false;
 		}
 	}
-	vm = vm_find(host, options.pid, monitor, errp);
+	if (*errp) {
+		vm = vm_new_ended(options.pid, (*errp)->message);
+		g_clear_error(errp);
+	} else {
+		vm = vm_find(host, options.pid, monitor, errp);
+	}
 	if (monitor) {
 		monitor->close(monitor);
 	}
@@ -186,7 +191,7 @@ static Level ask_advice(Advice *advice, Error **errp)
 
 	if (host_read(&host, options.root, errp) &&
 	    kvm_ask(&host.kvm, options.root, options.kvm, errp)) {
-		cpus = count_cpus(&host, &host.allowed);
+		cpus = count_cpus(&host, &host.own);
 		if ((!options.cpus || read_cpus(&host, &cpus, errp)) &&
 		    qemu_ask(&qemu, options.qemu, errp)) {
 			level = advise_start(&host, &qemu, &cpus, advice);

@@ -404,15 +404,30 @@ static bool find_parts(Vm *vm, const Host *host, Monitor *monitor, Error **errp)
 	return true;
 }
 
-Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp)
+static Vm *vm_new(int pid)
 {
 	Vm *vm = g_new0(Vm, 1);
-	g_autoptr(GArray) threads = pid ? threads_list(host->root, pid, errp) : NULL;
-	g_autoptr(GError) error = NULL;
 
 	vm->pid = pid;
 	vm->kvm = vm->pmu = vm->hybrid = UNKNOWN;
 	vm->vcpus = g_ptr_array_new_with_free_func(vcpu_free);
+	return vm;
+}
+
+Vm *vm_new_ended(int pid, const char *reason)
+{
+	Vm *vm = vm_new(pid);
+
+	vm->ended = g_strdup(reason);
+	return vm;
+}
+
+Vm *vm_find(const Host *host, int pid, Monitor *monitor, Error **errp)
+{
+	Vm *vm = vm_new(pid);
+	g_autoptr(GArray) threads = pid ? threads_list(host->root, pid, errp) : NULL;
+	g_autoptr(GError) error = NULL;
+
 	if (pid && !threads) {
 		g_prefix_error(errp, "--pid: ");
 		vm_free(vm);
