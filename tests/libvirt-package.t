@@ -142,13 +142,15 @@ hints() {
 	! grep -q setsebool "$TMP/said"
 }
 
-# goes ACTION VERSION: ACTION leaves the root as if the package had never been there
+# goes ACTION VERSION [DEB]: ACTION leaves the root as if the package had never been there. With DEB
+# an upgrade to it was interrupted after the unpacking.
 goes() {
 	local before
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
 	before=$(list_files)
 	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
 	toy_dpkg --install "$TMP/libvirt-$2.deb"
+	[ $# = 2 ] || toy_dpkg --unpack "$3"
 	toy_dpkg "$1" "$NAME"
 	[ "$1" != --remove ] || toy_dpkg --purge "$NAME"
 	diff <(echo "$before") <(list_files)
@@ -161,11 +163,27 @@ as_dpkg() {
 	DPKG_ROOT=$TMP/root PATH=$TMP/bin:$PATH fakeroot "$TMP/root/$1" "${@:2}"
 }
 
+# The script dies before each of the programs that it runs.
+interrupted() {
+	local program
+	for program in awk chmod dpkg-divert ln cmp mv; do
+		before_each
+		# shellcheck disable=SC2016 # the stand-in's parent
+		printf '#!/bin/sh\nkill -9 $PPID\n' >"$TMP/bin/$program"
+		chmod +x "$TMP/bin/$program"
+		if toy_dpkg --install "$DEB"; then return 1; fi
+		rm "$TMP/bin/$program"
+		cmp "$TMP/root/$LIST" "$TMP/list"
+		toy_dpkg --configure "$NAME"
+		expect_list "$TMP/list"
+	done
+}
+
 # What dpkg runs if a removal fails, and after an interrupted one
 removal_fails() {
 	toy_dpkg --install "$DEB"
 	for _ in once twice; do
-		as_dpkg "usr/share/$NAME/list" remove
+		as_dpkg "var/lib/dpkg/info/$NAME.postrm" remove
 		cmp "$TMP/root/$LIST" "$TMP/list"
 	done
 	as_dpkg "var/lib/dpkg/info/$NAME.postinst" abort-remove
@@ -227,6 +245,8 @@ check 'the daemon that runs is restarted when the list has changed, and only the
 check 'with SELinux it says which boolean is off' hints
 check 'removed and purged, it leaves nothing' goes --remove 1
 check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --purge 2
+check 'purged after an upgrade that was interrupted, it leaves nothing' goes --purge 1 "$DEB"
+check 'interrupted anywhere, it leaves the old list, and can be repeated' interrupted
 check 'a removal that fails, or is done twice, keeps a list' removal_fails
 check 'if libvirt is removed by force, the list goes, too' without_libvirt
 check 'the patch applies to a list that has grown at its end' patch_applies grown-end
