@@ -238,7 +238,7 @@ static void test_sleep(void)
 	       "counts exactly when the vCPU is moved while it sleeps");
 }
 
-/* Runs the vCPU in a new thread, which ends */
+/* A vCPU that threads hand on to each other */
 struct handover {
 	struct stepper *stepper;
 	bool ok;
@@ -253,7 +253,7 @@ static void *run_handover(void *argument)
 	return NULL;
 }
 
-/* This thread and others take turns; none leaves events to the next one that would count for it. */
+/* This thread and new ones, which end, take turns. An event counts for the thread that made it. */
 static void test_handover(enum backing backing, uint64_t (*where)(int), const char *name)
 {
 	struct stepper stepper;
