@@ -223,10 +223,22 @@ char *arm_host_pmus_format(const GPtrArray *pmus)
     return g_string_free(str, false);
 }
 
+/* Parses the contents @list of the file @path. */
+static bool parse_cpus(const char *path, const char *list, ArmHostCPUSet *set,
+                       Error **errp)
+{
+    ERRP_GUARD();
+
+    if (!arm_host_cpu_set_parse(list, set, errp)) {
+        error_prepend(errp, "Cannot read the host's CPUs: %s: ", path);
+        return false;
+    }
+    return true;
+}
+
 static bool read_cpus(const char *sysfs, const char *file, ArmHostCPUSet *set,
                       Error **errp)
 {
-    ERRP_GUARD();
     g_autofree char *path = g_build_filename(sysfs, CPUS, file, NULL);
     g_autofree char *list = NULL;
     g_autoptr(GError) err = NULL;
@@ -235,11 +247,7 @@ static bool read_cpus(const char *sysfs, const char *file, ArmHostCPUSet *set,
         error_setg(errp, "Cannot read the host's CPUs: %s", err->message);
         return false;
     }
-    if (!arm_host_cpu_set_parse(list, set, errp)) {
-        error_prepend(errp, "Cannot read the host's CPUs: %s: ", path);
-        return false;
-    }
-    return true;
+    return parse_cpus(path, list, set, errp);
 }
 
 static void add_cpus(ArmHostCPUSet *set, const ArmHostCPUSet *more)
@@ -261,7 +269,6 @@ static bool get_cpus_outside(ArmHostCPUSet *rest, const ArmHostCPUSet *set,
 static bool add_hidden_cpus(const char *sysfs, ArmHostCPUs *cpus,
                             Error **errp)
 {
-    ERRP_GUARD();
     g_autofree char *path = g_build_filename(sysfs, CPUS, "offline", NULL);
     g_autofree char *list = NULL;
     ArmHostCPUSet set;
@@ -269,8 +276,7 @@ static bool add_hidden_cpus(const char *sysfs, ArmHostCPUs *cpus,
     if (!g_file_get_contents(path, &list, NULL, NULL)) {
         return true;
     }
-    if (!arm_host_cpu_set_parse(list, &set, errp)) {
-        error_prepend(errp, "Cannot read the host's CPUs: %s: ", path);
+    if (!parse_cpus(path, list, &set, errp)) {
         return false;
     }
     get_cpus_outside(&set, &cpus->present, &set);
