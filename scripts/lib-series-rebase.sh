@@ -41,7 +41,7 @@ finish_rebase() {
 	tgit tag -f base "$NEW_BASE" >/dev/null
 	tgit config vpmu.source "$SOURCE"
 	step "$TREE: branch series is on $NAME $SOURCE; look at it" \
-		"(git range-diff $BASE..$1 base..series), build it, then scripts/series save $NAME"
+		"(git range-diff $BASE..$1 base..series), scripts/series save $NAME, then build it"
 }
 
 rebase_series() {
