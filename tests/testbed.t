@@ -160,11 +160,6 @@ check "biglittle has two PMUs" has_pmus biglittle "armv8_cortex_a53 0-1, armv8_c
 check "tricluster has three PMUs" has_pmus tricluster \
 	"armv8_cortex_a55 0-1, armv8_cortex_a78 2-3, armv8_cortex_x1 4-5"
 check "homogeneous has one PMU" has_pmus homogeneous "armv8_cortex_a72 0-3"
-check "two PMUs may claim the same CPUs" has_pmus unlike-overlap \
-	"armv8_cortex_a53 0-3, armv8_cortex_a72 0-3"
-check "a cluster may have no PMU" has_pmus unlike-partial "armv8_cortex_a53 0-1"
-check "PMUs may differ in their counters" has_pmus unlike-counters \
-	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3"
 check "biglittle has two PMUs also with --icount" has_pmus biglittle \
 	"armv8_cortex_a53 0-1, armv8_cortex_a72 2-3" --icount
 check "stock kernel, where a warning is a panic" kernel_is stock

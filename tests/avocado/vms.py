@@ -53,21 +53,18 @@ class VmTest(HostTest):
 
 
 class Vm:
-    """QEMU, stopped before the guest's first instruction (-S) unless paused=False. Its console is
-    the serial port, both ways.
+    """QEMU, stopped before the guest's first instruction (-S). Its console is the serial port, both
+    ways.
 
-    cpu, machine, vcpus, memory (MiB), kernel and append (for a direct boot): as QEMU's options;
-    cpu=None and kernel=None leave the option out. affinity: the set of CPUs on which QEMU starts.
-    wrapper: a command in front of QEMU's. connect=False: for a QEMU that ends by itself; see
-    ended().
+    cpu, vcpus, memory (MiB), kernel and append (for a direct boot): as QEMU's options; cpu=None and
+    kernel=None leave the option out. affinity: the set of CPUs on which QEMU starts. wrapper: a
+    command in front of QEMU's.
     """
 
-    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, machine="virt,gic-version=host",
-                 vcpus=2, memory=64, kernel=None, append=None, affinity=None, wrapper=(),
-                 paused=True, connect=True):
+    def __init__(self, host, qemu, *options, name, log, cpu=HYBRID, vcpus=2, memory=64,
+                 kernel=None, append=None, affinity=None, wrapper=()):
         self.host, self.name, self.log = host, name, log
         self.console_log, self.error_log = host.logs / f"{name}.out", host.logs / f"{name}.err"
-        self._connect = connect
         self._stack = contextlib.ExitStack()
         self.qmp = self.process = None
         self.events = []
@@ -75,22 +72,20 @@ class Vm:
         pinned = ["taskset", "-c", ",".join(map(str, sorted(affinity)))] if affinity else []
         direct = [] if kernel is None else ["-kernel", Path(kernel).name, "-append", append or ""]
         self.command = [*pinned, *wrapper, f"./{qemu.name}", "-no-user-config", "-nodefaults",
-                        "-name", name, "-accel", "kvm", "-M", machine,
+                        "-name", name, "-accel", "kvm", "-M", "virt,gic-version=host",
                         *(["-cpu", cpu] if cpu else []), "-smp", vcpus, "-m", memory,
                         "-display", "none", "-pidfile", f"{name}.pid",
                         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
                         "-chardev", f"socket,id=qmp,path={name}.qmp,server=on,wait=off",
                         "-mon", "chardev=qmp,mode=control",
-                        "-action", "shutdown=pause,panic=pause", *(["-S"] if paused else []),
-                        *direct, *options]
+                        "-action", "shutdown=pause,panic=pause", "-S", *direct, *options]
 
     def __enter__(self):
         with self._stack:
             self.log.info("%s: %s", self.name, " ".join(map(str, self.command)))
             self.process = self.host.start(self.name, *self.command)
             self._stack.callback(self._end)
-            if self._connect:
-                self._open_monitor()
+            self._open_monitor()
             self._stack = self._stack.pop_all()
         return self
 
@@ -140,11 +135,6 @@ class Vm:
     def kill(self):
         """Kills QEMU by SIGKILL."""
         self.host.run("sh", "-c", f"kill -9 $(cat {self.name}.pid)")
-
-    def ended(self):
-        """Waits until QEMU ends by itself; returns its exit status."""
-        poll("QEMU's end", lambda: self.process.poll() is not None, self.explain)
-        return self.process.returncode
 
     @property
     def status(self):

@@ -8,8 +8,7 @@
  * enables the counter, so all else is as the reset left it. Each step is compared with a model, see
  * steps.h.
  *
- *   reset all     all tests, in the exact host
- *   reset stock   the tests that a kernel without the mode must pass, too
+ *   reset all   all tests, in the exact host
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -274,13 +273,7 @@ static void test_all(void)
 	test_kind(&kinds[1]);
 }
 
-static void test_stock(void)
-{
-	test_kind(&kinds[1]);
-}
-
 const struct group groups[] = {
 	{ "all", test_all, 2 },
-	{ "stock", test_stock, 2 },
 	{ 0 }
 };

@@ -12,10 +12,9 @@ import re
 from typing import NamedTuple
 
 from in_host import parse_cpu_list
-from order import real_type
-from refusal import event_sources, shimmed
+from refusal import shimmed
 from vm import (A53, A55, A72, A78, ALL_CPUS, BIG, BIG_CPUS, ATTRIBUTE, FIXED, HYBRID, KERNEL, PMUS,
-                SMALL, SMALL_CPUS, TOPOLOGY, X1, Vm, cpu_list, each_of, equal, match, only_on,
+                SMALL, SMALL_CPUS, TOPOLOGY, X1, Vm, each_of, equal, match, only_on,
                 pmu_list, say)
 
 CGROUPS = "/sys/fs/cgroup"
@@ -264,19 +263,3 @@ def test_default_pmu(shim):
             vm.wait_for_deltas()
         with offline(ALL_CPUS[:2]):
             vm.passes()
-
-
-@only_on("stock")
-@each_of({"all": ()} if len(PMUS) > 1 else {})
-def test_shared_interrupt(*_):
-    """of PMUs that list the same CPUs, as those that share an interrupt do, the one with the lowest
-    type is chosen"""
-    types = {name: real_type(name) for name, _ in PMUS}
-    lowest = min(types, key=lambda name: int(types[name]))
-    everywhere = {name: {"type": text, "cpus": f"{cpu_list(ALL_CPUS)}\n"}
-                  for name, text in types.items()}
-    with Vm(HYBRID) as vm:
-        vm.connect().pin(dict(PMUS)[lowest])
-        with event_sources(everywhere):
-            equal(vm.cont().backends, lowest, "backend")
-        vm.passes()

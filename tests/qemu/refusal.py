@@ -67,18 +67,8 @@ def starts(vm, name, cpus):
 SYSFS = {
     "empty": ({}, "The host has no PMU whose CPUs are listed below "
                   f"{DEVICES.removeprefix('/sys/')} in sysfs"),
-    "no cpus anywhere": ({SMALL: {"type": TYPE}, BIG: {"type": TYPE}},
-                         "The host has no PMU whose CPUs are listed"),
-    "a PMU without cpus": ({SMALL: {"type": TYPE, "cpus": SMALL_LIST},
-                            BIG: {"type": TYPE, "cpumask": "2-3\n"}},
-                           f"CPUs {cpu_list(ALL_CPUS)}, of which {cpu_list(BIG_CPUS)} have no PMU"),
-    "a CPU without PMU": ({SMALL: {"type": TYPE, "cpus": "1-3\n"}},
-                          f"CPUs {cpu_list(ALL_CPUS)}, of which 0 have no PMU"),
     "cpus is no list": ({SMALL: {"type": TYPE, "cpus": "all\n"}},
                         f"{CANNOT_READ}/{SMALL}/cpus: 'all' is not a list of CPUs"),
-    "type is no number": ({SMALL: {"type": "x\n", "cpus": SMALL_LIST}},
-                          f"{CANNOT_READ}/{SMALL}/type: 'x' is not a perf event type"),
-    "no type": ({SMALL: {"cpus": SMALL_LIST}}, f"{SMALL}/type.*: No such file"),
     "cpus unreadable": ({SMALL: {"type": TYPE, "cpus": UNREADABLE}},
                         f"{SMALL}/cpus.*: Permission denied"),
     "type unreadable": ({SMALL: {"type": UNREADABLE, "cpus": SMALL_LIST}},
