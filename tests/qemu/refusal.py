@@ -100,10 +100,14 @@ def test_sysfs_absent():
         starts(vm, SMALL, SMALL_CPUS)
 
 
+def shim_environment(shim):
+    """Makes KVM lack something or do it wrong for a QEMU, see shim-kvm.c."""
+    return {"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim}
+
+
 def shimmed(shim, cpu=HYBRID, **options):
-    """QEMU on a KVM that lacks something or does it wrong, see shim-kvm.c."""
-    return Vm(cpu, environment={"LD_PRELOAD": os.path.abspath("shim-kvm.so"), "SHIM": shim},
-              **options)
+    """QEMU with this shim."""
+    return Vm(cpu, environment=shim_environment(shim), **options)
 
 
 def test_shim_is_seen():

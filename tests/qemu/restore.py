@@ -6,13 +6,14 @@ QEMU judges what pinning can change when the VM starts, and never loses the stat
 """
 
 import contextlib
+import pathlib
 import re
 import struct
 import tempfile
 
 from migration import (add_disk, ended, goes_on, passes_on, running, save, saved, send, snapshot,
                        snapshot_of)
-from refusal import TYPE, event_sources
+from refusal import TYPE, event_sources, shim_environment
 from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal,
                 match, only_on)
 
@@ -111,6 +112,16 @@ def test_one_pmu_on_mode(way):
     with way(BIG_CPUS) as vm:
         refused(vm, SPAN)
         goes_on(vm, BIG, BIG_CPUS)
+
+
+def test_lower_view():
+    """the guest's number of event counters is compared when it is loaded, and not again at the
+    start: KVM gives the guest of a guest hypervisor fewer"""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**shim_environment("n-of-el1"), "LATER": f"{folder}/later"}
+        with by_file(SMALL_CPUS, affinity=SMALL_CPUS, environment=environment) as vm:
+            pathlib.Path(environment["LATER"]).touch()
+            goes_on(vm, SMALL, SMALL_CPUS)
 
 
 @only_on("stock")

@@ -52,10 +52,15 @@ static struct {
     uint32_t type;
 } loaded;
 
-/* What KVM has been told; a PMU can be changed for another up to INIT. */
+/*
+ * What KVM has been told, and PMCR_EL0.N after that; a PMU can be changed for
+ * another up to INIT.
+ */
 static struct {
     char *name;
     bool is_default;
+    bool has_nr_counters;
+    uint8_t nr_counters;
     bool has_initialized;
 } told;
 
@@ -96,8 +101,8 @@ static bool read_pmcr_n(CPUState *cs, uint8_t *nr_counters, Error **errp)
 }
 
 /*
- * Kernels before 6.7 take PMCR_EL0.N of each vCPU from the CPU that it was
- * created on, whatever PMU they are told to use.
+ * Kernels before 6.7 take PMCR_EL0.N of a vCPU from the CPU of the thread that
+ * resets it, whatever PMU they are told to use.
  */
 static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
 {
@@ -114,10 +119,10 @@ static bool read_nr_counters(uint8_t *nr_counters, Error **errp)
         }
         if (other != *nr_counters) {
             error_setg(errp, "KVM has %u event counters for vCPU 0 and %u for "
-                       "vCPU %d, as kernels before 6.7 do when QEMU starts on "
-                       "CPUs of several PMUs; start it on those of one PMU, "
-                       "or use a newer kernel", *nr_counters, other,
-                       cs->cpu_index);
+                       "vCPU %d, as kernels before 6.7 do when QEMU runs on "
+                       "CPUs of several PMUs; keep it on those of one PMU "
+                       "from its start, or use a newer kernel", *nr_counters,
+                       other, cs->cpu_index);
             return false;
         }
     }
@@ -162,17 +167,17 @@ static bool set_host_pmu(const ArmHostPMUChoice *made, Error **errp)
 }
 
 /*
- * Tells KVM the choice, once: a guest hypervisor that was loaded in between
- * would find MDCR_EL2.HPMN reset. Until the vCPUs are initialized another PMU
- * can take the place of this one; the fixed counters and a PMU exclude each
- * other.
+ * Tells KVM the choice and reads PMCR_EL0.N, once: a guest hypervisor that was
+ * loaded in between would find MDCR_EL2.HPMN reset, and N is HPMN while its
+ * guest runs. Until the vCPUs are initialized another PMU can take the place
+ * of this one; the fixed counters and a PMU exclude each other.
  */
 static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
 {
     const char *name = made->pmu ? made->pmu->name : FIXED_COUNTERS;
     bool told_fixed = !g_strcmp0(told.name, FIXED_COUNTERS);
     bool is_told = !g_strcmp0(told.name, name) &&
-                   told.is_default == made->is_default;
+                   told.is_default == made->is_default && told.has_nr_counters;
 
     if (told.has_initialized || (told.name && told_fixed == !!made->pmu)) {
         error_setg(errp, "KVM has been told to use %s, and what came after "
@@ -180,8 +185,10 @@ static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
                    "restart QEMU", told.name);
         return false;
     }
-    if (!is_told &&
-        !(made->pmu ? set_host_pmu(made, errp) :
+    if (is_told) {
+        return true;
+    }
+    if (!(made->pmu ? set_host_pmu(made, errp) :
           set_pmu_attr(first_cpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY,
                        NULL, "KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY",
                        errp))) {
@@ -190,7 +197,8 @@ static bool tell_kvm(const ArmHostPMUChoice *made, Error **errp)
     g_free(told.name);
     told.name = g_strdup(name);
     told.is_default = made->is_default;
-    return true;
+    told.has_nr_counters = read_nr_counters(&told.nr_counters, errp);
+    return told.has_nr_counters;
 }
 
 static bool init_vcpu_pmus(Error **errp)
@@ -214,41 +222,31 @@ static bool init_vcpu_pmus(Error **errp)
     return true;
 }
 
-static void put_dirty_registers(CPUState *cs, run_on_cpu_data data)
-{
-    Error **errp = data.host_ptr;
-    int ret;
-
-    if (*errp || !cs->vcpu_dirty) {
-        return;
-    }
-    ret = kvm_arch_put_registers(cs, KVM_PUT_RUNTIME_STATE, errp);
-    if (ret < 0) {
-        if (!*errp) {
-            error_setg_errno(errp, -ret, "Cannot write the registers of vCPU "
-                             "%d", cs->cpu_index);
-        }
-        return;
-    }
-    cs->vcpu_dirty = false;
-}
-
 /*
  * A monitor command may have fetched the registers. They must not be written
  * back after the choice: PMCR_EL0.N, for one, would become that of a PMU that
  * was not chosen.
+ *
+ * The vCPUs are stopped, so this thread can write them. run_on_cpu() would
+ * drop the BQL, and a migration could complete while cont is under way.
  */
 static bool flush_registers(Error **errp)
 {
-    Error *err = NULL;
+    ERRP_GUARD();
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        run_on_cpu(cs, put_dirty_registers, RUN_ON_CPU_HOST_PTR(&err));
-    }
-    if (err) {
-        error_propagate(errp, err);
-        return false;
+        int ret = cs->vcpu_dirty ?
+            kvm_arch_put_registers(cs, KVM_PUT_RUNTIME_STATE, errp) : 0;
+
+        if (ret < 0) {
+            if (!*errp) {
+                error_setg_errno(errp, -ret, "Cannot write the registers of "
+                                 "vCPU %d", cs->cpu_index);
+            }
+            return false;
+        }
+        cs->vcpu_dirty = false;
     }
     return true;
 }
@@ -292,13 +290,12 @@ static bool read_cpus(ArmHostCPUs *cpus, Error **errp)
     return true;
 }
 
-static void record_choice(const ArmHostPMUChoice *made, const GPtrArray *pmus,
-                          uint8_t nr_counters)
+static void record_choice(const ArmHostPMUChoice *made, const GPtrArray *pmus)
 {
     const ArmHostPMU *pmu = made->pmu;
     g_autofree char *all = arm_host_pmus_format(pmus);
 
-    choice.nr_counters = nr_counters;
+    choice.nr_counters = told.nr_counters;
     if (pmu) {
         g_autofree char *cpus = arm_host_cpu_set_format(&pmu->cpus);
 
@@ -420,23 +417,21 @@ static bool make_choice(Error **errp)
     g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
     g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
     ArmHostPMUChoice made;
-    uint8_t nr_counters;
 
     if (!pmus || !read_cpus(cpus, errp) ||
-        !choose_backend(pmus, cpus, &made, errp) ||
-        !tell_kvm(&made, errp) || !read_nr_counters(&nr_counters, errp)) {
+        !choose_backend(pmus, cpus, &made, errp) || !tell_kvm(&made, errp)) {
         return false;
     }
     if (loaded.backend != ARM_PMU_BACKEND_NONE &&
         !check_nr_counters(loaded.nr_counters, loaded.name, told.name,
-                           nr_counters, errp)) {
+                           told.nr_counters, errp)) {
         tell_loaded_again(pmus);
         return false;
     }
     if (!init_vcpu_pmus(errp)) {
         return false;
     }
-    record_choice(&made, pmus, nr_counters);
+    record_choice(&made, pmus);
     report_choice(&made, cpus);
     return true;
 }
@@ -527,20 +522,19 @@ static bool follow_host_pmu(ARMCPU *cpu, Error **errp)
             .pmu = pmu,
             .is_default = guess.is_default,
         };
-        uint8_t nr_counters;
 
         if (guess.pmu && pmu != guess.pmu && !g_str_equal(pmu->name, name)) {
             continue;
         }
-        if (!tell_kvm(&made, errp) || !read_nr_counters(&nr_counters, errp)) {
+        if (!tell_kvm(&made, errp)) {
             return false;
         }
-        if (nr_counters == cpu->kvm_pmu_nr_counters) {
+        if (told.nr_counters == cpu->kvm_pmu_nr_counters) {
             loaded.type = pmu->type;
             return true;
         }
         g_string_append_printf(found, "%s%s has %u", found->len ? ", " : "",
-                               pmu->name, nr_counters);
+                               pmu->name, told.nr_counters);
     }
     error_setg(errp, "The guest's PMU was backed by %s with %u event counters, "
                "and here %s", name, cpu->kvm_pmu_nr_counters, found->str);
