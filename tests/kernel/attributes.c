@@ -127,6 +127,8 @@ static const struct sequence el2_sequences[] = {
 	    { READ_HPMN, 0, 0, 0 }, N_IS(0) } },
 	{ "EL2: PMCR_EL0.N is 0 whatever is written to MDCR_EL2.HPMN", PMU | EL2,
 	  { SET_FIXED(0), { WRITE_HPMN, 0, 4, 0 }, N_IS(0) } },
+	{ "EL2: setting it again leaves MDCR_EL2.HPMN as it is", PMU | EL2,
+	  { SET_FIXED(0), { WRITE_HPMN, 0, 4, 0 }, SET_FIXED(0), { READ_HPMN, 0, 0, 4 } } },
 };
 
 static int set_attr(struct vm *vm, const struct step *step)
