@@ -10,7 +10,7 @@ set -euo pipefail
 
 EXPECTED=$TOP/tests/tool/hosts.expected
 HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock homogeneous:patched \
-	homogeneous:stock nopmu:patched)
+	homogeneous:stock nopmu:patched unlike-partial:patched)
 
 # Leaves out versions of Linux and of Debian's QEMU, which change by themselves.
 transcript() {

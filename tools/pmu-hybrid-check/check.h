@@ -143,6 +143,11 @@ const ArmHostPMU *host_pmu_of_cpu(const Host *host, int cpu);
 ArmHostCPUSet host_usable_cpus(const Host *host, const ArmHostPMU *pmu);
 /* Those of the CPUs that have no PMU */
 ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus);
+/*
+ * Moves this program to CPUs with a PMU, if it can. On others KVM makes no vCPU with a PMU, so that
+ * KVM seems to lack the mode, and QEMU pmu-hybrid.
+ */
+void host_leave_uncovered(const Host *host);
 /* Whether the PMU that KVM takes by default depends on the CPU */
 bool host_is_hybrid(const Host *host);
 /* Whether all of cpus are among others */

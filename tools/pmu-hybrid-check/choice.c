@@ -183,7 +183,7 @@ static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const 
 		return LEVEL_UNKNOWN;
 	}
 	if (qemu->hybrid == NO) {
-		return advise_pinning(host, cpus,
+		return advise_pinning(host, cpus, host->kvm.trouble ? g_strdup(host->kvm.trouble) :
 				      g_strdup_printf("%s has no pmu-hybrid", qemu->path), advice);
 	}
 	if (choice->error) {

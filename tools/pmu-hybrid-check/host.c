@@ -122,6 +122,16 @@ ArmHostCPUSet host_uncovered(const Host *host, const ArmHostCPUSet *cpus)
 	return rest;
 }
 
+void host_leave_uncovered(const Host *host)
+{
+	ArmHostCPUSet uncovered = host_uncovered(host, &host->allowed);
+	ArmHostCPUSet covered = cpus_andnot(&host->allowed, &uncovered);
+
+	if (!*host->root && !cpus_are_empty(&uncovered) && !cpus_are_empty(&covered)) {
+		sched_setaffinity(0, sizeof(covered), (cpu_set_t *)covered.cpus);
+	}
+}
+
 /*
  * Finds the online CPUs that a cpuset allows. An affinity alone could be widened again, so it does
  * not count: this widens it, looks, and restores it.

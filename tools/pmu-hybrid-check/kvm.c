@@ -30,17 +30,26 @@ static int create_vm(int kvm)
 	return ioctl(kvm, KVM_CREATE_VM, bits > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0);
 }
 
+/* A vCPU with a PMU. KVM refuses it with ENODEV on a CPU that has none. */
 static int create_vcpu(int vm)
 {
 	struct kvm_vcpu_init init;
 	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	int error;
 
-	if (vcpu < 0 || ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0) {
-		return vcpu;
+	if (vcpu < 0) {
+		return -1;
 	}
-	init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3 | 1 << KVM_ARM_VCPU_PSCI_0_2;
-	ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
-	return vcpu;
+	if (ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) == 0) {
+		init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3 | 1 << KVM_ARM_VCPU_PSCI_0_2;
+		if (ioctl(vcpu, KVM_ARM_VCPU_INIT, &init) == 0) {
+			return vcpu;
+		}
+	}
+	error = errno;
+	close(vcpu);
+	errno = error;
+	return -1;
 }
 
 static bool run_attr(int vcpu, unsigned long request, int attr)
@@ -70,7 +79,11 @@ static void ask_vcpu(Kvm *kvm, int fd)
 	int vm = create_vm(fd);
 	int vcpu = vm < 0 ? -1 : create_vcpu(vm);
 
-	if (vcpu < 0) {
+	if (vcpu < 0 && errno == ENODEV) {
+		kvm->trouble = g_strdup("KVM has a PMU for guests, but not on the CPUs that this "
+					"program can run on");
+		kvm->advice = "run it, and QEMU, on CPUs with a PMU";
+	} else if (vcpu < 0) {
 		kvm->trouble = g_strdup_printf("KVM makes no VM: %s", g_strerror(errno));
 		kvm->level = LEVEL_PROBLEM;
 	} else {

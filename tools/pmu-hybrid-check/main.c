@@ -166,12 +166,20 @@ static bool check_host(const Host *host, Report *report, Error **errp)
 	return true;
 }
 
+static bool ask_host(Host *host, Error **errp)
+{
+	if (!host_read(host, options.root, errp)) {
+		return false;
+	}
+	host_leave_uncovered(host);
+	return kvm_ask(&host->kvm, options.root, options.kvm, errp);
+}
+
 static bool check(Report *report, Error **errp)
 {
 	Host host = { };
-	bool good = host_read(&host, options.root, errp);
+	bool good = ask_host(&host, errp);
 
-	good = good && kvm_ask(&host.kvm, options.root, options.kvm, errp);
 	if (good) {
 		good = options.cpus ? check_cpus(&host, report, errp) :
 		       options.pid || options.domain || options.qmp ?
@@ -189,8 +197,7 @@ static Level ask_advice(Advice *advice, Error **errp)
 	Qemu qemu;
 	CPUs cpus;
 
-	if (host_read(&host, options.root, errp) &&
-	    kvm_ask(&host.kvm, options.root, options.kvm, errp)) {
+	if (ask_host(&host, errp)) {
 		cpus = count_cpus(&host, &host.own);
 		if ((!options.cpus || read_cpus(&host, &cpus, errp)) &&
 		    qemu_ask(&qemu, options.qemu, errp)) {

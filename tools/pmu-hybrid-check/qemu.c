@@ -189,9 +189,9 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
-	} else if (host->kvm.pmu == NO ||
+	} else if (host->kvm.pmu == NO || (host->kvm.pmu == YES && host->kvm.trouble) ||
 		   (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
-		/* QEMU would refuse to start; the finding about the kernel says what to do. */
+		/* QEMU would not start; the finding about the kernel says what to do. */
 		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
 	} else if (qemu->hybrid == YES) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s: use -cpu host,pmu-hybrid=on",
