@@ -27,11 +27,6 @@
  * emulated kernel (slabs, RCU) are warm
  */
 #define WARMUP_LAPS	32
-/*
- * Microseconds in which the CPU that the thread came from finishes the work of the move: its
- * instructions are ticks, too
- */
-#define SETTLE		200
 /* Cycles to go to an overflow: more than are counted here */
 #define NEAR		(1 << 24)
 #define MOST_VCPUS	4
@@ -229,7 +224,7 @@ static void *do_laps(void *argument)
 		uint64_t value, moved = do_move(runner->move->where(runner->vcpu, i + WARMUP_LAPS)),
 			ran;
 
-		usleep(SETTLE);
+		settle();
 		ran = run(runner->vm, runner->vcpu, &value);
 		if (i < 0)
 			continue;

@@ -2,16 +2,7 @@
 #include "steps.h"
 
 #include <stdio.h>
-#include <time.h>
 
-/* Nanoseconds in which the CPU that the thread came from finishes the work of the move */
-#define SETTLE		200000
-/*
- * Nanoseconds between ticks, by CONFIG_HZ of testbed/host.config. No step may be near a tick: other
- * CPUs do work then.
- */
-#define TICK		4000000
-#define TICK_MARGIN	500000
 /* A part of a step has at most so many instructions besides its loop */
 #define AROUND		20
 /* Steps on a CPU */
@@ -119,26 +110,6 @@ bool check_registers(struct stepper *stepper)
 	ok &= equal("PMCNTENSET_EL0", vcpu_get_reg(vm, 0, REG_PMCNTENSET_EL0), model->enabled);
 	ok &= equal("PMOVSSET_EL0", vcpu_get_reg(vm, 0, REG_PMOVSSET_EL0), model->overflowed);
 	return ok;
-}
-
-static void wait_for(long nanoseconds)
-{
-	const struct timespec time = { .tv_nsec = nanoseconds };
-
-	nanosleep(&time, NULL);
-}
-
-/* Waits until all other CPUs are idle. The emulator skips time while all CPUs wait. */
-static void settle(void)
-{
-	struct timespec now;
-	long since;
-
-	wait_for(SETTLE);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	since = now.tv_nsec % TICK;
-	if (since < TICK_MARGIN || since > TICK - TICK_MARGIN)
-		wait_for((TICK + TICK_MARGIN - since) % TICK);
 }
 
 /* Runs the guest to its next report, and counts the interrupts that it reports before. */

@@ -16,11 +16,17 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
 
 #define SYSFS_PMUS	"/sys/bus/event_source/devices"
+/* Nanoseconds in which the CPU that the thread came from finishes the work of the move */
+#define SETTLE		200000
+/* Nanoseconds between ticks, by CONFIG_HZ of testbed/host.config; near one other CPUs do work */
+#define TICK		4000000
+#define TICK_MARGIN	500000
 
 void die(const char *format, ...)
 {
@@ -383,4 +389,23 @@ void set_online(int cpu, bool online)
 	if (fd < 0 || write(fd, online ? "1" : "0", 1) != 1)
 		die("setting CPU %d %s failed", cpu, online ? "online" : "offline");
 	close(fd);
+}
+
+static void wait_for(long nanoseconds)
+{
+	const struct timespec time = { .tv_nsec = nanoseconds };
+
+	nanosleep(&time, NULL);
+}
+
+void settle(void)
+{
+	struct timespec now;
+	long since;
+
+	wait_for(SETTLE);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	since = now.tv_nsec % TICK;
+	if (since < TICK_MARGIN || since > TICK - TICK_MARGIN)
+		wait_for((TICK + TICK_MARGIN - since) % TICK);
 }

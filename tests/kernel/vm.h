@@ -150,5 +150,7 @@ void pin_to(uint64_t cpus);
 /* The same for CPUs that may all be offline: 0 or -errno */
 int try_pin_to(uint64_t cpus);
 void set_online(int cpu, bool online);
+/* Waits until all other CPUs are idle. The emulator skips time while all CPUs wait. */
+void settle(void);
 
 #endif
