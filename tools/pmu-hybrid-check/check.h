@@ -213,12 +213,13 @@ Monitor *monitor_open_domain(const char *uri, const char *domain, Error **errp);
 typedef struct Qemu {
 	char *path;
 	char *version;
+	/* UNKNOWN without trouble where KVM has a PMU for guests, but not for this program */
 	Answer hybrid;
 	char *trouble;
 } Qemu;
 
 /* Without a path it asks the QEMU in PATH, if there is one */
-bool qemu_ask(Qemu *qemu, const char *path, Error **errp);
+bool qemu_ask(Qemu *qemu, const Kvm *kvm, const char *path, Error **errp);
 void qemu_free(Qemu *qemu);
 void judge_qemu(const Qemu *qemu, const Host *host, Report *report);
 

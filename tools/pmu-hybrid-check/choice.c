@@ -179,11 +179,11 @@ static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const 
 		return LEVEL_OK;
 	}
 	if (qemu->hybrid == UNKNOWN) {
-		advice->reason = g_strdup(qemu->trouble);
+		advice->reason = g_strdup(qemu->trouble ?: host->kvm.trouble);
 		return LEVEL_UNKNOWN;
 	}
 	if (qemu->hybrid == NO) {
-		return advise_pinning(host, cpus, host->kvm.trouble ? g_strdup(host->kvm.trouble) :
+		return advise_pinning(host, cpus,
 				      g_strdup_printf("%s has no pmu-hybrid", qemu->path), advice);
 	}
 	if (choice->error) {

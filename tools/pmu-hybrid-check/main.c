@@ -156,7 +156,7 @@ static bool check_host(const Host *host, Report *report, Error **errp)
 {
 	Qemu qemu;
 
-	if (!qemu_ask(&qemu, options.qemu, errp)) {
+	if (!qemu_ask(&qemu, &host->kvm, options.qemu, errp)) {
 		return false;
 	}
 	judge_host(host, report);
@@ -200,7 +200,7 @@ static Level ask_advice(Advice *advice, Error **errp)
 	if (ask_host(&host, errp)) {
 		cpus = count_cpus(&host, &host.own);
 		if ((!options.cpus || read_cpus(&host, &cpus, errp)) &&
-		    qemu_ask(&qemu, options.qemu, errp)) {
+		    qemu_ask(&qemu, &host.kvm, options.qemu, errp)) {
 			level = advise_start(&host, &qemu, &cpus, advice);
 			qemu_free(&qemu);
 		}

@@ -131,7 +131,7 @@ static bool ask_program(Qemu *qemu, Error **errp)
 	return true;
 }
 
-bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
+bool qemu_ask(Qemu *qemu, const Kvm *kvm, const char *path, Error **errp)
 {
 	g_autofree char *found = NULL;
 
@@ -147,7 +147,14 @@ bool qemu_ask(Qemu *qemu, const char *path, Error **errp)
 		return true;
 	}
 	qemu->path = g_canonicalize_filename(found, NULL);
-	return ask_program(qemu, errp);
+	if (!ask_program(qemu, errp)) {
+		return false;
+	}
+	/* QEMU has the property only where KVM gives its vCPU a PMU. */
+	if (qemu->hybrid == NO && kvm->pmu == YES && kvm->trouble) {
+		qemu->hybrid = UNKNOWN;
+	}
+	return true;
 }
 
 void qemu_free(Qemu *qemu)
@@ -189,7 +196,7 @@ void judge_qemu(const Qemu *qemu, const Host *host, Report *report)
 	} else if (!host_is_hybrid(host)) {
 		report_add(report, LEVEL_OK, "qemu", "%s %s%s", qemu->path, qemu->version,
 			   host->covering ? "; VMs need no pmu-hybrid on this host" : "");
-	} else if (host->kvm.pmu == NO || (host->kvm.pmu == YES && host->kvm.trouble) ||
+	} else if (qemu->hybrid == UNKNOWN || host->kvm.pmu == NO ||
 		   (host->kvm.set_pmu == NO && host->kvm.fixed_counters == NO)) {
 		/* QEMU would not start; the finding about the kernel says what to do. */
 		report_add(report, LEVEL_OK, "qemu", "%s %s", qemu->path, qemu->version);
