@@ -33,7 +33,7 @@ enum request { HAS_ATTR, SET_ATTR, HAS_CAP, HAS_NEW_CAP, GET_REG };
 /*
  * The answer to a request about a number: 0 or more, or -errno. For a register, bits are cleared in
  * KVM's answer. The first few requests can be left to KVM, and so can those about vCPU 0, and those
- * before the file LATER exists.
+ * before the file exists that the environment variable LATER names.
  */
 static const struct rule {
 	const char *shim;
@@ -62,7 +62,7 @@ static const struct rule {
 	  .skipped = 1 },
 	{ "no-attribute-5", HAS_ATTR, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, .answer = -ENXIO },
 	{ "no-new-capabilities", HAS_NEW_CAP, 0, .answer = 0 },
-	/* As before Linux 6.7, when vCPUs are created on CPUs of different PMUs */
+	/* As before Linux 6.7, when vCPUs are reset on CPUs of different PMUs */
 	{ "n-per-vcpu", GET_REG, PMCR_EL0, .cleared = PMCR_N_BIT1, .others_only = true },
 	/* As for a guest hypervisor that has lowered MDCR_EL2.HPMN, while its guest runs */
 	{ "n-of-el1", GET_REG, PMCR_EL0, .cleared = PMCR_N_BIT1, .later = true },
