@@ -15,6 +15,7 @@
  *   unlike partial      CPUs without a PMU
  *   unlike versions *   CPUs that differ in the version of their PMU, where KVM has no PMU for
  *                       guests
+ *   unlike late *       such CPUs that come online when KVM has PMUs already
  */
 #include <errno.h>
 #include <stdio.h>
@@ -311,6 +312,33 @@ static void test_versions(void)
 	       "one warning says why guests have no PMU, and what helps");
 }
 
+/* The last CPU has another version from when it comes online again */
+static void test_late(void)
+{
+	struct vm before, vm;
+	uint64_t version;
+	int late = 0;
+	bool ok;
+
+	for_each_cpu(cpu, all_cpus)
+		late = cpu;
+	ok = equal("KVM_CAP_ARM_PMU_V3 before", capability(kvm_fd(), KVM_CAP_ARM_PMU_V3), 1);
+	ok &= equal("KVM_ARM_VCPU_INIT before", vm_create_vcpu(&before, PMU), 0);
+	version = PMUVER(vcpu_get_reg(&before, 0, REG_ID_AA64DFR0_EL1));
+	set_online(late, false);
+	set_online(late, true);
+	ok &= equal("KVM_CAP_ARM_PMU_V3", capability(kvm_fd(), KVM_CAP_ARM_PMU_V3), 0);
+	ok &= equal("KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY",
+		    capability(kvm_fd(), KVM_CAP_ARM_PMU_V3_FIXED_COUNTERS_ONLY), 0);
+	ok &= equal("KVM_ARM_VCPU_INIT", vm_create_vcpu(&vm, PMU), -EINVAL);
+	vm_destroy(&vm);
+	result(ok, "no new guest gets a PMU once a CPU has come online with another PMUVer");
+	ok = equal("whether there was one", version != 0, true);
+	ok &= equal("PMUVer", PMUVER(vcpu_get_reg(&before, 0, REG_ID_AA64DFR0_EL1)), version);
+	vm_destroy(&before);
+	result(ok, "a guest that has a PMU keeps it");
+}
+
 const struct group groups[] = {
 	{ "alien", test_alien, 2 },
 	{ "unmapped", test_unmapped, 2 },
@@ -318,5 +346,6 @@ const struct group groups[] = {
 	{ "overlap", test_overlap, 2 },
 	{ "partial", test_partial, 1 },
 	{ "versions", test_versions, 2 },
+	{ "late", test_late, 2 },
 	{ 0 }
 };
