@@ -11,9 +11,9 @@ import re
 import struct
 import tempfile
 
-from migration import (add_disk, ended, goes_on, passes_on, running, save, saved, send, snapshot,
-                       snapshot_of)
-from refusal import TYPE, event_sources, shim_environment
+from migration import (add_disk, ended, goes_on, load_fails, passes_on, running, save, saved, send,
+                       snapshot, snapshot_of)
+from refusal import CANNOT_READ, EVENT_SOURCES, TYPE, event_sources, mounted, shim_environment
 from vm import (ALL_CPUS, BIG, BIG_CPUS, FIXED, SMALL, SMALL_CPUS, Vm, cpu_list, each_of, equal,
                 match, only_on)
 
@@ -103,6 +103,21 @@ def test_fixed(way):
         with event_sources({SMALL: {"type": TYPE, "cpus": f"{cpu_list(SMALL_CPUS)}\n"}}):
             refused(vm, f"of which {cpu_list(BIG_CPUS)} have no PMU")
         goes_on(vm, FIXED)
+
+
+HIDDEN = {"no PMU": ((EVENT_SOURCES, "-t", "tmpfs", "none"), CANNOT_READ),
+          "no CPU": (("/sys/devices/system/cpu", "-t", "tmpfs", "none"),
+                     "pmu-hybrid: Cannot read the host's CPUs: ")}
+
+
+@only_on("patched")
+@each_of(HIDDEN)
+def test_fixed_hidden(row):
+    """the load fails if the start could not see the host's PMUs or CPUs, so that the source keeps a
+    guest with fixed counters"""
+    mount, pattern = row
+    with saved(pin=ALL_CPUS) as path, mounted(*mount):
+        load_fails(pattern, path, pin=ALL_CPUS)
 
 
 @only_on("patched")

@@ -500,20 +500,13 @@ static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
  * that is a guess until the start. If one PMU covers the threads already, only
  * that one or the one of the guest's name will do.
  */
-static bool follow_host_pmu(ARMCPU *cpu, Error **errp)
+static bool follow_host_pmu(ARMCPU *cpu, const GPtrArray *pmus,
+                            const ArmHostCPUs *cpus, Error **errp)
 {
-    g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
     g_autoptr(GString) found = g_string_new(NULL);
-    g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
     const char *name = (char *)cpu->kvm_pmu_name;
     ArmHostPMUChoice guess;
 
-    if (!pmus || !read_cpus(cpus, errp)) {
-        return false;
-    }
-    if (!pmus->len) {
-        return arm_host_pmus_choose(pmus, cpus, false, &guess, errp);
-    }
     arm_host_pmus_choose_one(pmus, cpus, &guess);
     for (guint i = 0; i < pmus->len; i++) {
         const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
@@ -550,11 +543,25 @@ static bool follow_fixed_counters(Error **errp)
     return check_fixed_counters(errp) && tell_kvm(&made, errp);
 }
 
-/* But for follow_host_pmu(), the threads' CPUs are judged at the start. */
+/*
+ * But for follow_host_pmu(), the threads' CPUs are judged at the start. That
+ * has to be able to read them and the PMUs, whatever the backend.
+ */
 static bool follow_incoming_choice(ARMCPU *cpu, Error **errp)
 {
+    g_autoptr(GPtrArray) pmus = arm_host_pmus_read(SYSFS, errp);
+    g_autofree ArmHostCPUs *cpus = g_new(ArmHostCPUs, 1);
+    ArmHostPMUChoice none;
+
+    if (!pmus || !read_cpus(cpus, errp)) {
+        return false;
+    }
+    if (!pmus->len) {
+        return arm_host_pmus_choose(pmus, cpus, false, &none, errp);
+    }
     if (!(cpu->kvm_pmu_backend == ARM_PMU_BACKEND_HOST_PMU ?
-          follow_host_pmu(cpu, errp) : follow_fixed_counters(errp))) {
+          follow_host_pmu(cpu, pmus, cpus, errp) :
+          follow_fixed_counters(errp))) {
         return false;
     }
     loaded.backend = cpu->kvm_pmu_backend;

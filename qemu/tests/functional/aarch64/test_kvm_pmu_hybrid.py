@@ -5,6 +5,8 @@
 #
 # It needs no download. With KVM it runs on any Arm host and expects what the
 # PMUs of that host lead to; tests that need two PMUs skip where there is one.
+# They all skip where PMUs share CPUs, or CPUs are offline: these cases of the
+# choice are the unit test's.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -65,6 +67,12 @@ def host_pmus():
     return pmus
 
 
+def all_cpus_online():
+    online, present = (Path(f'/sys/devices/system/cpu/{which}').read_text(
+        encoding='ascii') for which in ('online', 'present'))
+    return online == present
+
+
 def has_attribute(vcpu, attribute):
     attr = struct.pack('=IIQQ', 0, KVM_ARM_VCPU_PMU_V3_CTRL, attribute, 0)
     try:
@@ -110,6 +118,11 @@ class Aarch64PMUHybrid(QemuSystemTest):
         self.pmus = host_pmus()
         if not self.pmus:
             self.skipTest('the host lists no PMU of its CPUs in sysfs')
+        if sum(map(len, self.pmus.values())) > len(set().union(
+                *self.pmus.values())):
+            self.skipTest("the host's PMUs share CPUs")
+        if not all_cpus_online():
+            self.skipTest('some CPUs of the host are offline')
         self.name, self.cpus = min(self.pmus.items(),
                                    key=lambda item: min(item[1]))
 
