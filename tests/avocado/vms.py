@@ -172,11 +172,12 @@ class Vm:
             return position + len(text) if position >= 0 else 0
         return poll(f"{text!r} on the console", find, self.explain, timeout=timeout)
 
-    def wait_for_deltas(self, timeout=WAIT):
-        """Waits until each vCPU of winlike has measured once from now on."""
-        before = len(self.console)
+    def wait_for_deltas(self, timeout=WAIT, after=None):
+        """Waits until each vCPU of winlike has measured once from now on, or behind the position
+        AFTER of the console."""
+        after = len(self.console) if after is None else after
         for vcpu in range(len(self.cpus)):
-            self.wait_for_console(f"delta vcpu={vcpu} ", before, timeout)
+            self.wait_for_console(f"delta vcpu={vcpu} ", after, timeout)
 
     def check_alive(self):
         """Fails if QEMU has ended."""
