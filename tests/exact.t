@@ -12,19 +12,19 @@ set -euo pipefail
 # Group, and arguments of tests/kernel/run; the bench has such a test of its own
 PROGRAMS='
 	core moves all
-	full storm exact SEED=1 STORM_SECONDS=2
-	full attributes all
-	full counting all
-	full nested all --append kvm-arm.mode=nested
-	full overflow wraparound --append kvm-arm.wfi_trap_policy=notrap
-	full random all COUNT=500
-	full restore all
-	full restore nested --append kvm-arm.mode=nested
-	full unchanged all
-	full view all
-	full wrap all
-	full moves many --topology tricluster
-	full counting default_pmu --kernel stock
+	calls attributes all
+	calls random all COUNT=500
+	calls restore all
+	calls restore nested --append kvm-arm.mode=nested
+	calls unchanged all
+	calls view all
+	counts counting all
+	counts counting default_pmu --kernel stock
+	counts moves many --topology tricluster
+	interrupts overflow wraparound --append kvm-arm.wfi_trap_policy=notrap
+	interrupts wrap all
+	storm nested all --append kvm-arm.mode=nested
+	storm storm exact SEED=1 STORM_SECONDS=2
 '
 
 # run_program NAME ARGUMENT...: leaves TMP/NAME, what it printed, and TMP/NAME.log, the console's
@@ -73,7 +73,7 @@ while read -r of words; do
 	read -ra arguments <<<"$words"
 	check "$words" same_in_each_run "${arguments[@]}"
 done <<<"$PROGRAMS"
-[ "$COUNT" -gt 0 ] || die "there is no group '$group'; take core or full"
+[ "$COUNT" -gt 0 ] || die "there is no group '$group'; see tests/exact.t"
 check "the emulator calls all functions that exact-turns.c replaces" replaces_functions \
 	"$ARTIFACTS/exact-turns.so"
 check "the emulator calls all functions that exact-late.c replaces" replaces_functions \
