@@ -82,6 +82,12 @@ download_debs() {
 		-o "Dir::Cache::archives=$2" install "${@:3}"
 }
 
+# replace_if_new FILE: moves FILE.new to FILE if they differ. What depends on FILE is made again if
+# FILE is newer.
+replace_if_new() {
+	cmp -s "$1.new" "$1" || mv "$1.new" "$1"
+}
+
 # strip_artifact PROGRAM ARTIFACT: writes ARTIFACT unless it is newer than PROGRAM. It is renamed
 # into place, so that a host that starts meanwhile copies either the old or the new file.
 strip_artifact() {

@@ -33,7 +33,7 @@ def main():
     while not ended():
         taken = []
         while available() > least and not ended():
-            # the kernel allocates it at once; to write to it takes minutes on a busy host
+            # The kernel allocates it at once. If Python filled it, that would take minutes.
             taken.append(mmap.mmap(-1, STEP, mmap.MAP_PRIVATE | mmap.MAP_POPULATE))
         rounds += available() <= least
         time.sleep(HOLD)

@@ -312,7 +312,7 @@ static void test_versions(void)
 	       "one warning says why guests have no PMU, and what helps");
 }
 
-/* The last CPU has another version from when it comes online again */
+/* When the last CPU comes online again, it has another PMUVer */
 static void test_late(void)
 {
 	struct vm before, vm;
