@@ -288,17 +288,18 @@ class EmulatedHost(Machine):
     """An emulated host that is reached by SSH.
 
     It boots from rootfs.img and throws its changes away, or from SYSTEM, a raw disk that it writes
-    to. DISKS are more disks that it writes to.
+    to. DISKS are more disks that it writes to. INITRD is the initial RAM disk, if IMAGE needs one.
     """
 
     tools = (*Machine.tools, "ssh", "tar")
 
     def __init__(self, kernel, topology, icount=False, append=(), files=(), system=None, disks=(),
-                 image=None, log=None):
+                 image=None, initrd=None, log=None):
         super().__init__(kernel, topology, append, image, ["icount"] if icount else [], log)
         self.icount = icount
         self.files = files
         self.disks = disks
+        self.initrd = initrd
         self.system = Path(system) if system else require_artifact(ARTIFACTS / "rootfs.img")
         self.init = "/sbin/init" if system else "/usr/sbin/vpmu-init"
         self.snapshot = "off" if system else "on"
@@ -307,6 +308,8 @@ class EmulatedHost(Machine):
 
     def command(self, ready_fd, monitor_fd, archive_fd):
         argv = self.base_command("root=/dev/vda", "rw", f"init={self.init}")
+        if self.initrd:
+            argv += ["-initrd", self.initrd]
         if self.icount:
             argv += ["-icount", "shift=0,sleep=off"]
         # the second serial port, which the device tree names, is for the host of exact.py

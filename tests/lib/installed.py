@@ -37,10 +37,11 @@ class Board:
     def __init__(self, disk, files):
         self._disk, self._files, self._machine = disk, files, None
 
-    def boot(self, kernel=None):
-        """Boots the stock kernel, or the image KERNEL."""
+    def boot(self, kernel=None, initrd=None):
+        """Boots the stock kernel, or the image KERNEL with the file INITRD."""
         self._machine = host.EmulatedHost("stock", "biglittle", append=["systemd.show_status=0"],
-                                          files=self._files, system=self._disk, image=kernel)
+                                          files=self._files, system=self._disk, image=kernel,
+                                          initrd=initrd)
         self._machine.start(600)
 
     def run(self, script, status=0, timeout=1800):
