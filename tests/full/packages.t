@@ -3,14 +3,16 @@
 """Claim: on a newly installed Debian, with our Debian packages alone, the steps of
 docs/quickstart.md bring up a VM on all CPUs.
 
-The Debian is one that dpkg configured on an emulated host, with its own init; the kernel has a
-small configuration. The disk of guests/uefi takes the place of Windows; it measures and divides as
-Windows does.
+The Debian is one that dpkg configured on an emulated host, with its own init and the initial RAM
+disk that it makes for the kernel. The disk of guests/uefi takes the place of Windows; it measures
+and divides as Windows does.
 
     tests/full/packages.t build [BASE]     builds the packages, and runs lintian
     tests/full/packages.t story [BASE]     the steps after that; builds the packages if need be
 
-With BASE the packages are of that base of both series. """
+With BASE the packages are of that base of both series. The kernel has a small configuration; with
+--linux-config=CONFIG, that of LINUX_CONFIG=CONFIG, Debian's if CONFIG is empty."""
+import argparse
 import os
 import re
 import sys
@@ -30,17 +32,20 @@ DISK = "/var/lib/libvirt/images/windows.raw"
 # Settings for the guest in Windows' place, on an emulated host; it is not signed for Secure Boot
 VM = (f"disk={DISK} memory=512 "
       "boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no")
-# Moves each vCPU's thread from CPU to CPU, forty times.
+# Moves each vCPU's thread from CPU to CPU, forty times; prints how many threads there are.
 MOVE = """
-pid=$(cat /run/libvirt/qemu/windows.pid)
+set -e
+cd /proc/$(cat /run/libvirt/qemu/windows.pid)/task
+threads=$(grep -l '/KVM$' */comm | cut -d / -f 1)
 for round in $(seq 40); do
     cpu=$((round % $(nproc)))
-    for name in $(grep -l '/KVM$' /proc/$pid/task/*/comm); do
-        taskset -pc $cpu $(basename $(dirname $name)) >/dev/null
+    for thread in $threads; do
+        taskset -pc $cpu $thread >/dev/null
         cpu=$(((cpu + 1) % $(nproc)))
     done
     sleep 0.2
 done
+echo $threads | wc -w; nproc
 """
 # Checks what steps 3 and 4 of docs/windows.md leave, by a QEMU with the options that the page has
 # next; the TPM ends with that QEMU.
@@ -70,6 +75,7 @@ class QuickStart(Story):
     """The claims, in the order of the page."""
 
     base = ""
+    linux_config = None
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -83,8 +89,10 @@ class QuickStart(Story):
         environment = {**os.environ, "VPMU_BASE": self.base}
         if self.base:
             run("scripts/series", "open", "linux", cwd=TOP, env=environment)
-        config = run("testbed/build-kernel", "--config", "board", cwd=TOP,
-                     env=environment).splitlines()[-1]
+        config = self.linux_config
+        if config is None:
+            config = run("testbed/build-kernel", "--config", "board", cwd=TOP,
+                         env=environment).splitlines()[-1]
         run("bash", "-eo", "pipefail", "-c", make, cwd=TOP,
             env={**os.environ, "LINUX_CONFIG": config})
         self._debs = sorted((folder / "packages").glob("*.deb"))
@@ -102,11 +110,10 @@ class QuickStart(Story):
     def sources(self):
         """make deb-src makes the source packages of the same versions"""
         run("make", "deb-src", f"BASE={self.base}", cwd=TOP)
-        qemu, = (deb for deb in self._debs if deb.name.startswith("qemu-"))
-        version = qemu.name.split("_")[1]
-        names = " ".join(sorted(file.name for file in qemu.parent.glob("*.dsc")))
-        expect(rf"^libvirt-\S+ pmu-hybrid-check_\S+ qemu-pmu-hybrid_{re.escape(version)}\.dsc$",
-               names)
+        tool, qemu = (re.escape(deb.name.split("_")[1]) for deb in self._debs
+                      if deb.name.startswith(("pmu-", "qemu-")))
+        names = " ".join(sorted(file.name for file in self._debs[0].parent.glob("*.dsc")))
+        expect(rf"^libvirt-\S+ pmu-hybrid-check_{tool}\.dsc qemu-pmu-hybrid_{qemu}\.dsc$", names)
 
     def _count_modules(self, name):
         """Number of modules of the configuration with this name, or of the usual one."""
@@ -151,13 +158,14 @@ class QuickStart(Story):
         self._board.run("virsh undefine windows --nvram --tpm || true")
 
     def reboot(self):
-        """the installed kernel boots"""
+        """the installed kernel boots, with its initial RAM disk"""
         release = re.search(r"linux-image-(\S+?)_", " ".join(map(str, self._debs))).group(1)
         expect("^reboot$", REBOOT.strip())
         self._board.halt()
-        image = self._folder / "vmlinuz"
+        image, initrd = self._folder / "vmlinuz", self._folder / "initrd"
         self._board.read(f"/boot/vmlinuz-{release}", image)
-        self._board.boot(image)
+        self._board.read(f"/boot/initrd.img-{release}", initrd)
+        self._board.boot(image, initrd)
         expect(f"^{re.escape(release)}$", self._board.run("uname -r"))
 
     def look(self):
@@ -201,7 +209,8 @@ class QuickStart(Story):
 
     def move(self):
         """the VM goes on while its vCPUs move from CPU to CPU"""
-        self._board.run(MOVE)
+        threads, cpus = self._board.run(MOVE).split()
+        expect(f"^{cpus}$", threads)
         self.listen()
         expect("^running$", self._board.run("virsh domstate windows"))
 
@@ -221,7 +230,10 @@ PARTS = {"build": ("build", "modules", "lint", "sources", "boards"),
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3) or sys.argv[1] not in PARTS:
-        sys.exit("packages.t: error: which part? usage: packages.t build|story [BASE]")
-    QuickStart.base = "".join(sys.argv[2:])
-    sys.exit(QuickStart.tell(PARTS[sys.argv[1]]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("base", nargs="?", default="")
+    parser.add_argument("--linux-config", metavar="CONFIG")
+    arguments = parser.parse_args()
+    QuickStart.base, QuickStart.linux_config = arguments.base, arguments.linux_config
+    sys.exit(QuickStart.tell(PARTS[arguments.part]))
