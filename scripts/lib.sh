@@ -83,9 +83,13 @@ download_debs() {
 }
 
 # replace_if_new FILE: moves FILE.new to FILE if they differ. What depends on FILE is made again if
-# FILE is newer.
+# FILE is newer, and a verdict is void if FILE was replaced while its test ran.
 replace_if_new() {
-	cmp -s "$1.new" "$1" || mv "$1.new" "$1"
+	if cmp -s "$1.new" "$1"; then
+		rm "$1.new"
+	else
+		mv "$1.new" "$1"
+	fi
 }
 
 # strip_artifact PROGRAM ARTIFACT: writes ARTIFACT unless it is newer than PROGRAM. It is renamed

@@ -79,6 +79,19 @@ changed_meanwhile() {
 	runs 0 '1 of 1 done: complete' one
 }
 
+# The row itself may replace an artifact; if something else does, it is unknown which one ran.
+artifact_replaced() {
+	local image=$P/build/artifacts/image
+	mkdir -p "${image%/*}"
+	echo 1 >"$image"
+	passes reads "cat $image" "touch $TMP/read" "until [ -e $TMP/done ]; do sleep 0.1; done"
+	passes builds "until [ -e $TMP/read ]; do sleep 0.1; done" "echo 2 >$image.new" \
+		"mv $image.new $image" "cat $image" "touch $TMP/done"
+	JOBS=2 runs 3 '1 of 2 done, 1 left: the same command again' reads builds
+	says 'reads: no verdict, for build/artifacts/image changed while it ran'
+	runs 0 '2 of 2 done: complete' reads
+}
+
 budget() {
 	passes short
 	passes long
@@ -146,6 +159,11 @@ environment() {
 	runs 0 '1 of 1 done: complete' one
 	SEED=5 runs 0 '1 of 1 done: complete' one
 	runs 0 '1 of 1 done: complete'
+	echo 1 >"$TMP/image"
+	VPMU_IMAGE=$TMP/image runs 0 '1 of 1 done: complete' one
+	VPMU_IMAGE=$TMP/image runs 0 '1 of 1 done: complete'
+	echo 2 >"$TMP/image"
+	VPMU_IMAGE=$TMP/image runs 0 '1 of 1 done: complete' one
 	sed -i 's,tests/one.t$,tests/one.t argument,' "$P/tests/table"
 	runs 0 '1 of 1 done: complete' one
 }
@@ -167,6 +185,7 @@ check 'a row that failed has no verdict' failed
 check 'a row loses its verdict if a skip is no longer allowed' skips
 check 'a killed run keeps verdicts of rows that ended, and the next run does the rest' killed
 check 'a row has no verdict if its files changed while it ran' changed_meanwhile
+check 'a row has no verdict if another one replaced an artifact that it used' artifact_replaced
 check 'BUDGET runs what fits, and the next one goes on' budget
 check 'FORCE also runs rows that have passed' force
 check 'what a row needs is built only if the row runs' needs

@@ -59,7 +59,7 @@ wrong_table() {
 	table_error "tests/table:1: 'One' is no name; use lower case, digits, '-' and '/'" \
 		'One | core | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'slow' is no set; give core or full,\
- then what holds of alone, untraced" 'one | slow | 1 | | tests/one.t'
+ then what holds of alone, untraced, history" 'one | slow | 1 | | tests/one.t'
 	table_error "tests/table:1: one: 'long' is no number of seconds;\
  give about how long it takes on two idle cores" 'one | core | long | | tests/one.t'
 	table_error "tests/table:1: one needs 'moon', but no line 'make moon = ...'\

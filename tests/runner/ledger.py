@@ -26,9 +26,10 @@ VERDICTS = CACHE / "verdicts"
 # Verdicts that are kept for each row, so that they are still there after a change of branches.
 KEPT = 10
 ABSENT = "absent"
-# Words for what a row can depend on: all of the project but its pages, the commit that is checked
-# out, the names of all files, the packages of this machine, and the row itself.
-EVERYTHING, COMMIT, NAMES, MACHINE, ROW = "*", ".git", "(names)", "(packages)", "(row)"
+# Words for what a row can depend on: all of the project but its pages, the same as committed, which
+# commit is checked out, the names of all files, the packages of this machine, and the row itself.
+EVERYTHING, COMMIT, HISTORY, NAMES = "*", ".git", "(history)", "(names)"
+MACHINE, ROW = "(packages)", "(row)"
 # Files of .git that do not tell the commit, and words for them: git reads the index to list files,
 # and the others always.
 WITHOUT_COMMIT = {"index": [NAMES], "HEAD": [], "config": [], "info/exclude": []}
@@ -36,8 +37,8 @@ TREES = ("build/linux", "build/qemu")
 PAGE = ".md"
 ARTIFACTS = "build/artifacts/"
 # Environment variables that change what a row does.
-KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_QEMU", "LINUX_TREE",
-         "QEMU_TREE")
+KNOBS = ("SEED", "COUNT", "OPS", "STORM_SECONDS", "VPMU_IMAGE", "VPMU_TREE", "VPMU_QEMU",
+         "LINUX_TREE", "QEMU_TREE", "KERNEL", "TOOL_FOLDER")
 BYTECODE = re.compile(r"(.*/|)__pycache__/(\w+)\.[\w-]+\.pyc.*")
 
 
@@ -62,6 +63,18 @@ def digest_file(path, *_):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_path(path):
+    """Digest of the file that is there now."""
+    status = path.stat()
+    return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def describe_value(value):
+    """An environment variable's value, with the digest of the file that it names, if so."""
+    path = TOP / value
+    return [value, digest_path(path)] if value and path.is_file() else value
+
+
 class Contents:
     """The project as it is now: a digest for each word. Each is computed once; after a change make
     a new object."""
@@ -81,6 +94,8 @@ class Contents:
         if word == COMMIT:
             return sha256(b"".join(line for line in run("git", "ls-tree", "-r", "HEAD").splitlines()
                                    if not line.endswith(PAGE.encode())))
+        if word == HISTORY:
+            return run("git", "rev-parse", "HEAD").decode().strip()
         if word == NAMES:
             return sha256("\0".join(sorted(self.files)).encode())
         if word == MACHINE:
@@ -95,9 +110,7 @@ class Contents:
             return digest_tree(path)
         if not path.is_file():
             return ABSENT
-        status = path.stat()
-        return digest_file(path, status.st_ino, status.st_size, status.st_mtime_ns,
-                           status.st_ctime_ns)
+        return digest_path(path)
 
     def match(self, pattern):
         """Files that match the pattern, without pages: nothing is built from them."""
@@ -152,7 +165,7 @@ class Ledger:
         if word != ROW:
             return self.contents.digest(word)
         skips = [pattern for name, pattern in self._allowed if name == row.name]
-        environment = {name: os.environ[name]
+        environment = {name: describe_value(os.environ[name])
                        for name in (*KNOBS, *(word.split("=")[0] for word in row.defaults))
                        if name in os.environ}
         judge = self.contents.digest("tests/runner/judge.py")
@@ -161,7 +174,7 @@ class Ledger:
 
     def _words(self, row, tracer):
         """Words for what the row depended on, from what it opened."""
-        words = {ROW, MACHINE}
+        words = {ROW, MACHINE, *([HISTORY] if row.history else [])}
         for target in row.needs:
             words.update(self._made_of[target])
         if tracer is None:
@@ -245,7 +258,8 @@ class Ledger:
         before the run."""
         self.look_again()
         inputs = {word: self._digest(row, word) for word in sorted(self._words(row, tracer))}
-        if changed := [word for word in inputs if self._changed(word, start)]:
+        made = tracer.made | tracer.moved if tracer else ()
+        if changed := [word for word in inputs if self._changed(word, start, made)]:
             return f"{changed[0]} changed while it ran"
         failed = bool(judge.failures)
         while failed and (verdict := self.find(row)):
@@ -266,14 +280,18 @@ class Ledger:
             old.unlink()
         return ""
 
-    def _changed(self, word, start):
-        """Whether the thing changed while the row ran. Artifacts may: a row builds what it
-        lacks."""
+    def _changed(self, word, start, made):
+        """Whether the thing changed while the row ran. An artifact that the row itself MADE may:
+        a row builds what it lacks."""
         if word in self._before:
             return self.contents.digest(word) != self._before[word]
         paths = (self.contents.match(word) if "*" in word else [word] if word in self.contents.files
-                 else [])
+                 or self._is_artifact(word) and word not in made else [])
         return any((TOP / path).stat().st_ctime_ns >= start for path in paths)
+
+    @staticmethod
+    def _is_artifact(word):
+        return word.startswith(ARTIFACTS) and (TOP / word).is_file()
 
     def describe(self, row):
         """A line of the ledger."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 TABLE, ALLOWED_SKIPS = Path("tests/table"), Path("tests/allowed-skips")
-SETS, MARKS = ("core", "full"), ("alone", "untraced")
+SETS, MARKS = ("core", "full"), ("alone", "untraced", "history")
 COLUMNS = "NAME | SET | SECONDS | NEEDS | COMMAND"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
 DEFAULT = re.compile(r"[A-Z_]+=")
@@ -29,6 +29,7 @@ class Row:
     core: bool
     alone: bool
     traced: bool
+    history: bool
     seconds: int
     needs: tuple
     defaults: tuple
@@ -85,8 +86,9 @@ def parse_row(place, line, claim, folders):
     if not claim:
         raise UsageError(f"{place}: {name} claims nothing; say what passing proves in an indented "
                          f"line below the row, or as 'Claim: ...' in the head of {command[0]}")
-    return Row(name, words[0] == "core", "alone" in words, "untraced" not in words, int(seconds),
-               tuple(needs), tuple(defaults), tuple(command), claim)
+    return Row(name, words[0] == "core", "alone" in words, "untraced" not in words,
+               "history" in words, int(seconds), tuple(needs), tuple(defaults), tuple(command),
+               claim)
 
 
 class Table:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 # Until seccomp has stopped a new thread once, strace stops it at every call. The threads of an
 # emulator open nothing, so the last of these calls is here: the C library begins each thread by it.
-CALLS = "open,openat,openat2,creat,execve,getdents64,set_robust_list"
+CALLS = "open,openat,openat2,creat,rename,renameat,renameat2,execve,getdents64,set_robust_list"
 OPTIONS = ("-f", "--seccomp-bpf", "-qqq", "-y", "-e", "signal=none", "-e", f"trace={CALLS}")
 # PID CALL(FOLDER</path>, "path", FLAGS...) = 3</path>; the path that is returned is used if there
 # is one, as it is resolved
 CALL = re.compile(r'\d+ +(\w+)\((?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(.*)')
+# programs write a file under another name, then give it this one
+RENAMED = re.compile(r'\d+ +rename\w*\(.*, (?:[\w-]+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"(?:, \w+)?\)'
+                     r" += 0")
 LISTED = re.compile(r"\d+ +getdents64\(\d+<([^>]*)>")
 RETURNED = re.compile(r"\) += \d+<([^>]*)>")
 WRITES = re.compile(r"O_WRONLY|O_TRUNC|O_EXCL")
@@ -33,14 +36,19 @@ def why_not():
     return f"strace does not work here: {result.stderr.strip()}" if result.returncode else ""
 
 
+def join(folder, path):
+    """The path that a call names, relative to FOLDER."""
+    return os.path.normpath(os.path.join(folder or "/", path))
+
+
 class Tracer:
     """Traces one program. opened: paths that it opened or tried to open. made: paths that it wrote
-    itself. listed: folders that it listed."""
+    itself. moved: those that it renamed a file to. listed: folders that it listed."""
 
     def __init__(self, top):
         self._top = str(top)
         self._pending, self._seen = {}, set()
-        self.opened, self.made, self.listed = set(), set(), set()
+        self.opened, self.made, self.moved, self.listed = set(), set(), set(), set()
 
     @contextlib.contextmanager
     def trace(self, command):
@@ -78,13 +86,15 @@ class Tracer:
             return
         if listed := LISTED.match(line):
             self._add(self.listed, listed[1])
+        elif renamed := RENAMED.match(line):
+            self._add(self.moved, join(*renamed.groups()))
         elif call := CALL.match(line):
             self._take_call(*call.groups())
             self._seen.add(text)
 
     def _take_call(self, name, folder, path, rest):
         returned = RETURNED.search(rest)
-        path = returned[1] if returned else os.path.normpath(os.path.join(folder or "/", path))
+        path = returned[1] if returned else join(folder, path)
         writes = name == "creat" or (name != "execve" and WRITES.search(rest))
         self._add(self.made if writes else self.opened, path)
 
