@@ -63,8 +63,8 @@ coccicheck() {
 	cat "$TMP/coccicheck"/*
 }
 
-# adds_nothing CHECK: it reports nothing about the series' tree that it does not report about the
-# pristine one, on whatever line
+# adds_nothing CHECK REGEX: it reports nothing about the series' tree that it does not report about
+# the pristine one, on whatever line. Its reports are the lines that match.
 adds_nothing() {
 	local tree
 	for tree in "$STOCK" "$SERIES"; do
@@ -72,7 +72,8 @@ adds_nothing() {
 			tail -n 20 "$TMP/raw"
 			return 1
 		}
-		sed -E 's/:[0-9]+(:[0-9]+)?//g' "$TMP/raw" | grep -iE 'warning|error' |
+		grep -iE -- "$2" "$TMP/raw" |
+			sed -E 's/:[0-9]+([:-][0-9]+)*//g; s/(on line) [0-9]+/\1/g' |
 			sort >"$TMP/${tree##*/}" || true
 	done
 	# It reports something about the same files in the pristine tree: the check works.
@@ -133,8 +134,8 @@ quick_checks() {
 	[ ${#PAGES[@]} -gt 0 ] ||
 		die "the series in $SERIES changes no page of the documentation; run 'make trees'"
 	prepare_objects >&2
-	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile
-	check "kernel-doc" adds_nothing read_kernel_doc
+	check "W=1 and sparse: ${OBJECTS[*]}" adds_nothing compile 'warning|error'
+	check "kernel-doc" adds_nothing read_kernel_doc 'warning|error'
 	check "Sphinx: ${PAGES[*]}" render_pages
 	check "fixes come first, each with Fixes:, and that of perf is separate" fixes_are_apart
 }
@@ -142,7 +143,7 @@ quick_checks() {
 slow_checks() {
 	need spatch coccinelle
 	need ocamlopt ocaml-nox
-	check "coccicheck: ${OBJECTS[*]}" adds_nothing coccicheck
+	check "coccicheck: ${OBJECTS[*]}" adds_nothing coccicheck '^[^ ]+:[0-9]+'
 }
 
 mapfile -t OBJECTS < <(changed '*.c' | sed 's/\.c$/.o/')

@@ -73,9 +73,10 @@ done
 make_live_root
 PATH=$TMP/bin:$PATH
 export LC_ALL=C.UTF-8
+names=$("$TOP/tests/tool/situations")
 while read -r name; do
 	check "$name" "$TOP/tests/tool/situations" -- "$FOLDER/pmu-hybrid-check" "$name"
-done < <("$TOP/tests/tool/situations")
+done <<<"$names"
 check "for each SoC of QEMU's unit test the tool chooses like QEMU" \
 	"$TOP/tests/tool/boards" "$FOLDER/pmu-hybrid-check"
 check "the transcript of a SoC of each kind" transcripts_agree

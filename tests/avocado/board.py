@@ -77,7 +77,7 @@ def main():
         sys.exit(f"board: error: {error}")
     status, results = run_tests(address, arguments)
     print("\n".join(["", "Report:", "", *facts, *list_results(results), ""]))
-    if not status and results["tests"]:
+    if not status and any(test["status"] == "PASS" for test in results["tests"]):
         print(f"Tested-by: {find_tester()}")
     return status
 

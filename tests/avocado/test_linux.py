@@ -47,7 +47,7 @@ class Guest:
         self.test, self.vm = test, vm
         self.read = 0
         self.take_answer("(boot)")
-        self.driver = self.run("dmesg -c | grep 'PMU driver'")
+        self.driver = self.run("dmesg | grep 'PMU driver'")
         self.cpus = range(len(vm.cpus))
 
     def take_answer(self, command):

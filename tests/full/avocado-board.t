@@ -21,6 +21,7 @@ TOP = host.TOP
 TESTS = "tests/avocado/test_start.py:Start"
 LEFT = "ls -d /var/tmp/vpmu.* 2>/dev/null; ps -eo pid,comm | grep -E 'qemu|python'; true"
 QEMU_RUNS = "pgrep qemu-system"
+WARNING = "WARNING: CPU: 0 PID: 1 at nowhere"
 COMMAND_TIMEOUT = 600
 
 
@@ -38,8 +39,12 @@ class Board:
         self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 
     def run(self, command):
-        return subprocess.run([*self.ssh, command], stdout=subprocess.PIPE, text=True, check=False,
-                              timeout=host.scale_timeout(COMMAND_TIMEOUT)).stdout
+        """What a command prints that may fail; the host may not."""
+        result = subprocess.run([*self.ssh, command], stdout=subprocess.PIPE, text=True,
+                                check=False, timeout=host.scale_timeout(COMMAND_TIMEOUT))
+        if result.returncode == 255:
+            raise AssertionError("the connection to the board was lost")
+        return result.stdout
 
     def start(self, test, *options):
         command = [TOP / "tests/avocado/run", "--tap", "-p", "host=board", *options,
@@ -88,6 +93,8 @@ def check_report(board):
         expect(text, output)
     output = board.judge("test_refusal")
     expect("\nTests:   0 of 1 passed\n  cancel: ", output)
+    if "Tested-by: " in output:
+        raise AssertionError(f"expected no Tested-by where nothing passed, got {output!r}")
 
 
 def check_nothing_left(board):
@@ -104,7 +111,7 @@ def check_cancel(board):
 def check_warning(board):
     """a warning of the board's kernel is a failure"""
     board.run(f"nohup sh -c \"while ! {QEMU_RUNS}; do sleep 0.1; done; "
-              "echo 'WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg\" </dev/null >/dev/null 2>&1 &")
+              f"echo '{WARNING}' >/dev/kmsg\" </dev/null >/dev/null 2>&1 &")
     output = board.test("test_fixed_counters")
     expect("\nnot ok 1 ", output)
     expect("the host's kernel reported a bug: ", output)
@@ -119,6 +126,13 @@ def check_killed(board):
     board.wait_for(LEFT, wanted=False)
 
 
+def check_kernel(machine):
+    """the board's kernel reported nothing but the warning that this test made"""
+    trouble = [line for line in machine.find_trouble()[1] if WARNING not in line]
+    if trouble:
+        raise AssertionError("\n".join(trouble))
+
+
 def main():
     checks = [check_pass, check_report, check_nothing_left, check_cancel, check_warning,
               check_killed]
@@ -127,7 +141,8 @@ def main():
         host.handle_signals()
         machine.start()
         board = Board(machine, Path(folder))
-        return tap.run(tap.Test(check.__doc__, check, board) for check in checks)
+        return tap.run([*(tap.Test(check.__doc__, check, board) for check in checks),
+                        tap.Test(check_kernel.__doc__, check_kernel, machine)])
 
 
 if __name__ == "__main__":

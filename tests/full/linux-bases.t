@@ -82,7 +82,9 @@ program_passes() {
 	cat "$TMP/tap" "$TMP/stderr"
 	grep -qE '^1\.\.[1-9]' "$TMP/tap"
 	failed=$(sed -n 's/^not ok [0-9]* - //p' "$TMP/tap")
-	[ "$status" = 0 ] || [ -n "$failed" ]
+	# another status than 1 says that more than a test failed: the host's kernel, for example
+	[ "$status" = "$([ -n "$failed" ] && echo 1 || echo 0)" ] ||
+		{ echo "status $status"; return 1; }
 	lacks=$(list_lacks "$words")
 	while read -r pattern; do
 		[ -n "$pattern" ] || continue

@@ -237,7 +237,7 @@ def test_kinds(cpus):
 def test_online_under_running():
     """a VM that started while all CPUs of a PMU were offline has the fixed counters, and goes on
     when these come online and the others go offline"""
-    with Vm(HYBRID, guest="seconds=3") as vm:
+    with Vm(HYBRID) as vm:
         vm.connect()
         with offline(BIG_CPUS if BIG != SMALL else BIG_CPUS[2:]):
             equal(vm.cont().backends, FIXED if BIG != SMALL else BIG, "backend")
@@ -253,7 +253,7 @@ def test_online_under_running():
 def test_default_pmu(shim):
     """if one PMU covers all CPUs, QEMU sets none and leaves the choice to KVM; CPUs may come online
     later"""
-    with shimmed(shim, guest="seconds=3", extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
+    with shimmed(shim, extra=["-trace", "kvm_vcpu_ioctl"]) as vm:
         vm.connect()
         with offline(ALL_CPUS[2:]):
             before = len(vm.stderr)
