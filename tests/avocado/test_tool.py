@@ -165,3 +165,21 @@ class Tool(DomainTest):
             self.check_equal((status, out), (4, ""),
                              "exit status and output for a domain that does not exist")
             self.check_in("error: libvirt: Domain not found", err, "stderr")
+
+    def test_domain_left(self):
+        """
+        A domain whose vCPU was pinned away from its PMU goes on after what the tool advises
+        """
+        pinning = ["<vcpu cpuset='big'>2</vcpu>"]
+        with self.host(pmus=2, files=FILES) as host, Libvirt(self, host) as libvirt, \
+                libvirt.domain("left", pinning=pinning) as domain:
+            domain.start().check_alive()
+            domain.virsh("vcpupin", 0, self.words(host)["LITTLE"])
+            poll("a domain that is paused", lambda: domain.state == "paused", domain.explain)
+            found = self.look(host, "problem", "--domain", domain.name)
+            self.check_text(found, "vcpu 0", "it has left")
+            advice, = {finding["advice"] for finding in found["findings"] if "advice" in finding}
+            host.run("sh", "-c", advice.partition(";")[0])
+            domain.virsh("resume")
+            domain.check_alive()
+            self.look(host, "ok", "--domain", domain.name)

@@ -61,6 +61,9 @@ Answer json_get_answer(JsonObject *object, const char *name);
 
 /* kvm.c: what the kernel can do */
 
+#define PROTECTED	"protected KVM: no counter of any guest counts"
+#define PROTECTED_ADVICE	"boot without kvm-arm.mode=protected"
+
 typedef struct Kvm {
 	Answer pmu;
 	Answer set_pmu;
@@ -69,6 +72,8 @@ typedef struct Kvm {
 	char *trouble;
 	Level level;
 	const char *advice;
+	/* It switches the PMU off while any guest runs */
+	bool is_protected;
 } Kvm;
 
 /*
@@ -100,6 +105,8 @@ typedef struct Thread {
 
 /* The error is ERROR_GONE if there is no such thread */
 bool thread_read(Thread *thread, const char *root, int id, Error **errp);
+/* What the thread's cgroup lets it have; false if that is unknown, as in a container */
+bool thread_read_cpuset(const char *root, int id, ArmHostCPUSet *cpuset);
 /* The numbers of a process's threads */
 GArray *threads_list(const char *root, int process, Error **errp);
 
@@ -251,6 +258,9 @@ typedef struct Vcpu {
 	/* Where the thread is, or was when it last ran, -1 if unknown, and where it may run */
 	int cpu;
 	CPUs cpus;
+	/* What its cgroup lets it have; meaningless if that is unknown */
+	ArmHostCPUSet cpuset;
+	bool has_cpuset;
 	char *qom_path;
 } Vcpu;
 
@@ -271,6 +281,9 @@ typedef struct Vm {
 	/* The value of pmu-backend; NULL if unknown */
 	char *backend;
 	char *status;
+	/* The domain of libvirt, and where it is; NULL if the user named none */
+	const char *domain;
+	const char *uri;
 } Vm;
 
 /*

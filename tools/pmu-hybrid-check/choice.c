@@ -118,7 +118,12 @@ void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_
 	Answer able = ask_kvm(host, &choice);
 	JsonObject *facts = json_object_new();
 
-	report_choice(&choice, able, cpus, when, is_final, report);
+	if (host->kvm.is_protected) {
+		report_add(report, LEVEL_PROBLEM, "choice", "%s", PROTECTED);
+		report_advise(report, "%s", PROTECTED_ADVICE);
+	} else {
+		report_choice(&choice, able, cpus, when, is_final, report);
+	}
 	json_set_cpus(facts, "cpus", &cpus->all);
 	json_set_string(facts, "outcome", able == YES ? outcomes[choice.qemus.backend] : NULL);
 	if (choice.qemus.pmu && able == YES) {
@@ -167,6 +172,10 @@ static Level advise_pinning(const Host *host, const CPUs *cpus, char *reason, Ad
 static Level advise(const Host *host, const Qemu *qemu, const CPUs *cpus, const Choice *choice,
 		    Answer able, Advice *advice)
 {
+	if (host->kvm.is_protected) {
+		advice->reason = g_strdup(PROTECTED "; " PROTECTED_ADVICE);
+		return LEVEL_PROBLEM;
+	}
 	if (host->kvm.pmu == NO) {
 		advice->reason = g_strdup(choice->error->message);
 		return LEVEL_PROBLEM;

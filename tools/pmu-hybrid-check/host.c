@@ -333,7 +333,10 @@ void judge_kernel(const Host *host, Report *report)
 	json_set_answer(facts, "set-pmu", kvm->set_pmu);
 	json_set_answer(facts, FIXED_COUNTERS, kvm->fixed_counters);
 	json_object_set_object_member(report->facts, "kvm", facts);
-	if (kvm->trouble) {
+	if (kvm->is_protected) {
+		report_add(report, LEVEL_PROBLEM, "kernel", "%s", PROTECTED);
+		report_advise(report, "%s", PROTECTED_ADVICE);
+	} else if (kvm->trouble) {
 		report_add(report, kvm->level, "kernel", "%s", kvm->trouble);
 		if (kvm->advice) {
 			report_advise(report, "%s", kvm->advice);

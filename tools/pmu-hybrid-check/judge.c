@@ -4,22 +4,41 @@
 #define START_ADVICE	"start the VM with -cpu host,pmu-hybrid=on, or with QEMU itself " \
 			"(<emulatorpin>) and all vCPUs on one PMU"
 
-/* Advises to pin to CPUs that exist, are online, and are open to programs here */
-static void advise_pinning(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
+/* libvirt keeps each vCPU in a cpuset of its own, which it changes with the vCPU's affinity. */
+static void advise_libvirt(const Vm *vm, const Vcpu *vcpu, const char *cpus, Report *report)
+{
+	g_autofree char *name = g_shell_quote(vm->domain);
+	g_autofree char *uri = vm->uri ? g_shell_quote(vm->uri) : NULL;
+	g_autofree char *connect = uri ? g_strdup_printf("-c %s ", uri) : g_strdup("");
+
+	report_advise(report, "virsh %svcpupin %s %d %s; a VM that QEMU has paused goes on with "
+		      "'resume'", connect, name, vcpu->index, cpus);
+}
+
+/* Advises to pin to CPUs that exist, are online, and are open to the thread */
+static void advise_pinning(const Vm *vm, const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
 			   Report *report)
 {
+	const ArmHostCPUSet *cpuset = vcpu->has_cpuset ? &vcpu->cpuset : &host->allowed;
 	ArmHostCPUSet online = cpus_and(&pmu->cpus, &host->online);
 	ArmHostCPUSet offline = cpus_and(&pmu->cpus, &host->present);
-	ArmHostCPUSet usable = host_usable_cpus(host, pmu);
+	ArmHostCPUSet usable = cpus_and(&online, cpuset);
 	g_autofree char *list = arm_host_cpu_set_format(&usable);
+	g_autofree char *online_list = arm_host_cpu_set_format(&online);
 	g_autofree char *offline_list = arm_host_cpu_set_format(&offline);
 
-	if (*list) {
-		report_advise(report, "taskset -pc %s %d; a VM that QEMU has paused goes on with "
-			      "'cont'", list, vcpu->thread);
-	} else if (cpus_are_empty(&online)) {
+	if (!*online_list) {
 		report_advise(report, "chcpu -e %s, since no CPU of %s is online; "
 			      "then pin the thread to them", offline_list, pmu->name);
+	} else if (vm->domain) {
+		advise_libvirt(vm, vcpu, online_list, report);
+	} else if (*list) {
+		report_advise(report, "taskset -pc %s %d; a VM that QEMU has paused goes on with "
+			      "'cont'", list, vcpu->thread);
+	} else if (vcpu->has_cpuset) {
+		report_advise(report, "let the cgroup in /proc/%d/cgroup have CPUs %s, then "
+			      "taskset -pc %s %d; a VM that QEMU has paused goes on with 'cont'",
+			      vcpu->thread, online_list, online_list, vcpu->thread);
 	} else {
 		report_advise(report, "run this outside of the container: "
 			      "its cpuset has no CPU of %s", pmu->name);
@@ -43,7 +62,8 @@ static bool is_on(const Vcpu *vcpu, const ArmHostCPUSet *cpus)
 }
 
 /* pmu: the PMU that the vCPU must not leave */
-static void judge_stray(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu, Report *report)
+static void judge_stray(const Vm *vm, const Vcpu *vcpu, const Host *host, const ArmHostPMU *pmu,
+			Report *report)
 {
 	ArmHostCPUSet outside = cpus_andnot(&vcpu->cpus.online, &pmu->cpus);
 	ArmHostCPUSet later = cpus_andnot(&vcpu->cpus.all, &pmu->cpus);
@@ -64,32 +84,30 @@ static void judge_stray(const Vcpu *vcpu, const Host *host, const ArmHostPMU *pm
 		report_vcpu(vcpu, LEVEL_OK, "", report);
 		return;
 	}
-	advise_pinning(vcpu, host, pmu, report);
+	advise_pinning(vm, vcpu, host, pmu, report);
 }
 
 /* The vCPU may run on any PMU, but each of its CPUs must have one. */
-static void judge_coverage(const Vcpu *vcpu, const Host *host, Report *report)
+static void judge_coverage(const Vm *vm, const Vcpu *vcpu, const Host *host, Report *report)
 {
 	ArmHostCPUSet uncovered = host_uncovered(host, &vcpu->cpus.online);
-	ArmHostCPUSet covered = cpus_andnot(&host->online, &uncovered);
-	ArmHostCPUSet good;
+	ArmHostCPUSet covered = cpus_andnot(&vcpu->cpus.online, &uncovered);
 	g_autofree char *list = arm_host_cpu_set_format(&uncovered);
+	g_autofree char *good = arm_host_cpu_set_format(&covered);
 	g_autofree char *rest =
 		g_strdup_printf(": no PMU is on CPUs %s, where its counters stand still", list);
-	g_autofree char *good_list = NULL;
 
 	if (!*list) {
 		report_vcpu(vcpu, LEVEL_OK, "", report);
 		return;
 	}
-	covered = cpus_and(&vcpu->cpus.online, &covered);
-	good = cpus_and(&covered, &host->allowed);
-	good_list = arm_host_cpu_set_format(&good);
 	report_vcpu(vcpu, is_on(vcpu, &uncovered) ? LEVEL_PROBLEM : LEVEL_WARNING, rest, report);
-	if (*good_list) {
-		report_advise(report, "taskset -pc %s %d", good_list, vcpu->thread);
+	if (*good && vm->domain) {
+		advise_libvirt(vm, vcpu, good, report);
+	} else if (*good) {
+		report_advise(report, "taskset -pc %s %d", good, vcpu->thread);
 	} else if (host->strongest) {
-		advise_pinning(vcpu, host, host->strongest, report);
+		advise_pinning(vm, vcpu, host, host->strongest, report);
 	}
 }
 
@@ -103,9 +121,9 @@ static void judge_vcpus(const Vm *vm, const Host *host, Report *report)
 		if (vm->kvm == NO || vm->pmu == NO || !host->pmus->len) {
 			report_vcpu(vcpu, LEVEL_OK, "", report);
 		} else if (pmu) {
-			judge_stray(vcpu, host, pmu, report);
+			judge_stray(vm, vcpu, host, pmu, report);
 		} else {
-			judge_coverage(vcpu, host, report);
+			judge_coverage(vm, vcpu, host, report);
 		}
 	}
 }
@@ -210,7 +228,10 @@ static void judge_choice_made(const Vm *vm, const Host *host, Report *report)
 
 static void judge_backend(const Vm *vm, const Host *host, Report *report)
 {
-	if (vm->backend && *vm->backend) {
+	if (host->kvm.is_protected && vm->kvm != NO && vm->pmu != NO) {
+		report_add(report, LEVEL_PROBLEM, "backend", "%s", PROTECTED);
+		report_advise(report, "%s", PROTECTED_ADVICE);
+	} else if (vm->backend && *vm->backend) {
 		judge_choice_made(vm, host, report);
 	} else if (vm->kvm == NO) {
 		report_add(report, LEVEL_OK, "backend",
@@ -313,7 +334,7 @@ void judge_vm(const Vm *vm, const Host *host, Report *report)
 		judge_vcpus(vm, host, report);
 	}
 	judge_backend(vm, host, report);
-	if (!vm->hidden && vm->kvm != NO && vm->pmu != NO) {
+	if (!vm->hidden && vm->kvm != NO && vm->pmu != NO && !host->kvm.is_protected) {
 		judge_choice(host, &vm->cpus, when, is_chosen || vm->hybrid == NO, report);
 	}
 }

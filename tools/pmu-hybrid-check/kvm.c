@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "check.h"
 
+#define MODE	"kvm-arm.mode="
+
 #ifdef __aarch64__
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -202,10 +204,25 @@ static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 	return false;
 }
 
+/* The kernel takes the last of these, and "_" for "-". */
+static bool is_protected(const char *root)
+{
+	g_autofree char *line = read_text(NULL, "%s/proc/cmdline", root);
+	g_auto(GStrv) words = line ? g_strsplit(g_strdelimit(line, "_", '-'), " ", -1) : NULL;
+	const char *mode = "";
+
+	for (char **word = words; word && *word; word++) {
+		if (g_str_has_prefix(*word, MODE)) {
+			mode = *word + strlen(MODE);
+		}
+	}
+	return g_str_equal(mode, "protected");
+}
+
 bool kvm_ask(Kvm *kvm, const char *root, const char *features, Error **errp)
 {
 	*kvm = (Kvm){ .pmu = UNKNOWN, .set_pmu = UNKNOWN, .fixed_counters = UNKNOWN,
-		      .level = LEVEL_UNKNOWN };
+		      .is_protected = is_protected(root), .level = LEVEL_UNKNOWN };
 	if (features) {
 		return parse_features(kvm, features, errp);
 	}

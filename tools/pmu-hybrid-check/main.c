@@ -147,6 +147,8 @@ static bool check_vm(const Host *host, Report *report, Error **errp)
 	if (!vm) {
 		return false;
 	}
+	vm->domain = options.domain;
+	vm->uri = options.uri;
 	judge_vm(vm, host, report);
 	vm_free(vm);
 	return true;

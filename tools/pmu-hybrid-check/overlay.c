@@ -297,9 +297,8 @@ static void write_use(GString *out, const Tree *tree, const Pmu *all)
 	g_string_append_printf(out, " *     dtc -@ %s-I dts -O dtb -o one-pmu.dtbo one-pmu.dts\n",
 			       labels ? "" : "-W no-interrupts_property ");
 	g_string_append(out, " *\n"
-			" * Debian, u-boot-menu: one-pmu.dtbo in /boot/dtbo, "
-			"U_BOOT_FDT_OVERLAYS=\"one-pmu.dtbo\" in /etc/default/u-boot, "
-			"u-boot-update\n"
+			" * Debian, u-boot-menu: one-pmu.dtbo in /boot/dtbo, and in "
+			"U_BOOT_FDT_OVERLAYS in /etc/default/u-boot if that is set, u-boot-update\n"
 			" * Debian, flash-kernel: fdtoverlay -i BOARD.dtb "
 			"-o /etc/flash-kernel/dtbs/BOARD.dtb one-pmu.dtbo, flash-kernel\n"
 			" * Armbian: armbian-add-overlay one-pmu.dts\n"

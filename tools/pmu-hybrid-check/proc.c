@@ -107,6 +107,46 @@ bool thread_read(Thread *thread, const char *root, int id, Error **errp)
 	return read_status(thread, root, errp) && read_stat(thread, root, errp);
 }
 
+/* The folder of a thread's cgroup is known, but a controller has its files only where it is on. */
+static char *read_in_cgroup(const char *root, const char *mount, char *path, const char *file)
+{
+	for (;;) {
+		char *text = read_text(NULL, "%s/sys/fs/cgroup%s%s/%s", root, mount, path, file);
+		char *end = strrchr(path, '/');
+
+		if (text || !end) {
+			return text;
+		}
+		*end = '\0';
+	}
+}
+
+bool thread_read_cpuset(const char *root, int id, ArmHostCPUSet *cpuset)
+{
+	static const struct {
+		const char *line, *mount, *file;
+	} versions[] = {
+		{ ":cpuset:", "/cpuset", "cpuset.effective_cpus" },
+		{ "0::", "", "cpuset.cpus.effective" },
+	};
+	g_autofree char *text = read_text(NULL, "%s/proc/%d/cgroup", root, id);
+	g_auto(GStrv) lines = text ? g_strsplit(text, "\n", -1) : NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+		for (char **line = lines; line && *line; line++) {
+			char *found = strstr(*line, versions[i].line);
+			g_autofree char *list = !found ? NULL :
+				read_in_cgroup(root, versions[i].mount,
+					       found + strlen(versions[i].line), versions[i].file);
+
+			if (list && arm_host_cpu_set_parse(list, cpuset, NULL)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 GArray *threads_list(const char *root, int process, Error **errp)
 {
 	g_autofree char *path = g_strdup_printf("%s/proc/%d/task", root, process);

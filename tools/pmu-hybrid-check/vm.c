@@ -100,6 +100,7 @@ static bool take_thread(Vm *vm, Vcpu *vcpu, const Host *host, const Thread *thre
 	if (!read_cpus(host, thread, &vcpu->cpus, errp)) {
 		return false;
 	}
+	vcpu->has_cpuset = thread_read_cpuset(host->root, thread->id, &vcpu->cpuset);
 	bitmap_or(vm->cpus.all.cpus, vm->cpus.all.cpus, vcpu->cpus.all.cpus, ARM_HOST_MAX_CPUS);
 	bitmap_or(vm->cpus.online.cpus, vm->cpus.online.cpus, vcpu->cpus.online.cpus,
 		  ARM_HOST_MAX_CPUS);
