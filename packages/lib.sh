@@ -17,6 +17,11 @@ find_revision() {
 			"clone the project"
 }
 
+# Version of a package of our own files alone, whatever release of QEMU or Linux it is built beside
+find_own_version() {
+	echo "1.$(find_revision)"
+}
+
 # The same commit gives the same package, to the byte. The dates are those of the commit, not the
 # author's, which a rebase keeps.
 find_date() {

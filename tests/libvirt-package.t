@@ -4,14 +4,16 @@
 # toy root, libvirt's list of Arm features gets pmu-hybrid, and keeps it in each upgrade of libvirt.
 # When the package is removed, the list is the distribution's again.
 #
-# The libvirt there is a package of one file: the list of the emulated host's Debian, or one with
-# added names.
+# The libvirt there is two packages of one file each: the list of the emulated host's Debian, or one
+# with added names; and what AppArmor lets domains do, as Debian 12 and 13 have it.
 set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
 NAME=libvirt-pmu-hybrid
 LIST=usr/share/libvirt/cpu_map/arm_features.xml
+PROFILE=etc/apparmor.d/abstractions/libvirt-qemu
+LOCAL=etc/apparmor.d/local/abstractions/libvirt-qemu
 PATCH=("$TOP"/libvirt/patches/*.patch)
 
 # The features of a list, without comments and empty lines.
@@ -19,15 +21,16 @@ list_features() {
 	sed -n "s|^ *<feature name='\(.*\)'/>$|\1|p" "$1"
 }
 
-# make_libvirt VERSION LIST
-make_libvirt() {
-	local root=$TMP/libvirt-$1
-	mkdir -p "$root/DEBIAN" "$root/${LIST%/*}"
-	cp "$2" "$root/$LIST"
-	printf '%s\n' 'Package: libvirt-common' "Version: $1" 'Architecture: all' \
+# make_toy PACKAGE VERSION FILE TARGET: a package that has FILE as /TARGET
+make_toy() {
+	local root=$TMP/$1-$2
+	mkdir -p "$root/DEBIAN" "$root/${4%/*}"
+	cp "$3" "$root/$4"
+	printf '%s\n' "Package: $1" "Version: $2" 'Architecture: all' \
 		'Maintainer: toy <toy@packages.invalid>' \
 		'Description: toy' >"$root/DEBIAN/control"
-	dpkg-deb --build --root-owner-group "$root" "$TMP/libvirt-$1.deb" >/dev/null
+	[[ $4 != etc/* ]] || echo "/$4" >"$root/DEBIAN/conffiles"
+	dpkg-deb --build --root-owner-group "$root" "$TMP/$1-$2.deb" >/dev/null
 }
 
 # Stand-ins that record what systemd is asked for. For them virtqemud is active, libvirtd is not.
@@ -57,7 +60,7 @@ before_each() {
 	mkdir -p "$TMP/root/var/lib/dpkg/info" "$TMP/root/var/lib/dpkg/updates" \
 		"$TMP/root/var/log" "$TMP/root/run/systemd/system"
 	touch "$TMP/root/var/lib/dpkg/status" "$TMP/root/var/lib/dpkg/available" "$TMP/asked"
-	toy_dpkg --install "$TMP/libvirt-1.deb"
+	toy_dpkg --install "$TMP/libvirt-common-1.deb"
 }
 
 # has_all OLD NEW: NEW is XML and has what OLD has, in the same order, and pmu-hybrid once
@@ -107,7 +110,7 @@ as_the_patch() {
 
 upgraded() {
 	toy_dpkg --install "$DEB"
-	toy_dpkg --install "$TMP/libvirt-$1.deb"
+	toy_dpkg --install "$TMP/libvirt-common-$1.deb"
 	expect_list "$TMP/$2"
 	cmp "$TMP/root/$LIST.distrib" "$TMP/$2"
 	[ "$(toy_dpkg --audit)" = "" ]
@@ -116,21 +119,21 @@ upgraded() {
 no_need_to_restart() {
 	toy_dpkg --install "$DEB"
 	[ "$(restarts)" = 1 ]
-	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
+	toy_dpkg --install "$TMP/libvirt-common-1.deb" "$DEB"
 	[ "$(restarts)" = 1 ]
-	toy_dpkg --install "$TMP/libvirt-2.deb"
+	toy_dpkg --install "$TMP/libvirt-common-2.deb"
 	[ "$(restarts)" = 2 ]
 	! grep -q 'restart libvirtd' "$TMP/asked"
 }
 
 unreadable() {
 	toy_dpkg --install "$DEB"
-	toy_dpkg --install "$TMP/libvirt-4.deb" >"$TMP/said"
+	toy_dpkg --install "$TMP/libvirt-common-4.deb" >"$TMP/said"
 	cat "$TMP/said"
 	grep -q "^$NAME: warning: .* does not end with one </cpus>, .* by <qemu:commandline>\$" \
 		"$TMP/said"
 	cmp "$TMP/root/$LIST" "$TMP/unreadable"
-	toy_dpkg --install "$TMP/libvirt-1.deb"
+	toy_dpkg --install "$TMP/libvirt-common-1.deb"
 	expect_list "$TMP/list"
 }
 
@@ -146,10 +149,10 @@ hints() {
 # an upgrade to it was interrupted after the unpacking.
 goes() {
 	local before
-	toy_dpkg --install "$TMP/libvirt-$2.deb"
+	toy_dpkg --install "$TMP/libvirt-common-$2.deb"
 	before=$(list_files)
-	toy_dpkg --install "$TMP/libvirt-1.deb" "$DEB"
-	toy_dpkg --install "$TMP/libvirt-$2.deb"
+	toy_dpkg --install "$TMP/libvirt-common-1.deb" "$DEB"
+	toy_dpkg --install "$TMP/libvirt-common-$2.deb"
 	[ $# = 2 ] || toy_dpkg --unpack "$3"
 	toy_dpkg "$1" "$NAME"
 	[ "$1" != --remove ] || toy_dpkg --purge "$NAME"
@@ -190,6 +193,36 @@ removal_fails() {
 	expect_list "$TMP/list"
 }
 
+# expect_rules SOURCE: domains have this package's rules by SOURCE, Debian 12's or 13's, alone
+expect_rules() {
+	local file found=()
+	for file in "$LOCAL" "$PROFILE"; do
+		! grep -q '^ *include if exists <abstractions/libvirt-qemu.d>' "$TMP/root/$file" ||
+			found+=("$file")
+	done
+	[ "${found[*]}" = "$1" ] || { echo "the rules are included by: ${found[*]}"; return 1; }
+}
+
+# Debian 12's libvirt does not include the folder with the rules, and makes LOCAL itself.
+rules_included() {
+	mkdir -p "$TMP/root/${LOCAL%/*}"
+	echo '# a rule of the administrator' >"$TMP/root/$LOCAL"
+	cp "$TMP/root/$LOCAL" "$TMP/local"
+	toy_dpkg --install "$DEB"
+	cmp "$TMP/root/$LOCAL" "$TMP/local"
+	toy_dpkg --install "$TMP/libvirt-daemon-system-9.deb"
+	expect_rules "$LOCAL"
+	toy_dpkg --install "$DEB"
+	[ "$(grep -c pmu-hybrid "$TMP/root/$LOCAL")" = 1 ]
+	toy_dpkg --install "$TMP/libvirt-daemon-system-11.deb"
+	expect_rules "$PROFILE"
+	cmp "$TMP/root/$LOCAL" "$TMP/local"
+	toy_dpkg --install "$TMP/libvirt-daemon-system-9.deb"
+	expect_rules "$LOCAL"
+	toy_dpkg --purge "$NAME"
+	cmp "$TMP/root/$LOCAL" "$TMP/local"
+}
+
 without_libvirt() {
 	toy_dpkg --install "$DEB"
 	toy_dpkg --purge --force-depends libvirt-common
@@ -216,17 +249,25 @@ make_lists() {
 	sed "s|^<cpus>|&\n\n  <!-- Debug -->\n  $others|" "$TMP/list" >"$TMP/grown-start"
 	sed "s|^</cpus>|  <feature name='pmu-hybrid'/>\n&|" "$TMP/list" >"$TMP/has-it"
 	sed "/^<\/cpus>/d" "$TMP/list" >"$TMP/unreadable"
-	make_libvirt 1 "$TMP/list"
-	make_libvirt 2 "$TMP/grown-end"
-	make_libvirt 3 "$TMP/has-it"
-	make_libvirt 4 "$TMP/unreadable"
-	make_libvirt 5 "$TMP/grown-start"
+	make_toy libvirt-common 1 "$TMP/list" "$LIST"
+	make_toy libvirt-common 2 "$TMP/grown-end" "$LIST"
+	make_toy libvirt-common 3 "$TMP/has-it" "$LIST"
+	make_toy libvirt-common 4 "$TMP/unreadable" "$LIST"
+	make_toy libvirt-common 5 "$TMP/grown-start" "$LIST"
+}
+
+make_profiles() {
+	echo '  #include <local/abstractions/libvirt-qemu>' >"$TMP/profile"
+	make_toy libvirt-daemon-system 9 "$TMP/profile" "$PROFILE"
+	echo '  include if exists <abstractions/libvirt-qemu.d>' >>"$TMP/profile"
+	make_toy libvirt-daemon-system 11 "$TMP/profile" "$PROFILE"
 }
 
 need debugfs e2fsprogs
 need fakeroot fakeroot
 need patch patch
 make_lists
+make_profiles
 make_stand_ins
 check 'the package builds' builds
 DEB=$(echo "$BUILD/packages/$NAME"_*_all.deb)
@@ -248,6 +289,7 @@ check 'purged at once after an upgrade of libvirt, it leaves nothing' goes --pur
 check 'purged after an upgrade that was interrupted, it leaves nothing' goes --purge 1 "$DEB"
 check 'interrupted anywhere, it leaves the old list, and can be repeated' interrupted
 check 'a removal that fails, or is done twice, keeps a list' removal_fails
+check "libvirt's AppArmor profiles include the rules once, on Debian 12 and 13" rules_included
 check 'if libvirt is removed by force, the list goes, too' without_libvirt
 check 'the patch applies to a list that has grown at its end' patch_applies grown-end
 check 'the patch applies to a list that has grown at its start' patch_applies grown-start
