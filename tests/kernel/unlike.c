@@ -334,9 +334,11 @@ static void test_late(void)
 	vm_destroy(&vm);
 	result(ok, "no new guest gets a PMU once a CPU has come online with another PMUVer");
 	ok = equal("whether there was one", version != 0, true);
+	ok &= equal("KVM_ARM_VCPU_INIT again", vcpu_init(&before, 0, PMU), 0);
+	ok &= equal("KVM_ARM_VCPU_INIT without a PMU", vcpu_init(&before, 0, 0), -EINVAL);
 	ok &= equal("PMUVer", PMUVER(vcpu_get_reg(&before, 0, REG_ID_AA64DFR0_EL1)), version);
 	vm_destroy(&before);
-	result(ok, "a guest that has a PMU keeps it");
+	result(ok, "a guest that has a PMU keeps it, and can be reset");
 }
 
 const struct group groups[] = {
