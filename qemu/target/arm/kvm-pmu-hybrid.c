@@ -498,7 +498,9 @@ static bool check_incoming_choice(ARMCPU *cpu, Error **errp)
  * Tells KVM a PMU with as many counters as the guest had, so that KVM keeps
  * all bits of its registers. The vCPU threads may be pinned after the load, so
  * that is a guess until the start. If one PMU covers the threads already, only
- * that one or the one of the guest's name will do.
+ * that one or the one of the guest's name will do. The first of them is right
+ * unless the threads are pinned again; another PMU at the start would reset
+ * MDCR_EL2.HPMN.
  */
 static bool follow_host_pmu(ARMCPU *cpu, const GPtrArray *pmus,
                             const ArmHostCPUs *cpus, Error **errp)
@@ -508,15 +510,16 @@ static bool follow_host_pmu(ARMCPU *cpu, const GPtrArray *pmus,
     ArmHostPMUChoice guess;
 
     arm_host_pmus_choose_one(pmus, cpus, &guess);
-    for (guint i = 0; i < pmus->len; i++) {
-        const ArmHostPMU *pmu = g_ptr_array_index(pmus, i);
+    for (int i = guess.pmu ? -1 : 0; i < (int)pmus->len; i++) {
+        const ArmHostPMU *pmu = i < 0 ? guess.pmu : g_ptr_array_index(pmus, i);
         const ArmHostPMUChoice made = {
             .backend = ARM_PMU_BACKEND_HOST_PMU,
             .pmu = pmu,
             .is_default = guess.is_default,
         };
 
-        if (guess.pmu && pmu != guess.pmu && !g_str_equal(pmu->name, name)) {
+        if (i >= 0 && guess.pmu &&
+            (pmu == guess.pmu || !g_str_equal(pmu->name, name))) {
             continue;
         }
         if (!tell_kvm(&made, errp)) {

@@ -5,11 +5,12 @@
 #
 # It needs no download. With KVM it runs on any Arm host and expects what the
 # PMUs of that host lead to; tests that need two PMUs skip where there is one.
-# They all skip where PMUs share CPUs, or CPUs are offline: these cases of the
-# choice are the unit test's.
+# They all skip where PMUs share CPUs, or CPUs are offline or have none: these
+# cases of the choice are the unit test's.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import ctypes
 import fcntl
 import os
 from pathlib import Path
@@ -40,11 +41,14 @@ KVM_CHECK_EXTENSION = 0xae03
 KVM_CREATE_VCPU = 0xae41
 KVM_ARM_VCPU_INIT = 0x4020aeae
 KVM_ARM_PREFERRED_TARGET = 0x8020aeaf
+KVM_GET_ONE_REG = 0x4010aeab
+KVM_SET_DEVICE_ATTR = 0x4018aee1
 KVM_HAS_DEVICE_ATTR = 0x4018aee3
 KVM_CAP_ARM_VM_IPA_SIZE = 165
 KVM_ARM_VCPU_PMU_V3 = 3
 KVM_ARM_VCPU_PMU_V3_CTRL = 0
 KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY = 5
+PMCR_EL0 = 0x603000000013dce0
 
 
 def parse_cpu_list(text):
@@ -73,13 +77,19 @@ def all_cpus_online():
     return online == present
 
 
-def has_attribute(vcpu, attribute):
-    attr = struct.pack('=IIQQ', 0, KVM_ARM_VCPU_PMU_V3_CTRL, attribute, 0)
+# Another attribute may have the number, so that only PMCR_EL0.N is proof.
+def loses_event_counters(vcpu):
+    attr = struct.pack('=IIQQ', 0, KVM_ARM_VCPU_PMU_V3_CTRL,
+                       KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY, 0)
+    pmcr = ctypes.c_uint64()
     try:
         fcntl.ioctl(vcpu, KVM_HAS_DEVICE_ATTR, attr)
+        fcntl.ioctl(vcpu, KVM_SET_DEVICE_ATTR, attr)
+        fcntl.ioctl(vcpu, KVM_GET_ONE_REG,
+                    struct.pack('=QQ', PMCR_EL0, ctypes.addressof(pmcr)))
     except OSError:
         return False
-    return True
+    return pmcr.value >> 11 & 0x1f == 0
 
 
 # Only a vCPU with a PMU has its attributes.
@@ -92,7 +102,7 @@ def kvm_has_fixed_counters():
         fcntl.ioctl(vm, KVM_ARM_PREFERRED_TARGET, init)
         init[4] |= 1 << KVM_ARM_VCPU_PMU_V3
         fcntl.ioctl(vcpu, KVM_ARM_VCPU_INIT, init)
-        found = has_attribute(vcpu, KVM_ARM_VCPU_PMU_V3_FIXED_COUNTERS_ONLY)
+        found = loses_event_counters(vcpu)
         os.close(vcpu)
         os.close(vm)
         return found
@@ -123,6 +133,8 @@ class Aarch64PMUHybrid(QemuSystemTest):
             self.skipTest("the host's PMUs share CPUs")
         if not all_cpus_online():
             self.skipTest('some CPUs of the host are offline')
+        if set().union(*self.pmus.values()) != os.sched_getaffinity(0):
+            self.skipTest('some CPUs of the host have no PMU')
         self.name, self.cpus = min(self.pmus.items(),
                                    key=lambda item: min(item[1]))
 
