@@ -94,6 +94,21 @@ def test_pinned_elsewhere(way):
         goes_on(vm, BIG, BIG_CPUS)
 
 
+@only_on("stock")
+def test_pinned_before():
+    """a load tells KVM at once of the PMU that covers the threads, whatever backed the guest:
+    another PMU at the start would reset MDCR_EL2.HPMN"""
+    attributes = []
+    for cpus in (BIG_CPUS, SMALL_CPUS):
+        with saved(pin=cpus) as path, \
+                Vm(extra=["-incoming", f"file:{path}", "-trace", "kvm_vcpu_ioctl"],
+                   affinity=BIG_CPUS) as vm:
+            equal(ended(vm.connect()), ("completed", ""), "migration")
+            goes_on(vm, BIG, BIG_CPUS)
+            attributes.append(vm.stderr.count("type 0x4018aee1"))
+    equal(attributes[1], attributes[0], "attributes set for a guest of the other PMU")
+
+
 @only_on("patched")
 @each_of(WAYS)
 def test_fixed(way):

@@ -117,14 +117,6 @@ class Aarch64PMUHybrid(QemuSystemTest):
     def require_pmu(self):
         self.set_machine('virt')
         self.require_accelerator('kvm')
-        vm = self.launch_vm('host')
-        props = vm.cmd('query-cpu-model-expansion', type='full',
-                       model={'name': 'host'})['model']['props']
-        vm.shutdown()
-        if 'pmu' not in props:
-            self.skipTest('KVM has no PMU on this host')
-        # It exists where the PMU does, and is off by default.
-        self.assertIs(props.get('pmu-hybrid'), False)
         self.pmus = host_pmus()
         if not self.pmus:
             self.skipTest('the host lists no PMU of its CPUs in sysfs')
@@ -135,6 +127,14 @@ class Aarch64PMUHybrid(QemuSystemTest):
             self.skipTest('some CPUs of the host are offline')
         if set().union(*self.pmus.values()) != os.sched_getaffinity(0):
             self.skipTest('some CPUs of the host have no PMU')
+        vm = self.launch_vm('host')
+        props = vm.cmd('query-cpu-model-expansion', type='full',
+                       model={'name': 'host'})['model']['props']
+        vm.shutdown()
+        if 'pmu' not in props:
+            self.skipTest('KVM has no PMU on this host')
+        # It exists where the PMU does, and is off by default.
+        self.assertIs(props.get('pmu-hybrid'), False)
         self.name, self.cpus = min(self.pmus.items(),
                                    key=lambda item: min(item[1]))
 
