@@ -61,13 +61,16 @@ list_ownership_problems() {
 }
 
 # list_message_problems COMMIT
+#
+# grep -q would end before it has read all of a long message, and git by SIGPIPE then.
 list_message_problems() {
-	local c
+	local c body
 	split_series "$1"
 	for c in "${PATCHES[@]}"; do
-		rgit log -1 --format=%b "$c" | grep -Ev "$TRAILER" | grep -q '[^[:space:]]' ||
+		body=$(rgit log -1 --format=%b "$c")
+		[[ $(grep -Ev "$TRAILER" <<<"$body") =~ [^[:space:]] ]] ||
 			echo "$(describe "$c") does not say why it exists; give it a body"
-		! rgit log -1 --format=%B "$c" | grep -qi '^Signed-off-by:' ||
+		! grep -qi '^Signed-off-by:' <<<"$body" ||
 			echo "$(describe "$c") holds a Signed-off-by;" \
 				"only the sender adds it: series mail --signoff"
 	done

@@ -34,6 +34,18 @@ finds() {
 	grep '^#' "$TMP/tap" | grep -qF -- "$2"
 }
 
+# give_long_message LINE: more than a pipe holds, after LINE
+give_long_message() {
+	local text
+	printf -v text 'a long reason\\n%.0s' {1..8000}
+	sed -i "s/^Needed for the test.*/&\n$1\n${text%\\n}/" "$FIRST"
+}
+
+checks_long_message() {
+	give_long_message 'It is read to its end.'
+	checks_good_series
+}
+
 change_upstream_file() {
 	cp "$T/.gitignore" "$P/linux"
 	echo '*.a' >>"$P/linux/.gitignore"
@@ -129,6 +141,7 @@ usage() {
 }
 
 check 'check passes a good series' checks_good_series
+check 'check passes a long message' checks_long_message
 check 'check finds that there is no patch' finds 'can be mailed' 'no patch' rm -r "$P/linux"
 check 'check finds a patch that does not apply' finds 'patches apply' \
 	'hook.c: patch does not apply' sed -i 's/ one/ other/' "$FIRST"
@@ -139,6 +152,8 @@ check 'check finds a message without a reason' finds 'each patch says why' \
 	'core: add the hook' sed -i '/^Needed for the test/d' "$FIRST"
 check 'check finds a stored Signed-off-by' finds 'each patch says why' 'only the sender adds it' \
 	sed -i 's/^Needed for the test.*/&\n\nSigned-off-by: A B <a@b>/' "$FIRST"
+check 'check finds a Signed-off-by in a long message' finds 'each patch says why' \
+	'only the sender adds it' give_long_message 'Signed-off-by: A B <a@b>'
 check 'check finds a new file that no patch claims' finds 'each new file is claimed' \
 	'new/more.c is claimed by 0 patches' touch "$P/linux/new/more.c"
 check 'check finds a new file claimed twice' finds 'each new file is claimed' \
