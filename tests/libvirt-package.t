@@ -206,14 +206,17 @@ expect_rules() {
 # Debian 12's libvirt does not include the folder with the rules, and makes LOCAL itself.
 rules_included() {
 	mkdir -p "$TMP/root/${LOCAL%/*}"
-	echo '# a rule of the administrator' >"$TMP/root/$LOCAL"
-	cp "$TMP/root/$LOCAL" "$TMP/local"
+	echo '# a rule of the administrator' | tee "$TMP/local" >"$TMP/root/$LOCAL"
 	toy_dpkg --install "$DEB"
 	cmp "$TMP/root/$LOCAL" "$TMP/local"
 	toy_dpkg --install "$TMP/libvirt-daemon-system-9.deb"
 	expect_rules "$LOCAL"
 	toy_dpkg --install "$DEB"
 	[ "$(grep -c pmu-hybrid "$TMP/root/$LOCAL")" = 1 ]
+	printf '# a rule without an end of line' >"$TMP/root/$LOCAL"
+	toy_dpkg --install "$DEB"
+	expect_rules "$LOCAL"
+	cp "$TMP/local" "$TMP/root/$LOCAL"
 	toy_dpkg --install "$TMP/libvirt-daemon-system-11.deb"
 	expect_rules "$PROFILE"
 	cmp "$TMP/root/$LOCAL" "$TMP/local"

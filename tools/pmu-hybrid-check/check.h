@@ -64,6 +64,9 @@ Answer json_get_answer(JsonObject *object, const char *name);
 #define PROTECTED	"protected KVM: no counter of any guest counts"
 #define PROTECTED_ADVICE	"boot without kvm-arm.mode=protected"
 
+/* Reports that as a problem, and what to do about it */
+void report_protected(Report *report, const char *topic);
+
 typedef struct Kvm {
 	Answer pmu;
 	Answer set_pmu;
@@ -105,7 +108,10 @@ typedef struct Thread {
 
 /* The error is ERROR_GONE if there is no such thread */
 bool thread_read(Thread *thread, const char *root, int id, Error **errp);
-/* What the thread's cgroup lets it have; false if that is unknown, as in a container */
+/*
+ * What the thread's cgroup lets it have; false if that is unknown, as it is from a container for
+ * threads outside of it
+ */
 bool thread_read_cpuset(const char *root, int id, ArmHostCPUSet *cpuset);
 /* The numbers of a process's threads */
 GArray *threads_list(const char *root, int process, Error **errp);

@@ -119,8 +119,7 @@ void judge_choice(const Host *host, const CPUs *cpus, const char *when, bool is_
 	JsonObject *facts = json_object_new();
 
 	if (host->kvm.is_protected) {
-		report_add(report, LEVEL_PROBLEM, "choice", "%s", PROTECTED);
-		report_advise(report, "%s", PROTECTED_ADVICE);
+		report_protected(report, "choice");
 	} else {
 		report_choice(&choice, able, cpus, when, is_final, report);
 	}

@@ -334,8 +334,7 @@ void judge_kernel(const Host *host, Report *report)
 	json_set_answer(facts, FIXED_COUNTERS, kvm->fixed_counters);
 	json_object_set_object_member(report->facts, "kvm", facts);
 	if (kvm->is_protected) {
-		report_add(report, LEVEL_PROBLEM, "kernel", "%s", PROTECTED);
-		report_advise(report, "%s", PROTECTED_ADVICE);
+		report_protected(report, "kernel");
 	} else if (kvm->trouble) {
 		report_add(report, kvm->level, "kernel", "%s", kvm->trouble);
 		if (kvm->advice) {

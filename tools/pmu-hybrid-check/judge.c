@@ -229,8 +229,7 @@ static void judge_choice_made(const Vm *vm, const Host *host, Report *report)
 static void judge_backend(const Vm *vm, const Host *host, Report *report)
 {
 	if (host->kvm.is_protected && vm->kvm != NO && vm->pmu != NO) {
-		report_add(report, LEVEL_PROBLEM, "backend", "%s", PROTECTED);
-		report_advise(report, "%s", PROTECTED_ADVICE);
+		report_protected(report, "backend");
 	} else if (vm->backend && *vm->backend) {
 		judge_choice_made(vm, host, report);
 	} else if (vm->kvm == NO) {

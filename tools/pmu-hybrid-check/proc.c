@@ -135,9 +135,10 @@ bool thread_read_cpuset(const char *root, int id, ArmHostCPUSet *cpuset)
 	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
 		for (char **line = lines; line && *line; line++) {
 			char *found = strstr(*line, versions[i].line);
-			g_autofree char *list = !found ? NULL :
-				read_in_cgroup(root, versions[i].mount,
-					       found + strlen(versions[i].line), versions[i].file);
+			char *path = found ? found + strlen(versions[i].line) : NULL;
+			/* A path that leaves the namespace would lead to the tool's own cgroup. */
+			g_autofree char *list = !path || g_str_has_prefix(path, "/..") ? NULL :
+				read_in_cgroup(root, versions[i].mount, path, versions[i].file);
 
 			if (list && arm_host_cpu_set_parse(list, cpuset, NULL)) {
 				return true;
