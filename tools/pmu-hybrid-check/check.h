@@ -64,9 +64,6 @@ Answer json_get_answer(JsonObject *object, const char *name);
 #define PROTECTED	"protected KVM: no counter of any guest counts"
 #define PROTECTED_ADVICE	"boot without kvm-arm.mode=protected"
 
-/* Reports that as a problem, and what to do about it */
-void report_protected(Report *report, const char *topic);
-
 typedef struct Kvm {
 	Answer pmu;
 	Answer set_pmu;
@@ -145,6 +142,8 @@ typedef struct Host {
 	Kvm kvm;
 } Host;
 
+/* Reports protected KVM as a problem, and what to do about it */
+void report_protected(Report *report, const char *topic);
 bool host_read(Host *host, const char *root, Error **errp);
 void host_free(Host *host);
 const ArmHostPMU *host_find_pmu(const Host *host, const char *name);

@@ -324,6 +324,12 @@ static void judge_no_pmu(const Host *host, Report *report)
 	}
 }
 
+void report_protected(Report *report, const char *topic)
+{
+	report_add(report, LEVEL_PROBLEM, topic, "%s", PROTECTED);
+	report_advise(report, "%s", PROTECTED_ADVICE);
+}
+
 void judge_kernel(const Host *host, Report *report)
 {
 	const Kvm *kvm = &host->kvm;

@@ -204,12 +204,6 @@ static bool parse_features(Kvm *kvm, const char *list, Error **errp)
 	return false;
 }
 
-void report_protected(Report *report, const char *topic)
-{
-	report_add(report, LEVEL_PROBLEM, topic, "%s", PROTECTED);
-	report_advise(report, "%s", PROTECTED_ADVICE);
-}
-
 /* The kernel takes the last of these, and "_" for "-". */
 static bool is_protected(const char *root)
 {
