@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: the pages' links lead somewhere, every page is in the index, each error that the QEMU
 series can give is explained, and each block of shell is valid, and run by a row of the tests or
-marked as needing hardware. docs/testing.md names only rows that exist. Pictures and tables of SoCs
-are what docs/renew.py makes of its data."""
+marked as needing hardware. docs/testing.md names only rows that exist, docs/kernel.md each patch of
+the Linux series. Pictures and tables of SoCs are what docs/renew.py makes of its data."""
 import re
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from pages import DOCS, HARDWARE, PAGES, SHELL, TOP, find_blocks
 sys.path.append(str(DOCS))
 import renew  # noqa: E402  (of docs/, which is not on the path before)
 
-TESTING = DOCS / "testing.md"
+KERNEL, TESTING = DOCS / "kernel.md", DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
 # error_setg(errp, "text" ...), error_setg_errno(errp, number, "text" ...)
 ERRORS = re.compile(r"error_setg(?:_errno)?\(errp,\s*(?:[^\",]+,\s*)?"
@@ -134,6 +134,15 @@ def wrong_names(rows):
             yield f"ONLY={pattern} matches no row"
 
 
+def wrong_patches():
+    """Yields the ranges of docs/kernel.md unless they are all patches of the series, in order."""
+    ranges = re.findall(r"^\| (\d+)(?: (?:to|and) (\d+))? \|", KERNEL.read_text(), re.M)
+    listed = [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
+    count = len(list((TOP / "linux" / "patches").glob("*.patch")))
+    if listed != [*range(1, count + 1)]:
+        yield f"the table has {listed}, the series has patches 1 to {count}"
+
+
 def main():
     rows = read_rows()
     checks = [(f"links of {page.relative_to(TOP)}", dead_links(page)) for page in PAGES]
@@ -141,6 +150,7 @@ def main():
                ("each error of the QEMU series is explained", unexplained()),
                ("each block of shell is valid, and run by a row", wrong_blocks(rows)),
                ("the table of the tests' layers has each row once", wrong_layers(rows)),
+               ("docs/kernel.md says of each patch what it does", wrong_patches()),
                ("pictures and the tables of SoCs are what docs/renew.py makes", renew.stale()),
                ("docs/testing.md names only rows that exist", wrong_names(rows))]
     return tap.run(tap.Test(name, tap.expect_nothing, faults) for name, faults in checks)
