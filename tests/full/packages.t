@@ -182,6 +182,8 @@ class QuickStart(Story):
     def start(self):
         """the VM starts under libvirt, on all CPUs"""
         self._board.run(self.start_step())
+        expect(r"-smp (\d+),sockets=1,.*cores=\1,",
+               self._board.run("cat /var/log/libvirt/qemu/windows.log"))
         self.listen()
 
     def listen(self):
