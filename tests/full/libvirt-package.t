@@ -7,13 +7,12 @@ was. The patch of libvirt's list works, too. The commands are those of docs/libv
 The Debian is one that dpkg configured on an emulated host, with its own init. It has no virtqemud:
 a service of that name sleeps in its place.
 """
-import hashlib
 import re
 import shutil
 import sys
 
 import host
-from installed import Board, Story, expect, run
+from installed import APT, FEATURES, INSTALLED, Board, Story, expect, make_newer_libvirt, run
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -23,9 +22,7 @@ PAGE = DOCS / "libvirt.md"
 INSTALL, PATCH, ASK, RESUME = (block.text
                                for block in find_scripts("packages/libvirt-debian", [PAGE]))
 EMULATOR = "/usr/bin/qemu-system-aarch64-pmu-hybrid"
-LIST = "/usr/share/libvirt/cpu_map/arm_features.xml"
 UNKNOWN = "unsupported configuration: unknown CPU feature: pmu-hybrid"
-OTHERS = "  <feature name='of-others'/>\n</cpus>"
 # Keeps both services running: libvirtd would end by itself after two minutes without work.
 SERVICES = """
 mkdir -p /etc/systemd/system/libvirtd.service.d
@@ -34,7 +31,6 @@ printf '[Service]\\nExecStart=/bin/sleep infinity\\n' >/etc/systemd/system/virtq
 systemctl daemon-reload
 systemctl restart libvirtd virtqemud
 """
-APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
 # Pins the domain to the CPUs of one PMU, from its next start on
 PINNED = "for vcpu in 0 1; do virsh vcpupin winlike $vcpu 2-3 --config; done"
 # Prints an ID for each service; each start of a service gives it a new one
@@ -59,30 +55,6 @@ class LibvirtPackage(Story):
         path.write_text(xml)
         return path
 
-    def newer_libvirt(self, disk):
-        """Makes a folder with libvirt's packages in a higher version, whose list has a new name."""
-        archive, folder = self._folder / "archive", self._folder / "newer"
-        archive.mkdir()
-        folder.mkdir()
-        run("debugfs", "-R", f"rdump /srv/archive {archive}", disk)
-        for deb in archive.glob("archive/libvirt*.deb"):
-            tree = self._folder / "tree"
-            run("dpkg-deb", "--raw-extract", deb, tree)
-            control = tree / "DEBIAN/control"
-            version = run("dpkg-deb", "--field", deb, "Version").strip()
-            control.write_text(control.read_text().replace(version, f"{version}+vpmu1"))
-            if (features := tree / LIST[1:]).exists():
-                before = hashlib.md5(features.read_bytes()).hexdigest()
-                features.write_text(features.read_text().replace("</cpus>", OTHERS))
-                after = hashlib.md5(features.read_bytes()).hexdigest()
-                sums = tree / "DEBIAN/md5sums"
-                sums.write_text(sums.read_text().replace(before, after))
-            run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
-            shutil.rmtree(tree)
-        if not list(folder.glob("libvirt-common_*.deb")):
-            raise AssertionError(f"no libvirt-common among {sorted(archive.glob('archive/*'))}")
-        return folder
-
     def prepare(self):
         """the package builds, and a Debian with libvirt boots"""
         run("packages/libvirt", cwd=TOP)
@@ -92,7 +64,9 @@ class LibvirtPackage(Story):
         run("cp", "--sparse=always", host.ARTIFACTS / "board-libvirt.img", disk)
         qemu = self._folder / "qemu"
         shutil.copy(host.ARTIFACTS / "qemu-system-aarch64", qemu)
-        self._board = Board(disk, [self._deb, self.newer_libvirt(disk), qemu, self.domain(),
+        newer = self._folder / "newer"
+        make_newer_libvirt(disk, newer)
+        self._board = Board(disk, [self._deb, newer, qemu, self.domain(),
                                    TOP / "libvirt", host.ARTIFACTS / "guests/winlike.bin"])
         self._board.boot(host.ARTIFACTS / "Image-patched")
         self._board.run(f"set -e; apt-get -q update; {APT} install {' '.join(NEEDED)}; "
@@ -122,11 +96,9 @@ class LibvirtPackage(Story):
     def upgrade(self):
         """an upgrade of libvirt keeps the feature, beside a new name, and the domain runs on"""
         pid = self._board.run("cat /run/libvirt/qemu/winlike.pid")
-        installed = ("for deb in newer/*.deb; do name=${deb##*/}; "
-                     "! dpkg -s ${name%%_*} >/dev/null 2>&1 || echo ./$deb; done")
-        print(self._board.run(f"set -e; {APT} install $({installed})"))
+        print(self._board.run(f"set -e; {APT} install $({INSTALLED})"))
         expect(r"\+vpmu1$", self._board.run("dpkg-query -W libvirt-common"))
-        output = self._board.run(f"cat {LIST}")
+        output = self._board.run(f"cat {FEATURES}")
         expect("^  <feature name='of-others'/>$", output)
         expect("^  <feature name='pmu-hybrid'/>$", output)
         self.restarted()
@@ -143,7 +115,7 @@ class LibvirtPackage(Story):
         self.restarted()
         expect(UNKNOWN, self._board.run("virsh start winlike", status=1))
         output = self._board.run("set -e; dpkg --verify libvirt-common; dpkg-divert --list "
-                                 f"'*arm_features*'; ls {LIST}.* 2>/dev/null || true")
+                                 f"'*arm_features*'; ls {FEATURES}.* 2>/dev/null || true")
         if output.strip():
             raise AssertionError(f"libvirt's files differ:\n{output}")
         if (output := self._board.run(TRACES).split()) != [EMULATOR]:
@@ -152,7 +124,7 @@ class LibvirtPackage(Story):
     def patch(self):
         """the patch works, too, without the package"""
         # on Debian's own list
-        self._board.run(f"sed -i /of-others/d {LIST}")
+        self._board.run(f"sed -i /of-others/d {FEATURES}")
         print(self._board.run(f"set -e; {PATCH}"))
         self._board.run("virsh start winlike")
         expect("fixed-counters", self._board.run(ASK))

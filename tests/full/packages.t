@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import host
-from installed import Board, Story, expect, run
+from installed import (APT, FEATURES, INSTALLED, Board, Story, expect, make_newer,
+                       make_newer_libvirt, run)
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -29,6 +30,8 @@ STEPS = [block.text for block in find_scripts("packages/story", PAGES)]
 INSTALL, REBOOT, LOOK, START, VERIFY, REMOVE = STEPS
 WINDOWS = [block.text for block in find_scripts("packages/story", [DOCS / "windows.md"])]
 DISK = "/var/lib/libvirt/images/windows.raw"
+# The packages that the page removes, without the kernel's
+NAMES = re.search(r"^apt-get purge -y linux-\S+ (.*)$", REMOVE, re.M).group(1).split()
 # Settings for the guest in Windows' place, on an emulated host; it is not signed for Secure Boot
 VM = (f"disk={DISK} memory=512 "
       "boot=uefi,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no")
@@ -134,7 +137,11 @@ class QuickStart(Story):
         run("testbed/board", name, *self._debs, *wanted, cwd=TOP)
         disk = self._folder / "board.img"
         run("cp", "--sparse=always", host.ARTIFACTS / f"board-{name}.img", disk)
-        self._board = Board(disk, [*self._debs, host.ARTIFACTS / "guests-uefi/winlike.img"])
+        newer = self._folder / "newer"
+        make_newer_libvirt(disk, newer)
+        # the kernel's has its version in its name: an update is another package
+        make_newer((deb for deb in self._debs if not deb.name.startswith("linux-")), newer)
+        self._board = Board(disk, [*self._debs, newer, host.ARTIFACTS / "guests-uefi/winlike.img"])
         self._board.boot()
         expect("^13", self._board.run("cat /etc/debian_version"))
 
@@ -216,6 +223,23 @@ class QuickStart(Story):
         self.listen()
         expect("^running$", self._board.run("virsh domstate windows"))
 
+    def upgrade(self):
+        """an upgrade of libvirt and of our packages keeps the feature, and the VM runs on"""
+        pid = self._board.run("cat /run/libvirt/qemu/windows.pid")
+        print(self._board.run(f"set -e; {APT} install $({INSTALLED})"))
+        names = ["libvirt-common", *NAMES]
+        versions = self._board.run(f"dpkg-query -W {' '.join(names)}")
+        expect(f"^{len(names)}$", str(versions.count("+vpmu1\n")))
+        features = self._board.run(f"cat {FEATURES}")
+        expect("^  <feature name='of-others'/>$", features)
+        expect("^  <feature name='pmu-hybrid'/>$", features)
+        expect(f"^{pid.strip()}$", self._board.run("cat /run/libvirt/qemu/windows.pid"))
+        self.listen()
+        self._board.run(LOOK)
+        self._board.run("set -e; virsh destroy windows; virsh start windows")
+        self.listen()
+        self.verify()
+
     def remove(self):
         """the packages can be removed, and leave no trace"""
         expect("^/usr/bin/qemu-system-aarch64-pmu-hybrid$", self._board.run(TRACES))
@@ -228,7 +252,7 @@ class QuickStart(Story):
 
 PARTS = {"build": ("build", "modules", "lint", "sources", "boards"),
          "story": ("build", "prepare", "install", "look_before", "refuse", "reboot", "look",
-                   "start", "verify", "confined", "windows", "move", "remove")}
+                   "start", "verify", "confined", "windows", "move", "upgrade", "remove")}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Debian as its installer leaves it, on a disk that testbed/board makes; and functions for tests
 of packages."""
+import hashlib
 import re
 import shlex
 import shutil
@@ -12,6 +13,14 @@ from pathlib import Path
 
 import host
 import tap
+
+APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
+# libvirt's list of Arm features
+FEATURES = "/usr/share/libvirt/cpu_map/arm_features.xml"
+OTHERS = "  <feature name='of-others'/>\n</cpus>"
+# Prints those packages of the board's folder newer of which another version is installed
+INSTALLED = ("for deb in newer/*.deb; do name=${deb##*/}; "
+             "! dpkg -s ${name%%_*} >/dev/null 2>&1 || echo ./$deb; done")
 
 
 def expect(pattern, text):
@@ -29,6 +38,41 @@ def run(*command, **kwargs):
         raise AssertionError(f"{shlex.join(map(str, command))} ended with status "
                              f"{result.returncode}:\n{result.stdout}")
     return result.stdout
+
+
+def make_newer(debs, folder, change=lambda tree: None):
+    """Packs packages anew in a higher version, into FOLDER. CHANGE gets the folder with the files
+    of each."""
+    folder.mkdir(exist_ok=True)
+    tree = folder.with_suffix(".tree")
+    for deb in debs:
+        run("dpkg-deb", "--raw-extract", deb, tree)
+        control = tree / "DEBIAN/control"
+        version = run("dpkg-deb", "--field", deb, "Version").strip()
+        control.write_text(control.read_text().replace(version, f"{version}+vpmu1"))
+        change(tree)
+        run("dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", tree, folder)
+        shutil.rmtree(tree)
+
+
+def add_feature(tree):
+    """Adds a name to libvirt's list, if the package has it."""
+    if not (features := tree / FEATURES[1:]).exists():
+        return
+    before = hashlib.md5(features.read_bytes()).hexdigest()
+    features.write_text(features.read_text().replace("</cpus>", OTHERS))
+    after = hashlib.md5(features.read_bytes()).hexdigest()
+    sums = tree / "DEBIAN/md5sums"
+    sums.write_text(sums.read_text().replace(before, after))
+
+
+def make_newer_libvirt(disk, folder):
+    """Makes libvirt's packages on a board's DISK in a higher version, whose list has a new name."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as archive:
+        run("debugfs", "-R", f"rdump /srv/archive {archive}", disk)
+        make_newer(Path(archive).glob("archive/libvirt*.deb"), folder, add_feature)
+    if not list(folder.glob("libvirt-common_*.deb")):
+        raise AssertionError(f"no libvirt-common among {sorted(folder.iterdir())}")
 
 
 class Board:
