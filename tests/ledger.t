@@ -79,6 +79,41 @@ changed_meanwhile() {
 	runs 0 '1 of 1 done: complete' one
 }
 
+# refused_for THING LINE...: a row with these lines has no verdict, because the thing changed
+refused_for() {
+	local thing=$1
+	shift
+	passes one "$@"
+	runs 3 '0 of 1 done, 1 left: the same command again' one
+	says "one: no verdict, for $thing changed while it ran"
+}
+
+vanished_meanwhile() {
+	echo 1 >"$P/data"
+	refused_for data "cat $P/data" "rm $P/data"
+}
+
+listed_meanwhile() {
+	mkdir -p "$P/folder"
+	touch "$P/folder/old"
+	refused_for folder/ "ls $P/folder" "touch $P/folder/new"
+}
+
+amended_meanwhile() {
+	SET='core history' refused_for '(history)' \
+		"git -C $P $IDENTITY commit -q --allow-empty --amend -m other"
+}
+
+# A commit costs only the verdicts of rows that run meanwhile.
+committed_meanwhile() {
+	echo 1 >"$P/data"
+	git -C "$P" add data
+	passes commits "git -C $P $IDENTITY commit -qam other"
+	passes reads "git -C $P log -1"
+	JOBS=1 runs 3 '1 of 2 done, 1 left: the same command again' commits reads
+	says 'commits: no verdict, for .git changed while it ran'
+}
+
 # The row itself may replace an artifact; if something else does, it is unknown which one ran.
 artifact_replaced() {
 	local image=$P/build/artifacts/image
@@ -185,6 +220,10 @@ check 'a row that failed has no verdict' failed
 check 'a row loses its verdict if a skip is no longer allowed' skips
 check 'a killed run keeps verdicts of rows that ended, and the next run does the rest' killed
 check 'a row has no verdict if its files changed while it ran' changed_meanwhile
+check 'nor if a file that it read has vanished' vanished_meanwhile
+check 'nor if a folder that it listed has another file' listed_meanwhile
+check 'nor if a row about the history finds it amended' amended_meanwhile
+check 'a commit costs no verdict of a row that runs later' committed_meanwhile
 check 'a row has no verdict if another one replaced an artifact that it used' artifact_replaced
 check 'BUDGET runs what fits, and the next one goes on' budget
 check 'FORCE also runs rows that have passed' force

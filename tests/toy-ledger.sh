@@ -11,8 +11,11 @@ export VPMU_CACHE=$TMP/cache
 unset BUDGET FORCE SEED PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
 RAN=$TMP/ran
 
+IDENTITY='-c user.name=tester -c user.email=tester@localhost'
+
 commit() {
-	git -C "$1" -c user.name=tester -c user.email=tester@localhost commit -qam toy "${@:2}"
+	# shellcheck disable=SC2086 # several words
+	git -C "$1" $IDENTITY commit -qam toy "${@:2}"
 }
 
 before_each() {

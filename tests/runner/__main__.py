@@ -163,13 +163,13 @@ class Books:
     def start(self, row, limit):
         """The job of a row, traced if possible."""
         tracer = trace_opens.Tracer(TOP) if row.traced and not self._why_untraced else None
-        self._started[row] = (time.time_ns(), tracer)
+        self._started[row] = (self.ledger.note(), tracer)
         return Job(row, limit, tracer)
 
     def keep(self, job, judge):
         """Keeps the verdict of a job."""
-        start, tracer = self._started[job.row]
-        if why := self.ledger.keep(job.row, job, judge, tracer, start):
+        before, tracer = self._started[job.row]
+        if why := self.ledger.keep(job.row, job, judge, tracer, before):
             print(f"{job.row.name}: no verdict, for {why}", flush=True)
 
     def _done(self):

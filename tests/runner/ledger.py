@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from table import TOP, UsageError
@@ -34,6 +35,8 @@ MACHINE, ROW = "(packages)", "(row)"
 # and the others always.
 WITHOUT_COMMIT = {"index": [NAMES], "HEAD": [], "config": [], "info/exclude": []}
 TREES = ("build/linux", "build/qemu")
+# What no file's time tells a change of
+UNTIMED = (COMMIT, HISTORY, NAMES, MACHINE)
 PAGE = ".md"
 ARTIFACTS = "build/artifacts/"
 # Environment variables that change what a row does.
@@ -76,10 +79,11 @@ def describe_value(value):
 
 
 class Contents:
-    """The project as it is now: a digest for each word. Each is computed once; after a change make
-    a new object."""
+    """The project as it is now, and WHEN that is: a digest for each word. Each is computed once;
+    after a change make a new object."""
 
     def __init__(self):
+        self.when = time.time_ns()
         listed = run("git", "ls-files", "-co", "--exclude-standard", "-z").decode().split("\0")
         self.files = {path for path in listed if path and (TOP / path).is_file()}
         self._digests = {}
@@ -116,6 +120,10 @@ class Contents:
         """Files that match the pattern, without pages: nothing is built from them."""
         return [path for path in fnmatch.filter(self.files, pattern) if not path.endswith(PAGE)]
 
+    def find(self, word):
+        """Files that the word stands for."""
+        return self.match(word) if "*" in word else [word] if word in self.files else []
+
     def has_folder(self, folder):
         """Whether the folder is one of the project's, or below build/artifacts."""
         return (folder == "./" or folder.startswith(ARTIFACTS)
@@ -149,15 +157,23 @@ class Ledger:
 
     def __init__(self, table, allowed, folder=VERDICTS):
         self._made_of, self._allowed, self._folder = table.made_of, allowed, folder
-        self.contents, self._before = Contents(), {}
+        self.contents, self._trees = Contents(), {}
 
     def look_again(self):
         """Reads again what may have changed."""
         self.contents = Contents()
 
     def start(self):
-        """Notes, before rows run, the digests of things whose change is not seen by times."""
-        self._before = {word: self.contents.digest(word) for word in (COMMIT, *TREES)}
+        """Notes, before rows run, the digests of the trees, which take seconds."""
+        self._trees = {word: self.contents.digest(word) for word in TREES}
+
+    @staticmethod
+    def note():
+        """The contents that a row starts with."""
+        before = Contents()
+        for word in UNTIMED:
+            before.digest(word)
+        return before
 
     # What a row depends on
 
@@ -253,13 +269,13 @@ class Ledger:
         return next((verdict["seconds"] for verdict in self._read(row)
                      if verdict["verdict"] == "passed"), row.seconds)
 
-    def keep(self, row, job, judge, tracer, start):
-        """Keeps the verdict of a run; returns why there is none, if so. START: the time in ns
-        before the run."""
+    def keep(self, row, job, judge, tracer, before):
+        """Keeps the verdict of a run; returns why there is none, if so. BEFORE: the contents that
+        it started with."""
         self.look_again()
         inputs = {word: self._digest(row, word) for word in sorted(self._words(row, tracer))}
         made = tracer.made | tracer.moved if tracer else ()
-        if changed := [word for word in inputs if self._changed(word, start, made)]:
+        if changed := [word for word in inputs if self._changed(word, made, before)]:
             return f"{changed[0]} changed while it ran"
         failed = bool(judge.failures)
         while failed and (verdict := self.find(row)):
@@ -280,14 +296,19 @@ class Ledger:
             old.unlink()
         return ""
 
-    def _changed(self, word, start, made):
+    def _changed(self, word, made, before):
         """Whether the thing changed while the row ran. An artifact that the row itself MADE may:
         a row builds what it lacks."""
-        if word in self._before:
-            return self.contents.digest(word) != self._before[word]
-        paths = (self.contents.match(word) if "*" in word else [word] if word in self.contents.files
-                 or self._is_artifact(word) and word not in made else [])
-        return any((TOP / path).stat().st_ctime_ns >= start for path in paths)
+        if word in self._trees:
+            return self.contents.digest(word) != self._trees[word]
+        if word in UNTIMED or word.endswith("/"):
+            return self.contents.digest(word) != before.digest(word)
+        paths = self.contents.find(word)
+        if set(before.find(word)) - set(paths):
+            return True
+        if self._is_artifact(word) and word not in made:
+            paths = [word]
+        return any((TOP / path).stat().st_ctime_ns >= before.when for path in paths)
 
     @staticmethod
     def _is_artifact(word):
