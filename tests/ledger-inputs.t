@@ -134,6 +134,20 @@ pages_below_build() {
 	runs 0 '1 of 1 done: complete' one
 }
 
+# cp does not open them.
+links() {
+	mkdir "$P/parts"
+	echo 1 >"$P/first"
+	cp "$P/first" "$P/second"
+	ln -s ../first "$P/parts/a"
+	passes one "rm -rf $TMP/copy" "cp -a $P/parts $TMP/copy"
+	runs 0 '1 of 1 done: complete' one
+	ln -sf ../second "$P/parts/a"
+	runs 0 '1 of 1 done: complete' one
+	cp --remove-destination "$P/first" "$P/parts/a"
+	runs 0 '1 of 1 done: complete' one
+}
+
 # Compilers look for settings in each folder above.
 missing_below_build() {
 	mkdir -p "$P/build"
@@ -233,6 +247,7 @@ check 'a row runs again if a file that it opened changed, and no other row does'
 check 'a row runs again if a module changed, even if Python read only the bytecode' modules
 check 'a row runs again if a file appears that it looked for, or in a folder that it listed' \
 	missing_and_added_files
+check 'a row that copied a folder runs again if a link in it leads elsewhere' links
 check 'a row that cannot be traced depends on all files except the pages' untraced
 check 'without a working strace each row depends on all files except the pages' without_strace
 check 'a thread that opens nothing is not stopped at each call' threads_without_stops

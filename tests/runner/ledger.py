@@ -86,10 +86,13 @@ class Contents:
         self.when = time.time_ns()
         listed = run("git", "ls-files", "-co", "--exclude-standard", "-z").decode().split("\0")
         self.files = {path for path in listed if path and (TOP / path).is_file()}
+        # who copies a folder reads its links, and opens no file that tells where they lead
+        self._links = {path: os.readlink(TOP / path) for path in self.files
+                       if (TOP / path).is_symlink()}
         self._digests = {}
 
     def digest(self, word):
-        """Digest of a word: a file, FOLDER/ for the names in it, a pattern, or a word above."""
+        """Digest of a word: a file, FOLDER/ for its names and links, a pattern, or a word above."""
         if word not in self._digests:
             self._digests[word] = self._find(word)
         return self._digests[word]
@@ -133,8 +136,10 @@ class Contents:
         if folder.startswith(ARTIFACTS):
             return os.listdir(TOP / folder) if (TOP / folder).is_dir() else [ABSENT]
         folder = "" if folder == "./" else folder
-        return {path.removeprefix(folder).partition("/")[0] for path in self.files
-                if path.startswith(folder)}
+        inside = [path for path in self.files if path.startswith(folder)]
+        names = {path.removeprefix(folder).partition("/")[0] for path in inside}
+        return names | {f"{name} -> {self._links[folder + name]}" for name in names
+                        if folder + name in self._links}
 
 
 def digest_tree(tree):
