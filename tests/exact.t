@@ -14,6 +14,7 @@ PROGRAMS='
 	core moves all
 	calls attributes all
 	calls random all COUNT=500
+	calls reset all
 	calls restore all
 	calls restore nested --append kvm-arm.mode=nested
 	calls unchanged all
@@ -21,6 +22,8 @@ PROGRAMS='
 	counts counting all
 	counts counting default_pmu --kernel stock
 	counts moves many --topology tricluster
+	counts taken all
+	counts unlike overlap --topology unlike-overlap
 	interrupts overflow wraparound --append kvm-arm.wfi_trap_policy=notrap
 	interrupts wrap all
 	storm nested all --append kvm-arm.mode=nested
@@ -66,6 +69,15 @@ replaces_functions() {
 	done
 }
 
+leave_none_out() {
+	local program missing=0
+	while read -r program; do
+		grep -qE "^	[a-z]+ $program " <<<"$PROGRAMS" ||
+			{ echo "no group has $program"; missing=1; }
+	done < <(sed -nE 's|.* tests/kernel/run ([a-z]+) .*|\1|p' "$TOP/tests/table" | sort -u)
+	[ "$missing" = 0 ]
+}
+
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$TMP/late.so" "$TOP/tests/exact-late.c"
 group=${1-core}
 while read -r of words; do
@@ -74,6 +86,7 @@ while read -r of words; do
 	check "$words" same_in_each_run "${arguments[@]}"
 done <<<"$PROGRAMS"
 [ "$COUNT" -gt 0 ] || die "there is no group '$group'; see tests/exact.t"
+check "the groups have all programs that rows of the table run" leave_none_out
 check "the emulator calls all functions that exact-turns.c replaces" replaces_functions \
 	"$ARTIFACTS/exact-turns.so"
 check "the emulator calls all functions that exact-late.c replaces" replaces_functions \
