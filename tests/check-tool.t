@@ -63,7 +63,10 @@ start_monitors() {
 			rm -f "$name.sock"
 			"fake-qemu-$name" --listen "$name.sock" &
 			MONITORS+=($!)
-			until [ -S "$name.sock" ]; do sleep 0.05; done
+			until [ -S "$name.sock" ]; do
+				kill -0 $! || return
+				sleep 0.05
+			done
 		}
 	done
 }

@@ -31,7 +31,10 @@ look_at_live() {
 	rm -f live.sock
 	"$@" fake-qemu-live --listen live.sock &
 	qemu=$!
-	until [ -S live.sock ]; do sleep 0.05; done
+	until [ -S live.sock ]; do
+		kill -0 "$qemu" || return
+		sleep 0.05
+	done
 	"${LOOK[@]}" "$FOLDER/pmu-hybrid-check" --root "$TMP/live" --kvm pmu --qmp live.sock \
 		--json >json || status=$?
 	kill "$qemu" 2>/dev/null || true
