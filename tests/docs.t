@@ -137,7 +137,8 @@ def wrong_names(rows):
 def wrong_patches():
     """Yields the ranges of docs/kernel.md unless they are all patches of the series, in order."""
     ranges = re.findall(r"^\| (\d+)(?: (?:to|and) (\d+))? \|", KERNEL.read_text(), re.M)
-    listed = [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
+    listed = [number for first, last in ranges
+              for number in range(int(first), int(last or first) + 1)]
     count = len(list((TOP / "linux" / "patches").glob("*.patch")))
     if listed != [*range(1, count + 1)]:
         yield f"the table has {listed}, the series has patches 1 to {count}"
