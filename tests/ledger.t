@@ -69,16 +69,6 @@ killed() {
 	runs 0 '2 of 2 done: complete' two
 }
 
-# If a file changes meanwhile, it is unknown which contents ran.
-changed_meanwhile() {
-	echo 1 >"$P/data"
-	passes one "cat $P/data" "echo 2 >$P/new" "mv $P/new $P/data"
-	runs 3 '0 of 1 done, 1 left: the same command again' one
-	says 'one: no verdict, for data changed while it ran'
-	passes one "cat $P/data"
-	runs 0 '1 of 1 done: complete' one
-}
-
 # refused_for THING LINE...: a row with these lines has no verdict, because the thing changed
 refused_for() {
 	local thing=$1
@@ -86,6 +76,14 @@ refused_for() {
 	passes one "$@"
 	runs 3 '0 of 1 done, 1 left: the same command again' one
 	says "one: no verdict, for $thing changed while it ran"
+}
+
+# If a file changes meanwhile, it is unknown which contents ran.
+changed_meanwhile() {
+	echo 1 >"$P/data"
+	refused_for data "cat $P/data" "echo 2 >$P/new" "mv $P/new $P/data"
+	passes one "cat $P/data"
+	runs 0 '1 of 1 done: complete' one
 }
 
 vanished_meanwhile() {

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Claim: on a newly installed Debian, with our Debian packages alone, the steps of
-docs/quickstart.md bring up a VM on all CPUs.
+docs/quickstart.md bring up a VM on all CPUs. An upgrade of the packages and of libvirt leaves it
+running.
 
 The Debian is one that dpkg configured on an emulated host, with its own init and the initial RAM
 disk that it makes for the kernel. The disk of guests/uefi takes the place of Windows; it measures

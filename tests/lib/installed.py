@@ -17,6 +17,7 @@ import tap
 APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -q -y --allow-downgrades"
 # libvirt's list of Arm features
 FEATURES = "/usr/share/libvirt/cpu_map/arm_features.xml"
+# The list's end, with a name that a newer libvirt may bring
 OTHERS = "  <feature name='of-others'/>\n</cpus>"
 # Prints those packages of the board's folder newer of which another version is installed
 INSTALLED = ("for deb in newer/*.deb; do name=${deb##*/}; "
