@@ -69,6 +69,14 @@ hosts_are_fresh() {
 	expect "$before" "$(sha256sum "$ARTIFACTS/rootfs.img")" "digest of the image"
 }
 
+# Else no verdict of a test on the host would hold in another checkout.
+system_is_shared() {
+	VPMU_BUILD=$TMP/build "$TOP/testbed/rootfs" &&
+		cmp "$TMP/build/artifacts/rootfs.img" "$ARTIFACTS/rootfs.img" &&
+		diff -r "$TMP/build/artifacts/ssh" "$ARTIFACTS/ssh" || return
+	rm -r "$TMP/build"
+}
+
 # KVM's debugfs has a folder for each VM, named after its process. The open files of that process
 # show what it holds.
 holds_hooks() {
@@ -165,6 +173,7 @@ check "biglittle has two PMUs also with --icount" has_pmus biglittle \
 check "stock kernel, where a warning is a panic" kernel_is stock
 check "patched kernel, where a warning is a panic" kernel_is patched
 check "each host starts from the same image" hosts_are_fresh
+check "another checkout has the same system and keys" system_is_shared
 check "KVM's and perf's hooks in the scheduler stay enabled" holds_hooks
 check "parallel runs do not collide" parallel_runs
 check "login shell on a terminal" gives_shell
