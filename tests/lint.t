@@ -87,6 +87,7 @@ bad_subjects_are_found() {
 	[ "$(cut -d ' ' -f 1 <<<"$found" | tr '\n' ' ')" = '1 2 3 4 5 6 7 ' ]
 }
 
+venv=$("$TOP/scripts/venv" check)
 mapfile -t shell < <(list_with_shebang '(bash|[/ ]sh)'; git ls-files '*.sh')
 mapfile -t python < <(list_with_shebang python; git ls-files '*.py' ':!qemu')
 if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
@@ -94,7 +95,7 @@ if [ ${#shell[@]} -lt 5 ] || [ ${#python[@]} -lt 1 ]; then
 fi
 check "shellcheck" shellcheck -x "${shell[@]}"
 check "shell files stay below 300 lines" find_long_shell "${shell[@]}"
-check "ruff" "$BUILD/venv/bin/ruff" check --quiet "${python[@]}"
+check "ruff" "$venv/bin/ruff" check --quiet "${python[@]}"
 check "each file has its SPDX line" find_without_spdx
 check "lines of code have at most 100 columns" find_wide_lines
 name="commit subjects are 'area: imperative', at most 72 columns"
