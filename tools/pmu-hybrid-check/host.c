@@ -79,22 +79,14 @@ static const ArmHostPMU *find_strongest(const Host *host)
 	return strongest;
 }
 
-/*
- * KVM takes the first PMU of its list. The list has the order of registration, and the types are
- * numbered in that order.
- */
+/* KVM takes by default the PMU that QEMU chooses for a VM on these CPUs alone. */
 const ArmHostPMU *host_find_covering(const Host *host, const ArmHostCPUSet *cpus)
 {
-	const ArmHostPMU *first = NULL;
+	ArmHostCPUs all = { .present = *cpus, .online = *cpus, .allowed = *cpus };
+	ArmHostPMUChoice choice;
 
-	for (guint i = 0; i < host->pmus->len; i++) {
-		const ArmHostPMU *pmu = g_ptr_array_index(host->pmus, i);
-
-		if (cpus_are_in(cpus, &pmu->cpus) && (!first || pmu->type < first->type)) {
-			first = pmu;
-		}
-	}
-	return first;
+	arm_host_pmus_choose_one(host->pmus, &all, &choice);
+	return choice.pmu;
 }
 
 const ArmHostPMU *host_pmu_of_cpu(const Host *host, int cpu)
