@@ -8,11 +8,9 @@ import re
 import subprocess
 import sys
 
+import renew
 import tap
 from pages import DOCS, HARDWARE, PAGES, SHELL, TOP, find_blocks
-
-sys.path.append(str(DOCS))
-import renew  # noqa: E402  (of docs/, which is not on the path before)
 
 KERNEL, TESTING = DOCS / "kernel.md", DOCS / "testing.md"
 SOURCES = [TOP / "qemu" / "target" / "arm" / name for name in ("host-pmu.c", "kvm-pmu-hybrid.c")]
