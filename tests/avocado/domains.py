@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ET
 from typing import NamedTuple
 
 from hosts import TOP, CommandFailed, EmulatedHost, poll
+from installed import FEATURES
 from vms import FIXED, WINLIKE, VmTest
 
 PAGE = (TOP / "docs" / "libvirt.md").read_text()
 PATCHES = sorted((TOP / "libvirt" / "patches").glob("*.patch"))
-FEATURES = "/usr/share/libvirt/cpu_map/arm_features.xml"
 NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 EMULATOR = "/usr/local/bin/qemu-system-aarch64"
 # Debian's QEMU, on which libvirt's packages depend

@@ -12,7 +12,8 @@ import shutil
 import sys
 
 import host
-from installed import APT, FEATURES, INSTALLED, Board, Story, expect, make_newer_libvirt, run
+from installed import (APT, FEATURES, INSTALLED, TRACES, Board, Story, expect, make_newer_libvirt,
+                       run)
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -35,8 +36,6 @@ systemctl restart libvirtd virtqemud
 PINNED = "for vcpu in 0 1; do virsh vcpupin winlike $vcpu 2-3 --config; done"
 # Prints an ID for each service; each start of a service gives it a new one
 INVOCATIONS = "systemctl show --value --property InvocationID libvirtd virtqemud"
-TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log \) -prune -o -name "
-          r"'*pmu-hybrid*' -print")
 
 
 class LibvirtPackage(Story):

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import host
-from installed import (APT, FEATURES, INSTALLED, Board, Story, expect, make_newer,
+from installed import (APT, FEATURES, INSTALLED, TRACES, Board, Story, expect, make_newer,
                        make_newer_libvirt, run)
 from pages import DOCS, find_scripts
 
@@ -70,9 +70,6 @@ rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
 # Prints what the guest says in three seconds
 LISTEN = "timeout 3 cat $(virsh ttyconsole windows); true"
 LINE = r"^delta vcpu=.* cycles=[1-9]"
-# Finds files of ours, except for logs and caches, which are the distribution's
-TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) "
-          r"-prune -o -name '*pmu-hybrid*' -print")
 
 
 class QuickStart(Story):
