@@ -14,7 +14,7 @@ NAME=libvirt-pmu-hybrid
 LIST=usr/share/libvirt/cpu_map/arm_features.xml
 PROFILE=etc/apparmor.d/abstractions/libvirt-qemu
 LOCAL=etc/apparmor.d/local/abstractions/libvirt-qemu
-PATCH=("$TOP"/libvirt/patches/*.patch)
+PATCH=$(grep '^sed .* | patch ' "$TOP/docs/libvirt.md")
 
 # The features of a list, without comments and empty lines.
 list_features() {
@@ -101,11 +101,10 @@ installs() {
 }
 
 as_the_patch() {
-	cp "$TMP/list" "$TMP/arm_features.xml"
-	patch --quiet -d "$TMP" -p3 <"${PATCH[0]}"
+	patch_applies list
 	toy_dpkg --install "$DEB"
-	diff "$TMP/arm_features.xml" <(grep -v ' made of arm_features.xml.distrib by the package ' \
-		"$TMP/root/$LIST")
+	diff "$TMP/list.d/arm_features.xml" \
+		<(grep -v ' made of arm_features.xml.distrib by the package ' "$TMP/root/$LIST")
 }
 
 upgraded() {
@@ -234,11 +233,12 @@ without_libvirt() {
 	[ -z "$(find "$TMP/root" -path "$TMP/root/var" -prune -o -name '*arm_features*' -print)" ]
 }
 
-# patch_applies LIST: to a list that has grown
+# patch_applies LIST: the page's command adds the name to a copy in LIST.d, and no other file to it
 patch_applies() {
-	cp "$TMP/$1" "$TMP/arm_features.xml"
-	patch -d "$TMP" -p3 <"${PATCH[0]}"
-	has_all "$TMP/$1" "$TMP/arm_features.xml"
+	install -D "$TMP/$1" "$TMP/$1.d/arm_features.xml"
+	(cd "$TOP" && eval "${PATCH/\/usr\/share\/libvirt\/cpu_map/$TMP/$1.d}")
+	has_all "$TMP/$1" "$TMP/$1.d/arm_features.xml"
+	[ -z "$(find "$TMP/$1.d" -type f ! -name 'arm_features.xml*')" ]
 }
 
 make_lists() {
