@@ -4,61 +4,8 @@
 # series takes its place, with a warning; if there is none, one error lists what is served and what
 # to set. Toy packages, with a folder as mirror.
 set -euo pipefail
-# shellcheck source=tap.sh
-. "$(dirname "$0")/tap.sh"
-
-MIRROR=$TMP/mirror
-POOL=$MIRROR/pool
-PROJECT=$TMP/project
-ARCH=$(dpkg --print-architecture)
-
-# put_linux PACKAGE VERSION: a binary package with a tree that says its version
-put_linux() {
-	local package=$1 version=$2 root=$TMP/deb
-	rm -rf "$root"
-	mkdir -p "$root/DEBIAN" "$root/usr/src" "$TMP/$package"
-	echo "$version" >"$TMP/$package/version"
-	tar -C "$TMP" -cJf "$root/usr/src/$package.tar.xz" "$package"
-	printf '%s\n' "Package: $package" "Version: $version" 'Architecture: all' \
-		'Maintainer: toy <toy@localhost>' 'Description: toy' \
-		>"$root/DEBIAN/control"
-	mkdir -p "$POOL"
-	dpkg-deb --build --root-owner-group "$root" "$POOL" >/dev/null
-}
-
-# put_qemu VERSION: a source package, likewise
-put_qemu() {
-	local version=$1 upstream root
-	upstream=${version#*:} upstream=${upstream%-*}
-	root=$TMP/qemu-$upstream
-	mkdir -p "$root/debian/source" "$POOL"
-	echo "$version" >"$root/version"
-	tar -C "$TMP" --exclude=debian -cJf "$POOL/qemu_$upstream.orig.tar.xz" "qemu-$upstream"
-	echo '3.0 (quilt)' >"$root/debian/source/format"
-	printf '%s\n' "qemu ($version) toy; urgency=low" '' '  * toy' '' \
-		' -- toy <toy@localhost>  Sat, 01 Jan 2000 00:00:00 +0000' >"$root/debian/changelog"
-	printf '%s\n' 'Source: qemu' 'Maintainer: toy <toy@localhost>' '' \
-		'Package: qemu' 'Architecture: all' 'Description: toy' >"$root/debian/control"
-	(cd "$POOL" && dpkg-source --build "$root" >/dev/null)
-}
-
-# publish SUITE: the suite serves what is in the pool, and nothing else
-publish() {
-	local suite=$MIRROR/dists/$1 file
-	rm -rf "$suite"
-	mkdir -p "$suite/main/binary-$ARCH" "$suite/main/source"
-	(cd "$MIRROR" && dpkg-scanpackages --multiversion \
-		pool >"$suite/main/binary-$ARCH/Packages" 2>/dev/null &&
-		dpkg-scansources pool >"$suite/main/source/Sources" 2>/dev/null)
-	{
-		printf '%s\n' 'Origin: Debian' "Suite: $1" "Codename: $1" \
-			"Architectures: $ARCH all" 'Components: main' \
-			'Date: Sat, 01 Jan 2000 00:00:00 UTC' 'SHA256:'
-		(cd "$suite" && for file in main/*/*; do
-			echo " $(sha256sum <"$file" | cut -d' ' -f1) $(stat -c %s "$file") $file"
-		done)
-	} >"$suite/Release"
-}
+# shellcheck source=toy-mirror.sh
+. "$(dirname "$0")/toy-mirror.sh"
 
 # Each test has a project without trees, and an empty mirror and cache.
 before_each() {
@@ -70,41 +17,6 @@ before_each() {
 
 nothing_left() {
 	[ -z "$(find "$PROJECT/build" -maxdepth 1 -name '*.new.*')" ]
-}
-
-# The mirror's lists have no signature: apt must accept that here. All else is apt as it is.
-with_mirror() {
-	PATH=$TMP/bin:$PATH DEBIAN_MIRROR=file:$MIRROR "$PROJECT/scripts/$1" "${@:2}"
-}
-
-trees() {
-	VPMU_CACHE=$TMP/cache with_mirror trees "$@"
-}
-
-# pin VARIABLE=VALUE...
-pin() {
-	local setting
-	for setting in "$@"; do
-		sed -i "s|^${setting%%=*}=.*|$setting|" "$PROJECT/upstream.conf"
-		grep -qxF "$setting" "$PROJECT/upstream.conf"
-	done
-}
-
-digest_of() {
-	sha256sum <"$1" | cut -d' ' -f1
-}
-
-# expect_words TEXT...: each is in what the last command printed
-expect_words() {
-	local text
-	cat "$TMP/err"
-	for text in "$@"; do
-		tr '\n' ' ' <"$TMP/err" | grep -qF -- "$text"
-	done
-}
-
-expect_without() {
-	[ "$(grep -cF -- "$1" "$TMP/err")" = 0 ]
 }
 
 pinned_linux() {
@@ -152,7 +64,7 @@ next_linux() {
 stale_lists() {
 	put_linux linux-source-7.3 7.3.4-1~bpo13+1
 	publish trixie-backports
-	with_mirror apt-root conf "$ARCH" trixie-backports
+	with_mirror scripts/apt-root conf "$ARCH" trixie-backports
 	rm -r "$POOL"
 	put_linux linux-source-7.3 7.3.6-1~bpo13+1
 	publish trixie-backports
@@ -218,7 +130,7 @@ other_qemu() {
 # The function that downloads of emulator and firmware use.
 take_served() {
 	local conf
-	conf=$(with_mirror apt-root conf "$ARCH" trixie)
+	conf=$(with_mirror scripts/apt-root conf "$ARCH" trixie)
 	# shellcheck disable=SC2016 # the other shell's
 	bash -euo pipefail -c '. "$1/scripts/lib.sh"; . "$1/scripts/lib-pins.sh"
 		take_served "${@:2}"' take-served "$PROJECT" "$conf" "$@"
@@ -238,17 +150,6 @@ package_file() {
 		take_served firmware 2024.11-1 trixie FIRMWARE_VERSION
 	expect_words '2024.11; it serves: ' '  firmware 2025.02-10' '  firmware 2025.02-9'
 }
-
-mkdir -p "$PROJECT" "$TMP/bin"
-cp -r "$TOP/scripts" "$TOP/upstream.conf" "$PROJECT"
-cat >"$TMP/bin/apt-get" <<'END'
-#!/bin/sh
-exec /usr/bin/apt-get -o Acquire::AllowInsecureRepositories=true \
-	-o APT::Get::AllowUnauthenticated=true "$@"
-END
-chmod +x "$TMP/bin/apt-get"
-pin LINUX_BASE= QEMU_BASE=
-unset LINUX_TREE QEMU_TREE
 
 check 'the pinned version is taken as long as it is served' pinned_linux
 check 'the pinned version with another digest is refused' wrong_digest
