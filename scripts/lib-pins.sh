@@ -26,19 +26,24 @@ upstream_series() {
 	upstream_version "$1" | grep -oE '^[0-9]+\.[0-9]+'
 }
 
-# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then the other releases of its
-# series, newest first
+# list_candidates CONF KIND PACKAGE VERSION: VERSION if it is served, then other packages of the
+# same release, then the other releases of its series; each newest first
 list_candidates() {
-	local served version series
+	local served version series release
 	served=$(list_served "$1" "$2" "$3")
 	series=$(upstream_series "$4")
-	grep -xF -- "$4" <<<"$served" || true
+	release=$(upstream_version "$4")
 	while read -r version; do
-		if [ "$version" != "$4" ] && [[ $version != *~rc* ]] &&
-			[ "$(upstream_series "$version")" = "$series" ]; then
-			echo "$version"
+		if [ "$version" = "$4" ]; then
+			echo "1 $version"
+		elif [[ $version = *~rc* ]]; then
+			continue
+		elif [ "$(upstream_version "$version")" = "$release" ]; then
+			echo "2 $version"
+		elif [ "$(upstream_series "$version")" = "$series" ]; then
+			echo "3 $version"
 		fi
-	done <<<"$served"
+	done <<<"$served" | sort -s -k 1,1 | cut -d ' ' -f 2
 }
 
 # served_digest CONF KIND PACKAGE VERSION: the digest in apt's signed lists

@@ -60,6 +60,15 @@ next_linux() {
 	expect_words 'WARNING: linux 7.3.10-2~bpo13+1 is taken'
 }
 
+same_release() {
+	put_linux linux-source-7.3 7.3.4-2~bpo13+1
+	put_linux linux-source-7.3 7.3.9-1~bpo13+1
+	publish trixie-backports
+	trees linux 2>"$TMP/err"
+	expect_words 'WARNING: linux 7.3.4-2~bpo13+1 is taken in place of 7.3.4-1~bpo13+1'
+	[ "$(git -C "$PROJECT/build/linux" config vpmu.source)" = 7.3.4 ]
+}
+
 # Lists of this morning may name packages that are gone since.
 stale_lists() {
 	put_linux linux-source-7.3 7.3.4-1~bpo13+1
@@ -154,6 +163,7 @@ package_file() {
 check 'the pinned version is taken as long as it is served' pinned_linux
 check 'the pinned version with another digest is refused' wrong_digest
 check 'Linux: the newest point release takes its place, and a warning names its digest' next_linux
+check 'another package of the pinned release comes before other releases' same_release
 check 'lists that name missing packages are read again' stale_lists
 check 'QEMU: the newest point release takes its place, and a warning names its digest' next_qemu
 check 'a version that is listed and cannot be downloaded is skipped' listed_only
