@@ -127,6 +127,17 @@ select_base() {
 	. "$pins"
 }
 
+# tree_version linux|qemu: the version of the tree that is there, in its own words. If its source is
+# another release or LINUX_TREE= or QEMU_TREE=, it is not the one that upstream.conf pins.
+tree_version() {
+	local tree=$BUILD/$1
+	[ -e "$tree/.git" ] || die "no tree in $tree; run 'scripts/series open $1'"
+	case $1 in
+	linux) make -s --no-print-directory -C "$tree" kernelversion ;;
+	qemu) cat "$tree/VERSION" ;;
+	esac
+}
+
 # VPMU_BASE=NAME selects the base NAME for each series that has it.
 if [ -n "${VPMU_BASE-}" ]; then
 	[ ! -e "$TOP/linux/bases/$VPMU_BASE" ] || LINUX_BASE=$VPMU_BASE

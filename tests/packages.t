@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
 
-RELEASE=$LINUX_VERSION-pmu-hybrid
+RELEASE=$(tree_version linux)-pmu-hybrid
 
 builds() {
 	local config

@@ -56,9 +56,10 @@ has_pmus() {
 }
 
 kernel_is() {
-	local got
+	local got version
+	version=$(tree_version linux)
 	got=$("$RUN" --kernel "$1" -- sh -c 'uname -r && cat /proc/sys/kernel/panic_on_warn')
-	expect "$LINUX_VERSION-$1 1" "${got//$'\n'/ }" "release and panic_on_warn"
+	expect "$version-$1 1" "${got//$'\n'/ }" "release and panic_on_warn"
 }
 
 hosts_are_fresh() {

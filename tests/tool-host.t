@@ -14,13 +14,15 @@ HOSTS=(biglittle:patched biglittle:stock tricluster:patched tricluster:stock hom
 
 # Leaves out versions of Linux and of Debian's QEMU, which change by themselves.
 transcript() {
+	local ours
+	ours=$(tree_version qemu)
 	echo "=== $1"
 	"$TOP/testbed/run" --topology "${1%:*}" --kernel "${1#*:}" \
 		--file "$ARTIFACTS/pmu-hybrid-check" --file "$ARTIFACTS/qemu-system-aarch64" \
 		--file "$TOP/tests/tool/host" --file "$TOP/docs/check.md" -- ./host |
 		sed -E "s/^(ok +host +Linux) [^ ]+/\1 VERSION/
 			s,(/usr/bin/qemu-system-aarch64) [0-9.]+,\1 VERSION,
-			s/ $QEMU_VERSION\b/ OURS/"
+			s/ $ours\b/ OURS/"
 }
 
 says() {
