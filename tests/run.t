@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Claim: tests/run counts the results that tests print, reports everything that goes wrong as a
-# failure, and names the logs of each failure. On toy tests.
+# failure, and names the logs of each failure. On toy tests; run-order.t tests what runs at a time.
 set -euo pipefail
 # shellcheck source=toy-table.sh
 . "$(dirname "$0")/toy-table.sh"
@@ -67,12 +67,13 @@ not_executable() {
 	says 'cannot run tests/bad.t: Permission denied'
 }
 
+# The toys print nothing, so that it does not matter how far they got.
 ran_too_long() {
-	toy bad 'echo 1..2' 'echo "ok 1"' 'sleep infinity' 'echo "ok 2"'
-	VPMU_TIMEOUT_FACTOR='' VPMU_TEST_TIME_LIMIT=5 fails_as 'ran longer than 5 s' \
-		'1 passed, 2 failed, 0 skipped'
-	VPMU_TIMEOUT_FACTOR=1.5 VPMU_TEST_TIME_LIMIT=4 fails_as 'ran longer than 6 s' \
-		'1 passed, 2 failed, 0 skipped'
+	toy bad 'sleep infinity'
+	VPMU_TIMEOUT_FACTOR='' VPMU_TEST_TIME_LIMIT=1 fails_as 'ran longer than 1 s' \
+		'0 passed, 2 failed, 0 skipped'
+	VPMU_TIMEOUT_FACTOR=1.5 VPMU_TEST_TIME_LIMIT=2 fails_as 'ran longer than 3 s' \
+		'0 passed, 2 failed, 0 skipped'
 }
 
 skips() {
@@ -107,11 +108,12 @@ bad_list() {
 	run_ends 2 'run: error: tests/allowed-skips:1: there is no row gone; delete the line'
 }
 
-# meets NAME OTHER: a test that passes when the other one runs at the same time
+# meets NAME OTHER LINE...: a test that waits until the other one has started, and fails if it does
+# not; then these shell lines
 meets() {
 	toy "$1" "touch $TMP/$1" 'echo 1..1' \
 		"wait='until test -e $TMP/$2; do sleep 0.1; done'" \
-		"timeout ${3:-$WAIT} sh -c \"\$wait\" || printf 'not '" 'echo ok 1'
+		"timeout $WAIT sh -c \"\$wait\" || printf 'not '" 'echo ok 1' "${@:3}"
 }
 
 together() {
@@ -119,21 +121,24 @@ together() {
 	meets two one
 	run_ends 0 '2 passed, 0 failed, 0 skipped'
 	rm "$TMP/one" "$TMP/two"
-	meets one two 1
-	JOBS=1 run_ends 1 '1 passed, 1 failed, 0 skipped'
+	meets two three
+	meets three one
+	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
 	JOBS=all run_ends 2 'run: error: JOBS=all; give a number from 1'
 }
 
-# Each leaves a mark while it runs; the one that runs alone must see none.
+# The second row wants the others to have ended. Without the mark it has to end before the third can
+# start, because the first waits for the third, and two rows run at a time.
 alone() {
-	toy one "touch $TMP/one" 'sleep 1' "rm $TMP/one" 'echo 1..1' 'echo ok 1'
-	toy three "touch $TMP/three" 'sleep 1' "rm $TMP/three" 'echo 1..1' 'echo ok 1'
-	SET='core alone' toy two 'sleep 0.5' 'echo 1..1' \
-		"! test -e $TMP/one && ! test -e $TMP/three || printf 'not '" 'echo ok 1'
-	JOBS=3 run_ends 0 '3 passed, 0 failed, 0 skipped'
+	rm -f "$TMP"/{one,three}*
+	meets one three "touch $TMP/one-ended"
+	SET='core alone' toy two 'echo 1..1' \
+		"test -e $TMP/one-ended && test -e $TMP/three-ended || printf 'not '" 'echo ok 1'
+	meets three one "touch $TMP/three-ended"
+	run_ends 0 '3 passed, 0 failed, 0 skipped'
+	rm "$TMP"/{one,three}*
 	sed -i 's/core alone/core/' "$P/tests/table"
-	sed -i 's/^sleep 1$/sleep 5/' "$P"/tests/{one,three}.t
-	JOBS=3 run_ends 1 '2 passed, 1 failed, 0 skipped'
+	run_ends 1 '2 passed, 1 failed, 0 skipped'
 }
 
 # When the run has ended, the test's own trap must have run, and its child must be gone.
@@ -172,7 +177,7 @@ check 'a program that hangs is ended and fails' ran_too_long
 check 'a skip needs a reason and a line in allowed-skips' skips
 check 'a skip of a whole program needs both, too' skips_all
 check 'a wrong line in allowed-skips is an error' bad_list
-check 'two programs run at a time, or as many as JOBS says' together
+check 'programs run together: two, or as many as JOBS says' together
 check 'a row that is marked alone runs alone' alone
 check 'an interrupted run ends its test, which cleans up' interrupted
 finish
