@@ -5,8 +5,10 @@ import re
 import time
 from dataclasses import dataclass
 
-# Number of looks at a guest, and seconds between them
-LOOKS, PAUSE = 6, 1
+from hosts import scaled
+
+# A guest that shows no life in so many looks, and for so many seconds, hangs; seconds between looks
+LOOKS, PATIENCE, PAUSE = 6, 5, 1
 # A loop that waits for something is in one page of code
 PAGE = 0xfff
 # Clock ticks (10 ms) of CPU time between the first look and the last; a vCPU whose thread used
@@ -58,24 +60,27 @@ def describe_vcpu(counters, ticks):
 
 
 def judge(looks):
-    """A sentence that says whether the guest of these looks hangs."""
+    """Whether the guest of these looks is alive, and a sentence that says so."""
     shown = len({(look.screen, look.console) for look in looks}) > 1
     counters = zip(*(look.counters for look in looks), strict=True)
     ticks = zip(*(look.ticks for look in looks), strict=True)
     vcpus = [describe_vcpu(*seen) for seen in zip(counters, ticks, strict=True)]
     alive = shown or any(works for _, works in vcpus)
     told = "; ".join(f"vCPU {number} {what}" for number, (what, _) in enumerate(vcpus))
-    return (f"It {'is slow' if alive else 'hangs'}: screen and console "
-            f"{'changed' if shown else 'did not change'} in {len(looks)} looks; {told}")
+    return alive, (f"It {'is slow' if alive else 'hangs'}: screen and console "
+                   f"{'changed' if shown else 'did not change'} in {len(looks)} looks; {told}")
 
 
 def watch(vm):
-    """Looks at a VM for some seconds; returns the sentence of judge()."""
+    """Looks at a VM until it shows life, or a deadline is over; returns judge()'s sentence."""
+    deadline = time.monotonic() + scaled(PATIENCE)
     looks = [take_look(vm)]
-    while len(looks) < LOOKS:
+    while True:
+        alive, told = judge(looks)
+        if alive or len(looks) >= LOOKS and time.monotonic() > deadline:
+            return told
         time.sleep(PAUSE)
         looks.append(take_look(vm))
-    return judge(looks)
 
 
 def start_trace(host):

@@ -2,12 +2,14 @@
 """Tests the signals of test_windows.py, and looks.py, with sockets and data of this program in
 place of a VM's. The row avocado/signals runs it."""
 import contextlib
+import itertools
 import json
 import socket
 import sys
 import tempfile
 import threading
 import types
+from unittest import mock
 
 import looks
 import tap
@@ -110,7 +112,29 @@ def test_looks():
                        (works, f"It is slow: {same}; vCPU 0 works; vCPU 1 waits in WFI"),
                        (spins + see("other"), "It is slow: screen and console changed"),
                        (spins + see(console=7), "It is slow: screen and console changed")):
-        check(looks.judge(told).startswith(what), f"expected {what!r}, got {looks.judge(told)!r}")
+        got = looks.judge(told)[1]
+        check(got.startswith(what), f"expected {what!r}, got {got!r}")
+
+
+def watch(seen, seconds=1, factor=1):
+    """What looks.watch() says to these looks, the last of which repeats, if one takes so long."""
+    clock = types.SimpleNamespace(now=0)
+    clock.monotonic = lambda: clock.now
+    clock.sleep = lambda _: setattr(clock, "now", clock.now + seconds)
+    seen = itertools.chain(seen, itertools.repeat(seen[-1]))
+    with mock.patch.multiple(looks, time=clock, take_look=lambda _: next(seen),
+                             scaled=lambda limit: limit * factor):
+        return looks.watch(None)
+
+
+def test_watch():
+    """looks: a guest hangs only after a deadline, which is scaled, and after six looks"""
+    late = see(counters=[(0x1000, 0x2000)] * 8, ticks=[(0, 0)] * 8) + see("other")
+    for got, wanted in ((watch(late), "It hangs"),
+                        (watch(late, factor=2), "It is slow"),
+                        (watch(late, seconds=60), "in 6 looks"),
+                        (watch(see() + see("other")), "in 2 looks")):
+        check(wanted in got, f"expected {wanted!r}, got {got!r}")
 
 
 def test_accesses():
@@ -152,7 +176,7 @@ def test_ssh():
 def main():
     return tap.run(tap.Test(test.__doc__, test)
                    for test in (test_agent, test_tcp, test_ssh, test_serial, test_looks,
-                                test_accesses))
+                                test_watch, test_accesses))
 
 
 if __name__ == "__main__":
