@@ -400,7 +400,7 @@ class EmulatedHost(Machine):
                 self.fail(STATUS_DIED, f"the host stopped while {what} ran")
             return 255
         finally:
-            stop_child(process, patience=GRACE)
+            stop_child(process, patience=scale_timeout(GRACE))
 
     def judge_console(self, ended):
         """Wait for LAST_LINE on the console; HostError when the kernel has reported a bug before

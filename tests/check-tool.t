@@ -8,6 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/tap.sh"
 
 SOURCES=$TOP/tools/pmu-hybrid-check
+LIMIT=$(scale_timeout 90)
+GRACE=$(scale_timeout 1)
 
 # put FILE TEXT: "\n" and "\t" in the text are what they are in printf
 put() {
@@ -91,7 +93,7 @@ check_case() {
 	MONITORS=()
 	: >started
 	start_monitors "${arguments[@]}"
-	LD_LIBRARY_PATH=$TMP/no-libvirt timeout -k 1 90 "$FOLDER/pmu-hybrid-check" \
+	LD_LIBRARY_PATH=$TMP/no-libvirt timeout -k "$GRACE" "$LIMIT" "$FOLDER/pmu-hybrid-check" \
 		"${arguments[@]}" >stdout 2>stderr || status=$?
 	kill "${MONITORS[@]}" 2>/dev/null || true
 	cat stdout stderr

@@ -7,6 +7,7 @@ set -euo pipefail
 # shellcheck source=toy-ledger.sh
 . "$(dirname "$0")/toy-ledger.sh"
 
+WAIT=$(scale_timeout 30)
 ONE_TO_FIX='1 left: the same command again, after you fixed what failed'
 
 kept() {
@@ -57,11 +58,11 @@ killed() {
 	rm -f "$TMP/pid"
 	"$P/tests/run" --full >"$TMP/run" 2>&1 &
 	pid=$!
-	timeout 30 sh -c "until test -s $TMP/pid; do sleep 0.1; done"
+	timeout "$WAIT" sh -c "until test -s $TMP/pid; do sleep 0.1; done"
 	kill -KILL "$pid"
 	rm "$TMP/wait"
 	wait "$pid" || true
-	timeout 30 sh -c "while test -e /proc/$(cat "$TMP/pid"); do sleep 0.1; done"
+	timeout "$WAIT" sh -c "while test -e /proc/$(cat "$TMP/pid"); do sleep 0.1; done"
 	"$P/tests/run" --ledger >"$TMP/run"
 	cat "$TMP/run"
 	grep -qE '^one +passed ' "$TMP/run"

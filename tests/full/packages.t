@@ -64,11 +64,11 @@ qemu-system-aarch64-pmu-hybrid -M virt -S -display none -qmp stdio \\
     -chardev socket,id=tpm,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm \\
     -device tpm-tis-device,tpmdev=tpm <commands | tee answers
 grep -q '"type": "emulator"' answers
-timeout 60 sh -c 'while pgrep -xf "swtpm socket .*/windows-tpm .*"; do sleep 1; done'
+while pgrep -xf "swtpm socket .*/windows-tpm .*"; do sleep 1; done
 rm -r windows.qcow2 windows-vars.fd windows-tpm commands answers
 """
-# Prints what the guest says in three seconds
-LISTEN = "timeout 3 cat $(virsh ttyconsole windows); true"
+# Prints what the guest says in three seconds, scaled
+LISTEN = f"timeout {host.scale_timeout(3)} cat $(virsh ttyconsole windows); true"
 LINE = r"^delta vcpu=.* cycles=[1-9]"
 
 

@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 
+import host
 from judge import SHOWN_LINES, Judge
 from table import TOP
 
 RESULTS, LOGS = TOP / "build" / "results", TOP / "build" / "logs"
-# Seconds between SIGTERM, at which the test removes what it made, and SIGKILL.
+# Seconds between SIGTERM, at which the test removes what it made, and SIGKILL; scaled.
 TERM_GRACE = 10
 # Variables that rows do not get: those of make, and those that select rows, so that a row that asks
 # for the list gets all of it
@@ -95,7 +96,7 @@ class Job:
         """End the program, if it runs."""
         if self._process:
             self._signal(signal.SIGTERM)
-            if not self._ended.wait(TERM_GRACE):
+            if not self._ended.wait(host.scale_timeout(TERM_GRACE)):
                 self._signal(signal.SIGKILL)
 
     def _signal(self, number):
