@@ -50,6 +50,12 @@ TROUBLE = re.compile(r"Kernel panic - not syncing|WARNING: |\bBUG: |\bBUG \S+ \(
 # kernel told to be quiet prints it, too.
 LAST_LINE = "vpmu: nothing more is done"
 SAY_LAST_LINE = f"echo '<2>{LAST_LINE}' >/dev/kmsg"
+# Boot parameters with the seconds after which the host's kernel reports that something hangs, and
+# the kernel's maximum. RCU's default of 21 seconds is too short for a reader of the lowest
+# priority, when guests take all CPUs of a busy machine. The others are the kernel's defaults.
+STALL = ("rcupdate.rcu_cpu_stall_timeout", 120, 300)
+HANGS = (("sysctl.kernel.hung_task_timeout_secs", 120, math.inf),
+         ("sysctl.kernel.watchdog_thresh", 10, 60))
 # Seconds from the end of a connection to the end of the emulator, which closed it.
 GRACE = 2
 
@@ -228,11 +234,9 @@ class Machine:
     def base_command(self, *kernel_words):
         """The start of the command line of all hosts: machine, CPUs, memory, kernel, console."""
         # On a panic: reset at once, which -no-reboot turns into the emulator's end. A warning of
-        # the kernel is a failure, too. RCU's default of 21 seconds is too short for a reader of the
-        # lowest priority, when guests take all CPUs of a busy machine.
+        # the kernel is a failure, too.
         kernel_line = ["console=ttyAMA0", "earlycon", *kernel_words,
-                       "panic=-1", "panic_on_warn=1", "rcupdate.rcu_cpu_stall_timeout=120",
-                       *self.append]
+                       "panic=-1", "panic_on_warn=1", *self.limit_hangs(), *self.append]
         # QEMU starts three times as fast without LPA2: it first creates VMs with the largest
         # address space, which is 52 bits with LPA2, and the kernel walks through it as they end.
         return [self.emulator, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
@@ -241,6 +245,18 @@ class Machine:
                 "-append", " ".join(kernel_line),
                 "-chardev", f"file,id=console,path={escape(self.log)},append=on",
                 "-serial", "chardev:console"]
+
+    def limit_hangs(self):
+        """Words of the kernel's command line: the limits of STALL and HANGS, scaled. A kernel
+        without the detector of one of HANGS would say so at each boot, so defaults are left out."""
+        factor = self.clock_factor()
+        limits = [STALL] if factor == 1 else [STALL, *HANGS]
+        return [f"{name}={min(most, math.ceil(seconds * factor))}"
+                for name, seconds, most in limits]
+
+    def clock_factor(self):
+        """By what limits of the host's own clock are multiplied."""
+        return scale_timeout(1)
 
     def spawn(self, argv, descriptors, log):
         """Start the emulator by ARGV, which becomes the first line of LOG, the open log. It

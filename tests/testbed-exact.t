@@ -51,6 +51,12 @@ ends_when_switched_off() {
 	grep -F 'reboot: Power down' "$TMP/console" && ! grep -F 'exact-turns:' "$TMP/console"
 }
 
+keeps_its_limits() {
+	VPMU_TIMEOUT_FACTOR=2 exits 7 exact --log "$TMP/scaled" streams >"$TMP/stdout" </dev/null
+	grep -F 'Kernel command line: ' "$TMP/scaled" >"$TMP/line"
+	expect rcupdate.rcu_cpu_stall_timeout=120 "$(limits "$TMP/line")" "limits of its kernel"
+}
+
 # misused TEXT OPTION...: one error with TEXT, and no host
 misused() {
 	local text=$1
@@ -70,6 +76,7 @@ check "a command that a signal ends" exits 143 exact signal
 check "a command that is missing" exits 127 run --exact -- none
 check "KVM" exits 0 run --exact --file "$TMP/testbed-kvm" -- testbed-kvm
 check "the emulator ends as the host is switched off" ends_when_switched_off
+check "its kernel's clock is its own: no factor scales its limits" keeps_its_limits
 check "a panic while the command runs" refused 123 "sysrq triggered crash" exact crash
 check "a report of the kernel that is no panic" report_is_noticed
 check "a panic at boot" refused 122 "Unable to mount root fs" exact --append rdinit=/nonexistent \

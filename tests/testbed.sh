@@ -35,6 +35,11 @@ passes_arguments() {
 	printf '%s\0' "${words[@]}" | cmp - "$TMP/stdout"
 }
 
+# limits FILE: the limits for hangs in a kernel's command line
+limits() {
+	grep -oE '[^ ]*(_timeout|_thresh)[^ ]*' "$1" | xargs
+}
+
 # expect WANTED GOT WHAT
 expect() {
 	[ "$1" = "$2" ] || { printf '%s: expected <%s>, got <%s>\n' "$3" "$1" "$2"; return 1; }

@@ -19,8 +19,11 @@ passes_streams() {
 }
 
 passes_factor() {
-	VPMU_TIMEOUT_FACTOR=2.5 run -- printenv VPMU_TIMEOUT_FACTOR >"$TMP/stdout"
-	expect 2.5 "$(cat "$TMP/stdout")" "VPMU_TIMEOUT_FACTOR in the host"
+	VPMU_TIMEOUT_FACTOR=2.5 run -- sh -c 'printenv VPMU_TIMEOUT_FACTOR; cat /proc/cmdline' \
+		>"$TMP/stdout"
+	expect 2.5 "$(head -n 1 "$TMP/stdout")" "VPMU_TIMEOUT_FACTOR in the host"
+	expect "rcupdate.rcu_cpu_stall_timeout=300 sysctl.kernel.hung_task_timeout_secs=300\
+ sysctl.kernel.watchdog_thresh=25" "$(limits "$TMP/stdout")" "limits of the host's kernel"
 }
 
 copies_files() {
