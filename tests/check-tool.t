@@ -135,7 +135,8 @@ escape() {
 unit_tests() {
 	local name
 	for name in test-check test-host-pmu; do
-		"$FOLDER/$name" --tap -k >tap 2>&1 || { cat tap; return 1; }
+		"$FOLDER/$name" --tap -k --seed "$GLIB_SEED" >tap 2>&1 || { cat tap; return 1; }
+		has_seed tap
 		[ "$(grep -c '^ok ' tap)" -ge "$1" ]
 	done
 }

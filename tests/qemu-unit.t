@@ -11,7 +11,7 @@ set -euo pipefail
 # it has printed.
 run_program() {
 	local program=$1 line numbered status=0
-	"$program" --tap -k >"$TMP/out" 2>&1 || status=$?
+	"$program" --tap -k --seed "$GLIB_SEED" >"$TMP/out" 2>&1 || status=$?
 	while IFS= read -r line; do
 		case $line in
 		"ok "[0-9]*|"not ok "[0-9]*)
@@ -22,6 +22,7 @@ run_program() {
 		*) echo "# $line" ;;
 		esac
 	done <"$TMP/out"
+	has_seed "$TMP/out" >&2 || result "not ok" "${program##*/}: drew a random seed"
 	[ "$status" = 0 ] || result "not ok" "${program##*/}: expected exit status 0, got $status"
 }
 

@@ -63,6 +63,15 @@ check() {
 	fi
 }
 
+# For test programs that use GLib, which otherwise draws a seed in each run
+GLIB_SEED=R02S00000000000000000000000000000001
+
+# has_seed FILE: the TAP in FILE is of such a program, with that seed
+has_seed() {
+	grep -qx "# random seed: $GLIB_SEED" "$1" ||
+		{ echo "expected the random seed $GLIB_SEED, got: $(grep seed "$1")"; return 1; }
+}
+
 # rows TABLE: its rows without comments, one a line; a line that begins with a tab continues the row
 # before it
 rows() {

@@ -33,7 +33,8 @@ unit_tests() {
 	local program programs
 	programs=$(of_base scripts/build-qemu --unit-tests)
 	for program in $programs; do
-		"$program" --tap
+		"$program" --tap --seed "$GLIB_SEED" | tee "$TMP/tap"
+		has_seed "$TMP/tap"
 	done
 }
 

@@ -23,7 +23,8 @@ passes_on() {
 	"$TOP/testbed/run" --kernel "$1" --file "$ARTIFACTS/qemu-system-aarch64" --file "$QTEST" \
 		--file "$TMP/qtest" -- \
 		env QTEST_QEMU_BINARY=/root/qtest/qemu-system-aarch64 "./${QTEST##*/}" \
-		--tap </dev/null | tee "$TMP/tap"
+		--tap --seed "$GLIB_SEED" </dev/null | tee "$TMP/tap"
+	has_seed "$TMP/tap"
 	grep -q '^ok .*/arm/kvm/query-cpu-model-expansion$' "$TMP/tap"
 }
 
