@@ -43,7 +43,22 @@ CPUs without a PMU|rockchip,rk3588|&part1 { affinity = <&cpu4 &cpu5>; };|
 	no PMU node is for /cpus/cpu@6 /cpus/cpu@7
 a missing partition|rockchip,rk3588|&pmu1 { interrupts = <1 7 4 0x7777>; };|
 	the interrupt of /pmu-1 is of a partition that is not there
+a PPI among SPIs|nvidia,tegra186|&pmu0 { interrupts = <0 320 4>, <1 7 4>; };|
+	/pmu-0 has interrupts of different kinds
+an affinity that dangles|nvidia,tegra186|
+	&pmu0 { interrupt-affinity = <0x7777 &cpu1>; }; &cpu0 { status = "fail"; };|
+	the interrupt-affinity of /pmu-0 names a node that is not there
+two interrupts for a CPU|nvidia,tegra186|
+	&pmu0 { interrupt-affinity = <&cpu0 &cpu0>; }; &cpu1 { status = "fail"; };|
+	the PMUs have two interrupts for /cpus/cpu@0
 no PMU and no timer|qcom,eliza|/delete-node/ &timer;|no node of the architecture'"'"'s timer
+'
+
+# name | changes of a tree that leave it its PMUs
+ODD='
+a model that drives a terminal|/ { model = "\x1b[2J"; };
+a root that claims to be a PMU|/ { compatible = "arm,cortex-a55-pmu"; interrupts = <1 7 4>; };
+a symbol that is no label|/ { __symbols__ { a-gic = "/interrupt-controller@1000"; }; };
 '
 
 # make_board SOC DTC-OPTION [CHANGES]: its tree in base.dtb and, as Linux shows it, in root
@@ -148,6 +163,23 @@ takes_extended_interrupts() {
 	diff -u <("$BOARDS" expect renesas,r8a774a1) <("$BOARDS" found new.dtb)
 }
 
+takes_odd() {
+	make_board nvidia,tegra186 -@ "$1"
+	write_overlay
+	apply_overlay
+	! grep $'\e' one-pmu.dts || return 1
+}
+
+# dtc refuses this name, but Linux does not.
+takes_end_of_comment() {
+	local base=root/sys/firmware/devicetree/base
+	make_board nvidia,tegra186 -@
+	mkdir "$base/soc*"
+	mv "$base/pmu-0" "$base/soc*"
+	write_overlay
+	dtc -q -I dts -O dtb -o one-pmu.dtbo one-pmu.dts
+}
+
 # A CPU that is switched off needs no PMU.
 leaves_out_absent_cpus() {
 	make_board rockchip,rk3588 -@ \
@@ -176,6 +208,10 @@ done
 check "whole texts" texts_agree
 check "interrupts-extended" takes_extended_interrupts
 check "a CPU that is switched off needs no PMU" leaves_out_absent_cpus
+while IFS='|' read -r name changes; do
+	check "takes: $name" takes_odd "$changes"
+done < <(rows "$ODD")
+check "takes: a name that ends a comment" takes_end_of_comment
 while IFS='|' read -r name board changes text; do
 	check "refuses: $name" refuses "$board" "$changes" "$text"
 done < <(rows "$REFUSALS")

@@ -239,20 +239,30 @@ static void write_fragments(GString *out, const Tree *tree, const Pmu *all)
 	g_string_append(out, "\t\t};\n\t};\n};\n");
 }
 
+/* Text of the tree that goes into a comment: it must neither end the comment nor the line. */
+static char *make_comment(char *text)
+{
+	return g_strdelimit(make_printable(text), "*", '?');
+}
+
 /* The kinds of core, and what is known of their counters */
 static void write_kinds(GString *out, const Tree *tree, const char *trouble)
 {
 	for (guint i = 0; i < tree->pmus->len; i++) {
 		const Pmu *pmu = g_ptr_array_index(tree->pmus, i);
+		g_autoptr(GString) names = g_string_new(pmu->path);
+		g_autofree char *line = NULL;
 
-		g_string_append_printf(out, " * %s:", pmu->path);
+		g_string_append_c(names, ':');
 		for (guint cpu = 0; cpu < tree->cpus->len; cpu++) {
 			if (test_bit(cpu, pmu->cpus.cpus)) {
-				g_string_append_printf(out, " %s",
+				g_string_append_printf(names, " %s",
 						       strrchr(g_ptr_array_index(tree->cpus, cpu),
 							       '/') + 1);
 			}
 		}
+		line = make_comment(g_string_free(g_steal_pointer(&names), false));
+		g_string_append_printf(out, " * %s", line);
 		if (pmu->counters >= 0) {
 			g_string_append_printf(out, "; %d event counters", pmu->counters);
 		}
@@ -306,12 +316,11 @@ static void write_use(GString *out, const Tree *tree, const Pmu *all)
 			"and have the boot loader take NEW.dtb\n");
 }
 
-/* The text of the tree goes into a comment, and must not end it. */
 static char *read_model(const Tree *tree)
 {
 	char *model = tree_read_string(tree, "", "model");
 
-	return model ? g_strdelimit(model, "*/\n", ' ') : g_strdup("this board");
+	return make_comment(model ?: g_strdup("this board"));
 }
 
 static char *format_overlay(const Tree *tree, const Pmu *all, const char *trouble)

@@ -111,41 +111,62 @@ static void note_node(Tree *tree, const char *node)
 	}
 }
 
-static void walk(Tree *tree, const char *node)
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted: what is found must not depend on the order in which a file system lists names. */
+static GPtrArray *list_folder(const Tree *tree, const char *node)
 {
 	g_autofree char *folder = g_strconcat(tree->folder, node, NULL);
 	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
 	const char *name;
 
-	note_node(tree, node);
 	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_strdup_printf("%s/%s", node, name);
+		g_ptr_array_add(names, g_strdup(name));
+	}
+	g_ptr_array_sort(names, compare_names);
+	return names;
+}
+
+/* Notes the nodes below this one */
+static void walk(Tree *tree, const char *node)
+{
+	g_autoptr(GPtrArray) names = list_folder(tree, node);
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *child = g_strdup_printf("%s/%s", node,
+							 (char *)g_ptr_array_index(names, i));
 		g_autofree char *path = g_strconcat(tree->folder, child, NULL);
 
 		if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+			note_node(tree, child);
 			walk(tree, child);
 		}
 	}
 }
 
+/* A property can have a name that dtc does not take for a label. */
+static bool is_label(const char *name)
+{
+	return !g_ascii_isdigit(*name) &&
+	       !name[strspn(name, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_")];
+}
+
+/* Of several labels of a node it takes the first by name. */
 static void read_labels(Tree *tree)
 {
-	g_autofree char *folder = g_strconcat(tree->folder, "/__symbols__", NULL);
-	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-	const char *name;
+	g_autoptr(GPtrArray) names = list_folder(tree, "/__symbols__");
 
-	while (dir && (name = g_dir_read_name(dir))) {
-		char *path = tree_read_string(tree, "/__symbols__", name);
-		const char *other = path ? g_hash_table_lookup(tree->labels, path) : NULL;
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		g_autofree char *path = is_label(name) ?
+			tree_read_string(tree, "/__symbols__", name) : NULL;
 
-		/*
-		 * takes the first of several labels by name, so the order of the folder does not
-		 * matter
-		 */
-		if (other && strcmp(other, name) < 0) {
-			g_free(path);
-		} else if (path) {
-			g_hash_table_replace(tree->labels, path, g_strdup(name));
+		if (path && !g_hash_table_contains(tree->labels, path)) {
+			g_hash_table_insert(tree->labels, g_steal_pointer(&path), g_strdup(name));
 		}
 	}
 }
@@ -234,6 +255,26 @@ static bool split_extended(const Tree *tree, Pmu *pmu, const GArray *extended)
 	return true;
 }
 
+static bool is_ppi(guint32 kind)
+{
+	return kind == KIND_PPI || kind == KIND_EPPI;
+}
+
+bool pmu_has_ppi(const Pmu *pmu)
+{
+	return is_ppi(cell_at(pmu->interrupts, CELL_KIND));
+}
+
+static bool has_both_kinds(const Pmu *pmu)
+{
+	for (guint at = 0; at < pmu->interrupts->len; at += pmu->cells) {
+		if (is_ppi(cell_at(pmu->interrupts, at + CELL_KIND)) != pmu_has_ppi(pmu)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool read_interrupts(const Tree *tree, Pmu *pmu, Error **errp)
 {
 	g_autoptr(GArray) extended = read_cells(tree, pmu->path, "interrupts-extended");
@@ -257,15 +298,10 @@ static bool read_interrupts(const Tree *tree, Pmu *pmu, Error **errp)
 		   pmu->interrupts->len % pmu->cells) {
 		error_setg(errp, "the interrupts of %s are not in the form of a GIC's, "
 			   "with 3 or 4 cells each", pmu->path);
+	} else if (has_both_kinds(pmu)) {
+		error_setg(errp, "%s has interrupts of different kinds, PPI and SPI", pmu->path);
 	}
 	return !*errp;
-}
-
-bool pmu_has_ppi(const Pmu *pmu)
-{
-	guint32 kind = cell_at(pmu->interrupts, CELL_KIND);
-
-	return kind == KIND_PPI || kind == KIND_EPPI;
 }
 
 static guint count_interrupts(const Pmu *pmu)
@@ -351,6 +387,32 @@ static bool check_alike(const Tree *tree, Error **errp)
 	return true;
 }
 
+/* Linux makes no PMU of a node whose affinity dangles, or with two SPIs for one CPU. */
+static bool check_affinity(const Tree *tree, Error **errp)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+	for (guint i = 0; i < tree->pmus->len; i++) {
+		const Pmu *pmu = g_ptr_array_index(tree->pmus, i);
+
+		for (guint j = 0; j < pmu->affinity->len && !pmu_has_ppi(pmu); j++) {
+			gpointer cpu = GUINT_TO_POINTER(cell_at(pmu->affinity, j));
+			const char *path = g_hash_table_lookup(tree->paths, cpu);
+
+			if (!path) {
+				error_setg(errp, "the interrupt-affinity of %s names a node that "
+					   "is not there", pmu->path);
+				return false;
+			}
+			if (!g_hash_table_add(seen, cpu)) {
+				error_setg(errp, "the PMUs have two interrupts for %s", path);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 static bool check_coverage(const Tree *tree, Error **errp)
 {
 	g_autoptr(GString) rest = g_string_new(NULL);
@@ -385,7 +447,7 @@ bool tree_read_pmus(Tree *tree, Error **errp)
 		}
 	}
 	g_ptr_array_sort(tree->pmus, compare_pmus);
-	return check_alike(tree, errp) && check_coverage(tree, errp);
+	return check_alike(tree, errp) && check_affinity(tree, errp) && check_coverage(tree, errp);
 }
 
 Pmu *tree_assume_pmu(const Tree *tree, Error **errp)
