@@ -26,7 +26,7 @@ list_with_shebang() {
 find_without_spdx() {
 	local found
 	found=$(git ls-files -z -- ':!*.patch' ':!*.json' ':!COPYING' ':!.gitignore' ':!*.md' \
-		':!.shellcheckrc' ':!tests/fuzz/corpus' ':!tests/fuzz/tool-corpus' \
+		':!.shellcheckrc' ':!tests/fuzz/*corpus/*' \
 		':!packages/*copyright' |
 		xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0' || true)
 	echo "$found"

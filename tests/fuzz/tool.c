@@ -1,11 +1,14 @@
 /*
  * Fuzzes pmu-hybrid-check (libFuzzer): whatever /proc, /sys and QEMU's monitor hold, it either says
- * what is wrong or prints a report that is valid and names CPUs that can be used.
+ * what is wrong or prints a report that is valid and names CPUs that can be used. Of a device tree
+ * it prints an overlay, which overlay.c judges.
  *
  * An input is text, with one fact a line:
  *
  *   sys/PATH TEXT, proc/PATH TEXT    a file, with escapes as in C; in a command line, "|" ends a
  *                                    word
+ *   dt/PATH VALUE                    a property of the device tree, much as in its source: <CELL
+ *                                    ...>, [BYTES] or TEXT; asks for an overlay
  *   qmp/COMMAND TEXT                 the line with which the monitor answers; for qom-get, COMMAND
  *                                    is qom-get/PROPERTY. Other commands are refused
  *   ask/pid N, ask/cpus LIST         a question about these, instead of one about the monitor's VM
@@ -16,10 +19,11 @@
  */
 #include <ftw.h>
 #include <glib/gstdio.h>
-#include "check.h"
+#include "tool.h"
 
 #define MAX_LINES	64
 #define MAX_DEPTH	10
+#define BASE		"sys/firmware/devicetree/base/"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static char *root;
 
 typedef struct Input {
+	Files files;
+	bool has_tree;
 	char *pid;
 	char *cpus;
 	char *kvm;
@@ -45,14 +51,14 @@ static int remove_entry(const char *path, G_GNUC_UNUSED const struct stat *stat,
 	return ftw->level ? g_remove(path) : 0;
 }
 
-static void empty_root(void)
+void files_empty(const Files *files)
 {
-	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(files->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void remove_root(void)
 {
-	empty_root();
+	files_empty(&(Files){ .root = root });
 	g_rmdir(root);
 }
 
@@ -93,20 +99,96 @@ static char *unescape(const char *text)
 	return g_strcompress(closed);
 }
 
-static void make_file(const char *name, const char *text)
+static bool make_file(const Files *files, const char *name, GBytes *contents)
 {
-	g_autofree char *path = g_build_filename(root, name, NULL);
+	g_autofree char *path = g_build_filename(files->root, name, NULL);
 	g_autofree char *dir = g_path_get_dirname(path);
-	g_autofree char *contents = unescape(text);
+	gsize size;
+	const char *data = g_bytes_get_data(contents, &size);
+
+	if (!is_path(name) || g_mkdir_with_parents(dir, 0700)) {
+		return false;
+	}
+	/* GLib overwrites a file that is there, and leaves the rest of it. */
+	g_unlink(path);
+	return g_file_set_contents_full(path, data ?: "", size, G_FILE_SET_CONTENTS_NONE, 0600,
+					NULL);
+}
+
+void files_turn(const Files *files)
+{
+	files_empty(files);
+	for (guint i = files->names->len; i > 0; i--) {
+		const char *name = g_ptr_array_index(files->names, i - 1);
+
+		g_assert_true(make_file(files, name, g_hash_table_lookup(files->contents, name)));
+	}
+}
+
+/* Takes the name and the contents */
+static void add_file(const Files *files, char *name, GBytes *contents)
+{
+	if (!make_file(files, name, contents)) {
+		g_free(name);
+		g_bytes_unref(contents);
+		return;
+	}
+	if (!g_hash_table_contains(files->contents, name)) {
+		g_ptr_array_add(files->names, g_strdup(name));
+	}
+	g_hash_table_replace(files->contents, name, contents);
+}
+
+static GBytes *parse_text(const char *name, const char *text)
+{
+	char *contents = unescape(text);
 	size_t length = strlen(contents);
 
 	if (g_str_has_suffix(name, "/cmdline")) {
 		g_strdelimit(contents, "|", 0);
 	}
-	if (!is_path(name) || g_mkdir_with_parents(dir, 0700)) {
-		return;
+	return g_bytes_new_take(contents, length);
+}
+
+static GBytes *parse_cells(const char *text)
+{
+	GByteArray *bytes = g_byte_array_new();
+	char *end;
+
+	for (unsigned long cell = strtoul(text, &end, 0); end != text;
+	     cell = strtoul(text, &end, 0)) {
+		guint32 big = GUINT32_TO_BE((guint32)cell);
+
+		g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
+		text = end;
 	}
-	g_file_set_contents_full(path, contents, length, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
+	return g_byte_array_free_to_bytes(bytes);
+}
+
+static GBytes *parse_bytes(const char *text)
+{
+	GByteArray *bytes = g_byte_array_new();
+
+	for (; g_ascii_isxdigit(text[0]) && g_ascii_isxdigit(text[1]); text += 2) {
+		guint8 byte = g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]);
+
+		g_byte_array_append(bytes, &byte, 1);
+	}
+	return g_byte_array_free_to_bytes(bytes);
+}
+
+static GBytes *parse_property(const char *text)
+{
+	char *string;
+
+	if (*text == '<') {
+		return parse_cells(text + 1);
+	}
+	if (*text == '[') {
+		return parse_bytes(text + 1);
+	}
+	string = unescape(text);
+	return g_bytes_new_take(string, strlen(string) + 1);
 }
 
 static void take_fact(Input *input, char *line)
@@ -118,7 +200,10 @@ static void take_fact(Input *input, char *line)
 	}
 	*text++ = 0;
 	if (g_str_has_prefix(line, "sys/") || g_str_has_prefix(line, "proc/")) {
-		make_file(line, text);
+		add_file(&input->files, g_strdup(line), parse_text(line, text));
+	} else if (g_str_has_prefix(line, "dt/")) {
+		add_file(&input->files, g_strconcat(BASE, line + 3, NULL), parse_property(text));
+		input->has_tree = true;
 	} else if (g_str_has_prefix(line, "qmp/")) {
 		g_hash_table_replace(input->answers, g_strdup(line + 4), g_strdup(text));
 	} else if (g_str_equal(line, "ask/pid")) {
@@ -279,6 +364,17 @@ static bool look(const Input *input, const Host *host, Report *report, Error **e
 	return true;
 }
 
+/* The folder has no KVM; only /proc/cmdline counts unless the input says more. */
+static void ask_kvm(const Input *input, Kvm *kvm)
+{
+	g_assert_true(kvm_ask(kvm, root, NULL, &(Error *){ NULL }));
+	if (input->kvm) {
+		g_free(kvm->trouble);
+		*kvm = (Kvm){ get_answer(input, 0), get_answer(input, 1), get_answer(input, 2),
+			      .level = LEVEL_OK, .is_protected = kvm->is_protected };
+	}
+}
+
 static void judge(const Input *input)
 {
 	Host host = { };
@@ -290,8 +386,7 @@ static void judge(const Input *input)
 	g_autoptr(GError) error = NULL;
 
 	if (host_read(&host, root, &error)) {
-		host.kvm = (Kvm){ get_answer(input, 0), get_answer(input, 1), get_answer(input, 2),
-				  NULL, LEVEL_OK, NULL };
+		ask_kvm(input, &host.kvm);
 		judge_host(&host, of_host);
 		judge_kernel(&host, of_host);
 		judge_qemu(&qemu, &host, of_host);
@@ -315,13 +410,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	g_autofree char *text = g_strndup((const char *)data, size);
 	g_auto(GStrv) lines = g_strsplit(text, "\n", MAX_LINES);
-	Input input = { .answers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+	Input input = {
+		.files = { root, g_ptr_array_new_with_free_func(g_free),
+			   g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+						 (GDestroyNotify)g_bytes_unref) },
+		.answers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+	};
 
 	for (int i = 0; lines[i]; i++) {
 		take_fact(&input, lines[i]);
 	}
-	judge(&input);
-	empty_root();
+	if (input.has_tree) {
+		check_overlay(&input.files);
+	} else {
+		judge(&input);
+	}
+	files_empty(&input.files);
+	g_ptr_array_unref(input.files.names);
+	g_hash_table_unref(input.files.contents);
 	g_hash_table_unref(input.answers);
 	return 0;
 }
