@@ -11,7 +11,6 @@ from pathlib import Path
 import tap
 
 RUNNER = Path(__file__).resolve().parent / "runner"
-sys.path.append(str(RUNNER))
 # its file is __main__.py, a name that this program has already
 SPEC = importlib.util.spec_from_file_location("runner", RUNNER / "__main__.py")
 runner = importlib.util.module_from_spec(SPEC)
