@@ -51,6 +51,7 @@ an affinity that dangles|nvidia,tegra186|
 two interrupts for a CPU|nvidia,tegra186|
 	&pmu0 { interrupt-affinity = <&cpu0 &cpu0>; }; &cpu1 { status = "fail"; };|
 	the PMUs have two interrupts for /cpus/cpu@0
+a PMU with an empty status|nvidia,tegra186|&pmu0 { status = ""; };|there is one PMU node already
 no PMU and no timer|qcom,eliza|/delete-node/ &timer;|no node of the architecture'"'"'s timer
 '
 
@@ -180,6 +181,13 @@ takes_end_of_comment() {
 	dtc -q -I dts -O dtb -o one-pmu.dtbo one-pmu.dts
 }
 
+refuses_printably() {
+	local base=root/sys/firmware/devicetree/base
+	make_board nvidia,tegra186 -@ '&pmu0 { interrupts = <0 320 4>, <1 7 4>; };'
+	mv "$base/pmu-0" "$base/"$'pmu\e[2J'
+	fails_with 'pmu?[2J has interrupts of different kinds' "$TOOL" --overlay --root root
+}
+
 # A CPU that is switched off needs no PMU.
 leaves_out_absent_cpus() {
 	make_board rockchip,rk3588 -@ \
@@ -212,6 +220,7 @@ while IFS='|' read -r name changes; do
 	check "takes: $name" takes_odd "$changes"
 done < <(rows "$ODD")
 check "takes: a name that ends a comment" takes_end_of_comment
+check "refuses: a name that drives a terminal" refuses_printably
 while IFS='|' read -r name board changes text; do
 	check "refuses: $name" refuses "$board" "$changes" "$text"
 done < <(rows "$REFUSALS")

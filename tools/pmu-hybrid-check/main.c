@@ -211,6 +211,14 @@ static Level ask_advice(Advice *advice, Error **errp)
 	return level;
 }
 
+/* A message may quote names of the host's files, which can hold anything. */
+static void print_message(const char *kind, const char *message)
+{
+	g_autofree char *text = make_printable(g_strdup(message));
+
+	g_printerr("pmu-hybrid-check: %s%s\n", kind, text);
+}
+
 static int print_advice(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -218,14 +226,14 @@ static int print_advice(void)
 	Level level = ask_advice(&advice, &error);
 
 	if (level == LEVEL__MAX) {
-		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		print_message("error: ", error->message);
 		return STATUS_ERROR;
 	}
 	if (advice.line) {
 		g_print("%s\n", advice.line);
 	}
 	if (advice.reason) {
-		g_printerr("pmu-hybrid-check: %s\n", advice.reason);
+		print_message("", advice.reason);
 	}
 	g_free(advice.line);
 	g_free(advice.reason);
@@ -239,7 +247,7 @@ static int print_overlay(void)
 	g_autofree char *text = overlay_make(options.root, &trouble, &error);
 
 	if (!text) {
-		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		print_message("error: ", error->message);
 		return STATUS_ERROR;
 	}
 	g_print("%s", text);
@@ -258,7 +266,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	if (!parse_options(argc, argv, &error)) {
-		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		print_message("error: ", error->message);
 	} else if (options.version) {
 		g_print("pmu-hybrid-check %s\n", VERSION);
 		status = LEVEL_OK;
@@ -267,7 +275,7 @@ int main(int argc, char **argv)
 	} else if (options.overlay) {
 		status = print_overlay();
 	} else if (!check(report, &error)) {
-		g_printerr("pmu-hybrid-check: error: %s\n", error->message);
+		print_message("error: ", error->message);
 	} else {
 		g_autofree char *text = report_format(report, options.json);
 

@@ -55,7 +55,7 @@ static bool is_enabled(const Tree *tree, const char *node)
 {
 	g_autofree char *status = tree_read_string(tree, node, "status");
 
-	return !status || !*status || g_str_equal(status, "okay") || g_str_equal(status, "ok");
+	return !status || g_str_equal(status, "okay") || g_str_equal(status, "ok");
 }
 
 static bool is_cpu_pmu(const char *compatible)
