@@ -75,7 +75,7 @@ has_files() {
 	dpkg-deb --extract "$TMP/built/package.deb" "$root"
 	while read -r file folder; do
 		file=${folder:+$folder/}$file
-		compgen -G "$root/$file*" || { echo "no $file"; return 1; }
+		[ -e "$root/$file" ] || [ -e "$root/$file.gz" ] || { echo "no $file"; return 1; }
 	done < <(grep -v '^#' "$(find "$TOP/packages" -name "$name.install")")
 	for file in "$root"/usr/bin/*; do
 		[ ! -e "$file" ] || aarch64-linux-gnu-readelf -h "$file" | grep AArch64

@@ -12,8 +12,8 @@ import shutil
 import sys
 
 import host
-from installed import (APT, FEATURES, INSTALLED, TRACES, Board, Story, expect, make_newer_libvirt,
-                       run)
+from installed import (APT, FEATURES, INSTALLED, Board, Story, expect, find_traces,
+                       make_newer_libvirt, run)
 from pages import DOCS, find_scripts
 
 TOP = host.TOP
@@ -117,7 +117,7 @@ class LibvirtPackage(Story):
                                  f"'*arm_features*'; ls {FEATURES}.* 2>/dev/null || true")
         if output.strip():
             raise AssertionError(f"libvirt's files differ:\n{output}")
-        if (output := self._board.run(TRACES).split()) != [EMULATOR]:
+        if (output := self._board.run(find_traces()).split()) != [EMULATOR]:
             raise AssertionError(f"left on the board: {output}")
 
     def patch(self):

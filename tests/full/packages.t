@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import host
-from installed import (APT, FEATURES, INSTALLED, TRACES, Board, Story, expect, make_newer,
+from installed import (APT, FEATURES, INSTALLED, Board, Story, expect, find_traces, make_newer,
                        make_newer_libvirt, run)
 from pages import DOCS, find_scripts
 
@@ -240,9 +240,10 @@ class QuickStart(Story):
 
     def remove(self):
         """the packages can be removed, and leave no trace"""
-        expect("^/usr/bin/qemu-system-aarch64-pmu-hybrid$", self._board.run(TRACES))
+        search = find_traces("/var/cache")
+        expect("^/usr/bin/qemu-system-aarch64-pmu-hybrid$", self._board.run(search))
         self._board.run(f"set -e; export DEBIAN_FRONTEND=noninteractive; {REMOVE}")
-        output = self._board.run(TRACES)
+        output = self._board.run(search)
         if output.strip():
             raise AssertionError(f"left on the board:\n{output}")
         self._board.run("qemu-system-aarch64 --version")

@@ -22,9 +22,12 @@ OTHERS = "  <feature name='of-others'/>\n</cpus>"
 # Prints those packages of the board's folder newer of which another version is installed
 INSTALLED = ("for deb in newer/*.deb; do name=${deb##*/}; "
              "! dpkg -s ${name%%_*} >/dev/null 2>&1 || echo ./$deb; done")
-# Finds files of ours, except for logs and caches, which are the distribution's
-TRACES = (r"find / -xdev \( -path /root -o -path /srv -o -path /var/log -o -path /var/cache \) "
-          r"-prune -o -name '*pmu-hybrid*' -print")
+
+
+def find_traces(*folders):
+    """Command that finds files of ours, except in logs and in these folders of the distribution."""
+    left_out = " -o ".join(f"-path {folder}" for folder in ("/root", "/srv", "/var/log", *folders))
+    return rf"find / -xdev \( {left_out} \) -prune -o -name '*pmu-hybrid*' -print"
 
 
 def expect(pattern, text):
